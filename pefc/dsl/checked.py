@@ -1,0 +1,81 @@
+"""What the checker hands on: a spec whose names, arguments and types are right, with recipes expanded."""
+
+from dataclasses import dataclass, field
+
+from .source import Span
+from .syntax import Method, Selection, Setting, Spec
+
+Value = int | float | bool | str | range | tuple["Value", ...]
+"""A constant argument: an enumeration member is its name, a list a tuple, `0..5` is `range(0, 6)`, `-4..-1` is `range(-4, 0)`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A method at a selection."""
+
+    method: Method
+    """With aliases resolved to the method that they name."""
+    arguments: tuple[tuple[str, Value], ...]
+    """Only those that were given, sorted by the order of the parameters; defaults may need a site's dims."""
+    selection: Selection | None
+    """None where nothing was written: the whole model, or every layer of the method's kind."""
+    label: str
+    """`as NAME`, else the name of the method or alias."""
+    expect: int | None
+    settings: tuple[Setting, ...]
+    task: str | None
+    span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """The model's own parameters train; `what` is `bias`, `weight` or None for all."""
+
+    what: str | None
+    selection: Selection
+    expect: int | None
+    settings: tuple[Setting, ...]
+    task: str | None
+    span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Quantization:
+    """The base weights of a selection live in few bits."""
+
+    arguments: tuple[tuple[str, Value], ...]
+    selection: Selection | None
+    span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Fusion:
+    """AdapterFusion over the adapters of the named tasks."""
+
+    members: tuple[str, ...]
+    selection: Selection | None
+    span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Modified:
+    """`gate(…)` or `adapterdrop(…)` over the steps inside."""
+
+    modifier: str
+    arguments: tuple[tuple[str, Value], ...]
+    body: "tuple[Step, ...]"
+    span: Span = field(compare=False, repr=False)
+
+
+Step = Attachment | Tuning | Quantization | Fusion | Modified
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A checked spec: what is done, in order."""
+
+    spec: Spec
+    steps: tuple[Step, ...]
+    constants: tuple[tuple[str, Value], ...] = ()
+    """Every `let` and `param` with the value that holds, for `in layers` and `where`."""
+
