@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from .diagnostics.core import Diagnostic
 from .source import Span
 from .syntax import Method, Selection, Setting, Spec
 
@@ -77,5 +78,8 @@ class Checked:
     spec: Spec
     steps: tuple[Step, ...]
     constants: tuple[tuple[str, Value], ...] = ()
-    """Every `let` and `param` with the value that holds, for `in layers` and `where`."""
+    """Every `let` and `param` of the file with the value that holds. The expressions that remain in the steps (layer
+    ends, `where`, settings) hold these values already."""
+    warnings: tuple[Diagnostic, ...] = field(default=(), compare=False, repr=False)
+    """What is legal and probably not meant."""
 

@@ -32,6 +32,8 @@ class Span:
     source: Source = field(repr=False)
     start: int
     stop: int
+    via: "Span | None" = field(default=None, compare=False, repr=False)
+    """The use of the recipe that brought this place into a spec; None where it was written directly."""
 
     @property
     def text(self) -> str:
@@ -39,7 +41,7 @@ class Span:
 
     def to(self, other: "Span") -> "Span":
         """From the start of this span to the end of another."""
-        return Span(self.source, self.start, max(self.stop, other.stop))
+        return Span(self.source, self.start, max(self.stop, other.stop), self.via)
 
     def __str__(self) -> str:
         line, column = self.source.position(self.start)
