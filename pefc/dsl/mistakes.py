@@ -1,0 +1,162 @@
+"""What to say of a token that has no place: what was found, what was expected, what was probably meant."""
+
+import re
+import unicodedata
+
+from ..grammar import tables
+from .automaton import Automaton
+from .diagnostics.core import Diagnostic
+from .diagnostics.syntax import (
+    UnclosedBracket,
+    UnclosedString,
+    UnexpectedText,
+    UnknownCharacter,
+    UnmatchedBracket,
+    nearest_keyword,
+)
+from .layout import BREAK, END, STRAY, Token
+from .recovery import statement_starts
+from .source import Span
+
+_WORD = re.compile(r"[A-Za-z0-9_]+")
+_LONGEST = 30
+
+_CLOSING = {"(": "RPAR", "[": "RSQB", "{": "RBRACE"}
+_OPENING = {")": "(", "]": "[", "}": "{"}
+
+_EXPRESSION = frozenset(
+    "NAME NUMBER FACTOR STRING LPAR LSQB MINUS NOT MAX TRUE FALSE".split()
+)
+_OPERATORS = frozenset(
+    "PLUS MINUS MULTIPLY POWER COMPARE RANGE AND OR IF DOT LPAR LSQB AMPERSAND OPTIONAL".split()
+)
+_SELECTOR = frozenset("PATTERN STRING CLASS LPAR".split())
+_PHRASES = {
+    "NAME": "a name",
+    "NUMBER": "a number",
+    "STRING": "a string",
+    BREAK: "the end of the statement",
+    END: "the end of the text",
+    "COMMA": "`,`",
+    "COLON": "`:`",
+    "DOT": "`.`",
+    "EQUAL": "`=`",
+    "ADD_TO": "`+=`",
+    "UPDATE": "`-=`",
+    "TILDE": "`~`",
+    "ARROW": "`->`",
+    "RANGE": "`..`",
+    "LPAR": "`(`",
+    "RPAR": "`)`",
+    "LSQB": "`[`",
+    "RSQB": "`]`",
+    "LBRACE": "`{`",
+    "RBRACE": "`}`",
+    "MINUS": "`-`",
+    "COMPARE": "a comparison",
+    "OPTIONAL": "`?`",
+    "AMPERSAND": "`&`",
+}
+
+
+def describe(token: Token, automaton: Automaton) -> Diagnostic:
+    """The diagnostic for a token that the automaton has refused."""
+    source = automaton.source
+    span = Span(source, token.start, token.stop)
+    if token.kind == STRAY and not _WORD.match(token.text):
+        return _character(span)
+    brackets = automaton.open_brackets()
+    unclosed = _unclosed(token, automaton, brackets)
+    if unclosed is not None:
+        return unclosed
+    if token.text in _OPENING and _OPENING[token.text] not in {open_.text for open_ in brackets}:
+        return UnmatchedBracket(span)
+    return _misspelled(token, automaton) or UnexpectedText(
+        _whole(token, automaton), _found(token, automaton), phrases(automaton.expected())
+    )
+
+
+def phrases(kinds: frozenset[str]) -> tuple[str, ...]:
+    """Kinds of token in words."""
+    words: list[str] = []
+    if BREAK in kinds:
+        kinds -= {END}
+    for group, phrase in ((_SELECTOR, "a selector"), (_EXPRESSION, "an expression")):
+        if group - {"TRUE", "FALSE", "MAX"} <= kinds:
+            words.append(phrase)
+            kinds -= group
+    if {"PLUS", "MULTIPLY"} <= kinds:
+        words.append("an operator")
+        kinds -= _OPERATORS
+    keywords = tables.load().words
+    words.extend(f"`{word}`" for word, kind in keywords.items() if kind in kinds)
+    words.extend(phrase for kind, phrase in _PHRASES.items() if kind in kinds)
+    return tuple(words)
+
+
+def _character(span: Span) -> Diagnostic:
+    character = span.text
+    if character == '"':
+        line = span.source.text.find("\n", span.start)
+        stop = line if line >= 0 else len(span.source.text)
+        return UnclosedString(Span(span.source, span.start, min(stop, span.start + _LONGEST)))
+    name = unicodedata.name(character, f"U+{ord(character):04X}").lower()
+    shown = f"`{character}`" if character.isascii() and character.isprintable() else name
+    return UnknownCharacter(span, shown)
+
+
+def _unclosed(
+    token: Token, automaton: Automaton, brackets: tuple[Token, ...]
+) -> UnclosedBracket | None:
+    """A bracket that should have been closed before the token."""
+    if not brackets:
+        return None
+    opening = brackets[-1]
+    closing = _CLOSING[opening.text]
+    ended = token.kind == END or (
+        opening.text != "{"
+        and (token.text in {"}", ";"} or statement_starts(automaton.source, token.start))
+    )
+    if not ended and not (opening.text != "{" and automaton.accepts(closing, token.kind)):
+        return None
+    source = automaton.source
+    return UnclosedBracket(
+        Span(source, token.start, token.stop), Span(source, opening.start, opening.stop)
+    )
+
+
+def _misspelled(token: Token, automaton: Automaton) -> UnexpectedText | None:
+    """A keyword with a slip in it: this word, or the one before."""
+    words = tables.load().words
+    expected = automaton.expected()
+    span = _whole(token, automaton)
+    found, wanted = _found(token, automaton), phrases(expected)
+    if _WORD.fullmatch(span.text):
+        known = tuple(word for word, kind in words.items() if kind in expected)
+        keyword = nearest_keyword(span.text, known)
+        if keyword is not None:
+            return UnexpectedText(span, found, wanted, keyword, span)
+    before = automaton.values[-1]
+    if isinstance(before, Token) and before.kind == "NAME":
+        known = automaton.replacements(token.kind)
+        keyword = nearest_keyword(before.text, known)
+        if keyword is not None:
+            place = Span(span.source, before.start, before.stop)
+            return UnexpectedText(span, found, wanted, keyword, place)
+    return None
+
+
+def _whole(token: Token, automaton: Automaton) -> Span:
+    """The token, or the whole word that a stray digit begins."""
+    source = automaton.source
+    word = _WORD.match(source.text, token.start) if token.kind == STRAY else None
+    return Span(source, token.start, word.end() if word else token.stop)
+
+
+def _found(token: Token, automaton: Automaton) -> str:
+    if token.kind == END:
+        return "the end of the text"
+    if token.kind == BREAK and token.text == "\n":
+        return "the end of the line"
+    text = _whole(token, automaton).text
+    return f"`{text}`" if len(text) <= _LONGEST else f"`{text[:_LONGEST]}…`"

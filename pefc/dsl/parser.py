@@ -1,0 +1,68 @@
+"""From text to syntax tree, or to every mistake in its syntax."""
+
+from typing import cast
+
+from .automaton import Automaton
+from .diagnostics.core import Diagnostic, SpecError
+from .diagnostics.syntax import TooManyMistakes
+from .layout import BREAK, END, Scanner, Token
+from .mistakes import describe
+from .recovery import next_stop, statement_starts
+from .source import Source, Span
+from .syntax import Spec
+
+_MOST = 1000
+"""Mistakes; who makes more has given something else than a spec."""
+
+_STOPS = {"": END, ";": BREAK, "\n": BREAK, "{": "LBRACE", "}": "RBRACE"}
+
+
+def parse(source: Source) -> Spec:
+    """The syntax tree of a text; raises SpecError with every mistake in its syntax."""
+    automaton, scanner = Automaton(source), Scanner(source)
+    mistakes: list[Diagnostic] = []
+    while True:
+        token = scanner.next(automaton.row)
+        if not automaton.feed(token):
+            mistakes.append(describe(token, automaton))
+            if token.kind == END or len(mistakes) > _MOST:
+                break
+            _recover(token, automaton, scanner)
+        elif token.kind == END:
+            break
+    return _result(automaton, scanner, mistakes)
+
+
+def _result(automaton: Automaton, scanner: Scanner, mistakes: list[Diagnostic]) -> Spec:
+    source = automaton.source
+    if len(mistakes) > _MOST:
+        mistakes[-1] = TooManyMistakes(Span(source, scanner.position, scanner.position), _MOST)
+    if mistakes or automaton.faults:
+        found = (*mistakes, *automaton.faults)
+        raise SpecError(sorted(found, key=lambda mistake: _place(mistake)))
+    spec = cast("Spec", automaton.values[-1])
+    return Spec(spec.statements, tuple(scanner.comments), span=Span(source, 0, len(source.text)))
+
+
+def _recover(token: Token, automaton: Automaton, scanner: Scanner) -> None:
+    """Puts ERROR in the place of the statement or item that holds the mistake, and goes on where it ends."""
+    source = automaton.source
+    brackets = automaton.open_brackets()
+    first = automaton.retreat("ERROR")
+    broken = "BROKEN_METHOD" if isinstance(first, Token) and first.kind == "METHOD" else "ERROR"
+    open_ = len(brackets) - len(automaton.open_brackets())
+    position = token.start
+    if open_ and statement_starts(source, position):
+        position = max(source.text.rfind("\n", 0, position), 0)
+        stop = "\n"
+    else:
+        position, stop = next_stop(source, position, brackets=open_)
+    automaton.feed(Token(broken, "", position, position))
+    while not automaton.accepts(_STOPS[stop]) and stop:
+        position, stop = next_stop(source, position + 1, brackets=0)
+    scanner.resume(position, brackets=0)
+
+
+def _place(mistake: Diagnostic) -> int:
+    span = mistake.labels()[0].span
+    return span.start if span else 0

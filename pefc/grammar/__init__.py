@@ -1,0 +1,1 @@
+"""The grammar, and the standard library written in it."""
