@@ -1,0 +1,57 @@
+"""Families of modules: what a module computes, whatever patched or quantized class it has."""
+
+from torch import nn
+
+from .site import SiteKind
+
+
+def linear_width(module: nn.Module) -> tuple[int, int] | None:
+    """(inputs, outputs) of a linear module; None for any other."""
+    if isinstance(module, nn.Linear):
+        return module.in_features, module.out_features
+    if is_transposed(module):
+        inputs, outputs = module.weight.shape
+        return inputs, outputs
+    return None
+
+
+def is_transposed(module: nn.Module) -> bool:
+    """`Conv1D` of transformers keeps its weight as [in, out]; a patched one is a subclass."""
+    return any(
+        cls.__name__ == "Conv1D" and cls.__module__ == "transformers.pytorch_utils" for cls in type(module).__mro__
+    )
+
+
+def base_class(module: nn.Module) -> type[nn.Module]:
+    """The class without what pefc made of it."""
+    return next(cls for cls in type(module).__mro__ if not cls.__module__.startswith("pefc."))
+
+
+def module_kind(module: nn.Module) -> SiteKind | None:
+    """The kind of site that a module's class says it is."""
+    if linear_width(module) is not None:
+        return "linear"
+    match module:
+        case nn.Embedding():
+            return "embedding"
+        case nn.modules.conv._ConvNd():
+            return "conv"
+        case nn.LayerNorm() | nn.RMSNorm() | nn.GroupNorm() | nn.modules.batchnorm._BatchNorm():
+            return "norm"
+        case _:
+            return None
+
+
+def module_width(module: nn.Module) -> tuple[int | None, int | None]:
+    """(inputs, outputs) of a module of any kind; of a norm its width twice."""
+    if (width := linear_width(module)) is not None:
+        return width
+    match module:
+        case nn.Embedding():
+            return module.num_embeddings, module.embedding_dim
+        case nn.modules.conv._ConvNd():
+            return module.in_channels, module.out_channels
+        case _:
+            weight = getattr(module, "weight", None)
+            size = weight.shape[0] if weight is not None and weight.ndim == 1 else None
+            return size, size

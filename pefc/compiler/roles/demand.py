@@ -1,0 +1,180 @@
+"""Demand: which elements of earlier tensors reach given elements of a later one, as masks walked backwards."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from .tape import Node, Reference, Tape
+
+Masks = dict[int, Tensor]
+
+_IDENTITIES = frozenset("_to_copy clone alias detach lift_fresh lift contiguous to".split())
+_LAYOUTS = frozenset(
+    "view _unsafe_view reshape _reshape_alias permute transpose t expand slice select split "
+    "split_with_sizes unbind cat stack squeeze unsqueeze repeat roll flip unfold as_strided "
+    "constant_pad_nd slice_scatter select_scatter diagonal tril triu narrow movedim "
+    "pixel_shuffle unsafe_split unsafe_chunk chunk".split()
+)
+_REDUCTIONS = frozenset(
+    "sum mean amax amin var std linalg_vector_norm norm logsumexp prod any all max min".split()
+)
+_ALONG = frozenset("_softmax _log_softmax cumsum cumprod sort topk softmax _safe_softmax".split())
+_PRODUCTS = {"mm": (0, 1), "bmm": (0, 1), "addmm": (1, 2), "baddbmm": (1, 2)}
+"""The positions of the two factors."""
+
+
+def demand(tape: Tape, seeds: Mapping[int, Tensor], stop: Callable[[Node], bool]) -> Masks:
+    """Masks of every node that reaches the seeds; nodes where `stop` holds are reached and not passed.
+
+    What is not known of an operation is taken to need all of its inputs, so a mask is never too small.
+    """
+    masks: Masks = dict(seeds)
+    pending = set(masks)
+    while pending:
+        index = max(pending)
+        pending.discard(index)
+        node = tape.nodes[index]
+        if stop(node):
+            continue
+        for source, mask in zip(node.inputs, _inputs_of(tape, node, masks[index]), strict=True):
+            masks[source] = masks[source] | mask if source in masks else mask
+            pending.add(source)
+    return masks
+
+
+def whole(node: Node) -> Tensor:
+    """The mask of every element."""
+    return torch.ones(node.shape, dtype=torch.bool)
+
+
+def _inputs_of(tape: Tape, node: Node, mask: Tensor) -> list[Tensor]:
+    sources = [tape.nodes[index] for index in node.inputs]
+    match node.kind:
+        case name if name in _IDENTITIES and len(sources) == 1:
+            return [mask.reshape(sources[0].shape)]
+        case name if name in _LAYOUTS:
+            return _rearranged(node, sources, mask)
+        case name if name in _REDUCTIONS and len(sources) == 1:
+            return [_unreduced(node, sources[0], mask)]
+        case name if name in _ALONG:
+            return [_spread(mask, (_dimension(node),)).expand(sources[0].shape)]
+        case "native_layer_norm":
+            return _normalized(node, sources, mask)
+        case name if name in _PRODUCTS:
+            return _product(node, sources, mask)
+        case "linear":
+            return _linear(sources, mask)
+        case "index" | "index_select" | "embedding":
+            return _indexed(node, sources, mask)
+        case _ if not isinstance(node.operation, str) and torch.Tag.pointwise in node.operation.tags:
+            return [_unbroadcast(mask, source.shape) for source in sources]
+        case _:
+            return [whole(source) for source in sources]
+
+
+def _rearranged(node: Node, sources: list[Node], mask: Tensor) -> list[Tensor]:
+    """The gradient of a rearrangement is its inverse, so autograd knows the way back."""
+    with torch.enable_grad():
+        leaves = [torch.zeros(source.shape, requires_grad=True) for source in sources]
+        values = iter(leaves)
+        arguments = _filled(node.arguments, values)
+        keywords = {key: _filled(value, values) for key, value in node.keywords}
+        output = node.operation(*arguments, **keywords)  # type: ignore[operator]
+        if isinstance(output, (tuple, list)):
+            output = output[node.result]
+        gradients = torch.autograd.grad(output, leaves, mask.float(), allow_unused=True)
+    return [
+        torch.zeros(source.shape, dtype=torch.bool) if gradient is None else gradient > 0
+        for source, gradient in zip(sources, gradients, strict=True)
+    ]
+
+
+def _filled(tree: object, values: "object") -> object:
+    match tree:
+        case Reference():
+            return next(values)  # type: ignore[call-overload]
+        case tuple() | list():
+            return type(tree)(_filled(item, values) for item in tree)
+        case _:
+            return tree
+
+
+def _dimension(node: Node) -> int:
+    match node.arguments[1:]:
+        case (int() as dimension, *_):
+            if node.kind in ("topk",):
+                return node.arguments[2] if len(node.arguments) > 2 else -1  # type: ignore[return-value]
+            return dimension
+        case _:
+            return int(dict(node.keywords).get("dim", -1))  # type: ignore[call-overload]
+
+
+def _spread(mask: Tensor, dimensions: tuple[int, ...]) -> Tensor:
+    return mask.any(dim=dimensions[0], keepdim=True) if mask.ndim else mask
+
+
+def _unreduced(node: Node, source: Node, mask: Tensor) -> Tensor:
+    if mask.ndim == len(source.shape):
+        return mask.expand(source.shape)
+    match next((a for a in node.arguments[1:] if isinstance(a, (int, list, tuple))), None):
+        case int() as dimension:
+            dimensions = [dimension]
+        case list() | tuple() as given:
+            dimensions = list(given)
+        case _:
+            return whole(source)
+    for dimension in sorted(d % len(source.shape) for d in dimensions):
+        mask = mask.unsqueeze(dimension)
+    return mask.expand(source.shape) if mask.ndim == len(source.shape) else whole(source)
+
+
+def _normalized(node: Node, sources: list[Node], mask: Tensor) -> list[Tensor]:
+    width = len(node.arguments[1])  # type: ignore[arg-type]
+    if mask.shape != sources[0].shape:
+        return [whole(source) for source in sources]
+    for dimension in range(mask.ndim - width, mask.ndim):
+        mask = mask.any(dim=dimension, keepdim=True)
+    return [mask.expand(sources[0].shape), *(whole(source) for source in sources[1:])]
+
+
+def _product(node: Node, sources: list[Node], mask: Tensor) -> list[Tensor]:
+    left, right = _PRODUCTS[node.kind]
+    added = sources[: left]
+    rows = mask.any(dim=-1, keepdim=True).expand(sources[left].shape)
+    columns = mask.any(dim=-2, keepdim=True).expand(sources[right].shape)
+    return [*(_unbroadcast(mask, source.shape) for source in added), rows, columns]
+
+
+def _linear(sources: list[Node], mask: Tensor) -> list[Tensor]:
+    features = mask.reshape(-1, mask.shape[-1]).any(dim=0)
+    data = mask.any(dim=-1, keepdim=True).expand(sources[0].shape)
+    weight = features.unsqueeze(-1).expand(sources[1].shape)
+    return [data, weight, *(features for _ in sources[2:])]
+
+
+def _indexed(node: Node, sources: list[Node], mask: Tensor) -> list[Tensor]:
+    """Rows taken along one axis: any of them may be the one that is needed, within a row all stays apart."""
+    axis, width = 0, len(sources[-1].shape)
+    if node.kind == "index_select":
+        axis, width = int(node.arguments[1]), 1  # type: ignore[call-overload]
+    if node.kind == "index":
+        places = [i for i, item in enumerate(node.arguments[1]) if item is not None]  # type: ignore[arg-type]
+        if len(places) != 1:
+            return [whole(source) for source in sources]
+        axis = places[0]
+    for dimension in range(axis, axis + width):
+        mask = mask.any(dim=dimension, keepdim=True)
+    mask = mask.squeeze(tuple(range(axis, axis + width))) if width else mask
+    data = mask.unsqueeze(axis).expand(sources[0].shape)
+    return [data, *(whole(source) for source in sources[1:])]
+
+
+def _unbroadcast(mask: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """A mask of a broadcast result, on one of the operands."""
+    while mask.ndim > len(shape):
+        mask = mask.any(dim=0)
+    for dimension, size in enumerate(shape):
+        if size == 1 and mask.shape[dimension] != 1:
+            mask = mask.any(dim=dimension, keepdim=True)
+    return mask.expand(shape)

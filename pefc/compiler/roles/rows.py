@@ -1,0 +1,88 @@
+"""Rows: the roles of one traced model, by module path."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+from ..families import module_kind
+from ..site import SiteKind
+from .attending import attention_roles
+from .blocks import Layer, find_blocks, find_layers
+from .ends import find_embeddings, find_heads, find_norms
+from .feeding import feeding_roles
+from .finding import Finding
+from .flow import Flow, find_flow
+from .maps import Ranges, features, ranges
+from .tape import Tape
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A role of a module, or of a parameter, of the traced model."""
+
+    path: str
+    kind: SiteKind
+    role: str | None
+    slice: Ranges | None = None
+    widths: tuple[int, int] | None = None
+    """(inputs, outputs) of a parameter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """What a trace says of a model."""
+
+    rows: tuple[Row, ...]
+    layers: tuple[Layer, ...]
+
+
+def read_roles(tape: Tape, model: nn.Module) -> Roles:
+    """Name the sites of a recorded model."""
+    flow = find_flow(tape)
+    findings = list(attention_roles(flow))
+    findings += feeding_roles(flow, frozenset(finding.node for finding in findings))
+    layers = find_layers(flow, findings)
+    paths = tuple(layer.path for layer in layers)
+    heads = find_heads(flow, paths, named_outputs=hasattr(model, "config"))
+    modules = dict(model.named_modules())
+    rows = [
+        *_map_rows(flow, findings, heads, modules),
+        *(Row(path, "block", role) for path, role in find_blocks(flow, findings, layers)),
+        *(Row(layer.path, "block", "layer") for layer in layers),
+        *_leaf_rows(tape, modules),
+    ]
+    return Roles(tuple(dict.fromkeys(rows)), layers)
+
+
+def _map_rows(
+    flow: Flow, findings: Sequence[Finding], heads: frozenset[int], modules: dict[str, nn.Module]
+) -> Iterator[Row]:
+    for finding in findings:
+        yield _row(flow, finding, modules)
+    for node in sorted(heads - {finding.node for finding in findings}):
+        yield _row(flow, Finding(node, "head", None, node), modules)
+
+
+def _row(flow: Flow, finding: Finding, modules: dict[str, nn.Module]) -> Row:
+    map = flow.maps[finding.node]
+    parts, axis = (None, 0)
+    if finding.mask is not None:
+        chosen, axis = features(flow.tape, map, finding.mask)
+        parts = ranges(chosen)
+    kind = module_kind(modules[map.scope])
+    if kind in ("linear", "conv"):
+        return Row(map.scope, kind, finding.role, parts)
+    shape = flow.tape.parameters[map.parameter]
+    inputs = shape[-1] if axis % len(shape) != len(shape) - 1 else shape[-2]
+    return Row(map.parameter, "param", finding.role, parts, (inputs, shape[axis]))
+
+
+def _leaf_rows(tape: Tape, modules: dict[str, nn.Module]) -> Iterator[Row]:
+    for path, is_token in find_embeddings(tape):
+        if is_token and module_kind(modules[path]) == "embedding":
+            yield Row(path, "embedding", "embed")
+    leaves = frozenset(path for path, module in modules.items() if next(module.children(), None) is None)
+    for path in sorted(find_norms(tape, leaves)):
+        if module_kind(modules[path]) in ("norm", None):
+            yield Row(path, "norm", "norm")

@@ -1,0 +1,131 @@
+"""Sites of a model: its skeleton is traced, and what the trace says of a layer goes for all layers like it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from torch import nn
+from torch._subclasses import FakeTensorMode
+
+from ..families import base_class, module_kind, module_width
+from ..inputs import Size, example_inputs
+from ..site import Site, SiteTable
+from .attending import is_inside
+from .blocks import Layer
+from .feeding import LENGTH
+from .record import record
+from .rows import Roles, Row, read_roles
+from .skeleton import Stack, find_stacks, skeleton
+
+_ORDER = ("layer", "attn", "xattn", "ffn", "moe", "attn.q", "attn.k", "attn.v")
+
+
+def find_sites(model: nn.Module) -> SiteTable:
+    """Every site of a model with its role. The model may be on any device; it is neither run nor changed."""
+    stacks = find_stacks(model)
+    try:
+        roles = _trace_roles(model, stacks)
+        if not _are_layers(stacks, roles.layers):
+            stacks = ()
+            roles = _trace_roles(model, stacks)
+    except Exception as error:  # noqa: BLE001  (whatever the forward of a foreign model raises)
+        return _table(model, Roles((), ()), (), reason=_reason(error))
+    return _table(model, roles, stacks, reason=None)
+
+
+def _trace_roles(model: nn.Module, stacks: tuple[Stack, ...]) -> Roles:
+    with FakeTensorMode():
+        copied = skeleton(model, stacks)
+        tape = record(copied, example_inputs(copied, Size(batch=1, length=LENGTH)))
+    return read_roles(tape, copied)
+
+
+def _are_layers(stacks: Sequence[Stack], layers: Sequence[Layer]) -> bool:
+    """Only elements that turned out to be layers, or to hold them, may have been left out."""
+    return all(
+        stack.kept == len(stack.representatives) or any(is_inside(layer.path, stack.path) for layer in layers)
+        for stack in stacks
+    )
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def _table(model: nn.Module, roles: Roles, stacks: Sequence[Stack], *, reason: str | None) -> SiteTable:
+    modules = dict(model.named_modules())
+    layers = {layer.path: layer.index for layer in _carried_layers(roles.layers, stacks)}
+    rows = list(_carried(roles.rows, stacks))
+    rows += _roleless(modules, {row.path for row in rows})
+    sites = [_site(model, row, modules, layers) for row in dict.fromkeys(rows)]
+    places = {path: place for place, path in enumerate(modules)}
+    sites.sort(key=lambda site: _place(site, places))
+    return SiteTable(
+        type(model).__name__,
+        tuple(sites),
+        max(layers.values(), default=-1) + 1,
+        tuple((path, base_class(module).__name__) for path, module in modules.items()),
+        reason is None,
+        reason,
+    )
+
+
+def _carried(rows: Sequence[Row], stacks: Sequence[Stack]) -> Iterator[Row]:
+    """Rows of a representative layer, for every layer that it stands for."""
+    for row in rows:
+        for path in _siblings(row.path, stacks):
+            yield Row(path, row.kind, row.role, row.slice, row.widths)
+
+
+def _siblings(path: str, stacks: Sequence[Stack]) -> Iterator[str]:
+    stack = next((stack for stack in stacks if stack.path and is_inside(path, stack.path)), None)
+    if stack is None or path == stack.path:
+        yield path
+        return
+    name, dot, rest = path.removeprefix(f"{stack.path}.").partition(".")
+    for index, representative in enumerate(stack.representatives):
+        if str(representative) == name:
+            yield f"{stack.path}.{index}{dot}{rest}"
+
+
+def _carried_layers(layers: Sequence[Layer], stacks: Sequence[Stack]) -> Iterator[Layer]:
+    for layer in layers:
+        direct = any(layer.path.rpartition(".")[0] == stack.path for stack in stacks)
+        for path in _siblings(layer.path, stacks):
+            yield Layer(path, int(path.rpartition(".")[2]) if direct else layer.index)
+
+
+def _roleless(modules: Mapping[str, nn.Module], known: set[str]) -> Iterator[Row]:
+    for path, module in modules.items():
+        kind = module_kind(module)
+        if kind is not None and path not in known and not _is_within_linear(path, modules):
+            yield Row(path, kind, "conv" if kind == "conv" else "norm" if kind == "norm" else None)
+
+
+def _is_within_linear(path: str, modules: Mapping[str, nn.Module]) -> bool:
+    """What a method added inside a linear map is no site of the model."""
+    parent = path.rpartition(".")[0]
+    while parent:
+        if module_kind(modules[parent]) == "linear":
+            return True
+        parent = parent.rpartition(".")[0]
+    return False
+
+
+def _site(model: nn.Module, row: Row, modules: Mapping[str, nn.Module], layers: Mapping[str, int]) -> Site:
+    owner = modules.get(row.path)
+    layer = next((index for path, index in layers.items() if is_inside(row.path, path)), None)
+    if owner is None:
+        holder = modules[row.path.rpartition(".")[0]]
+        inputs, outputs = row.widths or (None, None)
+        return Site(row.path, "param", row.role, row.slice, layer, base_class(holder).__name__, inputs, outputs)
+    inputs, outputs = (None, None) if row.kind == "block" else module_width(owner)
+    bias = row.kind != "block" and getattr(owner, "bias", None) is not None
+    name = base_class(owner).__name__
+    return Site(row.path, row.kind, row.role, row.slice, layer, name, inputs, outputs, bias)
+
+
+def _place(site: Site, places: Mapping[str, int]) -> tuple[int, str, int, tuple[tuple[int, int], ...]]:
+    if site.kind == "param":
+        return places[site.path.rpartition(".")[0]], site.path, 0, site.slice or ()
+    rank = _ORDER.index(site.role) if site.role in _ORDER else len(_ORDER)
+    return places[site.path], "", rank, site.slice or ()

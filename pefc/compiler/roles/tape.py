@@ -1,0 +1,69 @@
+"""A tape: the tensor operations of one run of a model on meta tensors, as a graph of frozen nodes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from torch._ops import OpOverload
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A tensor argument: the node that made it."""
+
+    node: int
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One tensor. An operation with several results is several nodes that differ in `result`."""
+
+    index: int
+    operation: "OpOverload | str"
+    """An aten overload, or `parameter`, `buffer`, `input`, `constant`, `linear`, `attention`, `update`."""
+    arguments: tuple[object, ...]
+    keywords: tuple[tuple[str, object], ...]
+    inputs: tuple[int, ...]
+    """The nodes among the arguments, in their order."""
+    shape: tuple[int, ...]
+    floating: bool
+    scope: str
+    """The path of the module whose forward ran."""
+    result: int = 0
+    name: str | None = None
+    """The path of a parameter or buffer, the name of an input."""
+
+    @property
+    def kind(self) -> str:
+        """`linear`, `parameter`, …; of an aten overload its bare name, in place or not: `add`, `view`."""
+        if isinstance(self.operation, str):
+            return self.operation
+        return self.operation._schema.name.removeprefix("aten::").removesuffix("_")
+
+
+@dataclass(frozen=True)
+class Tape:
+    """What happened, in order: every node stands after its inputs."""
+
+    nodes: tuple[Node, ...]
+    outputs: tuple[tuple[str, int], ...]
+    """(name, node) of every tensor that the model returned; the name is its key, "" where it has none."""
+    parameters: Mapping[str, tuple[int, ...]]
+    """The shape of each parameter, under every name that it has."""
+    owners: Mapping[str, str] = field(default_factory=dict)
+    """The class of each module."""
+
+    @cached_property
+    def ancestors(self) -> tuple[int, ...]:
+        """For each node the set of the nodes that it depends on and itself, as the bits of an int."""
+        found: list[int] = []
+        for node in self.nodes:
+            bits = 1 << node.index
+            for source in node.inputs:
+                bits |= found[source]
+            found.append(bits)
+        return tuple(found)
+
+    def reaches(self, source: int, target: int) -> bool:
+        """`target` depends on `source`, or is it."""
+        return bool(self.ancestors[target] >> source & 1)
