@@ -344,7 +344,7 @@ class NestedTask(Diagnostic):
 
 @dataclass(frozen=True)
 class NestedDefinition(Diagnostic):
-    """A method, a recipe or an import stands inside a block.
+    """A method, a recipe, a constant or an import stands inside a block.
 
         task sst {
           method fast = lora(r=4)
@@ -358,7 +358,7 @@ class NestedDefinition(Diagnostic):
     span: Span
 
     def title(self) -> str:
-        return f"{self.what} is defined inside a block"
+        return f"{self.what} inside a block"
 
     def labels(self) -> tuple[Label, ...]:
         return (Label(self.span, "not at the top of the file"),)

@@ -1,0 +1,71 @@
+"""`let` and `param`: evaluated from top to bottom, with values from outside in place of defaults."""
+
+from collections.abc import Mapping
+
+from ..checked import Value
+from ..diagnostics import (
+    Diagnostic,
+    DuplicateDefinition,
+    SpecError,
+    UnknownName,
+    UsedBeforeDefinition,
+    WrongOverride,
+)
+from ..evaluate import describe, evaluate
+from ..syntax import Constant, Spec
+from .scope import Run, Scope
+
+
+def own_constants(spec: Spec) -> dict[str, Constant]:
+    """The constants at the top level of a file."""
+    found: dict[str, Constant] = {}
+    for statement in spec.statements:
+        if isinstance(statement, Constant):
+            found.setdefault(statement.name, statement)
+    return found
+
+
+def define(
+    constant: Constant, scope: Scope, run: Run, *, overrides: Mapping[str, Value]
+) -> None:
+    """Gives a constant its value in a scope."""
+    name, span = constant.name, constant.name_span
+    first = scope.places.get(name)
+    if first is not None:
+        run.found.append(DuplicateDefinition(name, span, first))
+        return
+    scope.places[name] = span
+    scope.later.pop(name, None)
+    value: Value = 1
+    try:
+        value = evaluate(constant.value, scope.constants)
+    except SpecError as error:
+        run.found.extend(ordered(entry, scope) for entry in error.diagnostics)
+    if constant.overridable and name in overrides:
+        value = _override(constant, value, overrides[name], run)
+    scope.constants[name] = value
+
+
+def ordered(diagnostic: Diagnostic, scope: Scope) -> Diagnostic:
+    """An unknown name that the file defines further down is used too early."""
+    if isinstance(diagnostic, UnknownName) and diagnostic.name in scope.later:
+        place = scope.later[diagnostic.name]
+        return UsedBeforeDefinition(diagnostic.name, diagnostic.span, place)
+    return diagnostic
+
+
+def _override(constant: Constant, default: Value, given: Value, run: Run) -> Value:
+    number = type(default) is float and type(given) is int
+    if number or type(given) is type(default):
+        return given
+    expected = {
+        int: "an integer",
+        float: "a number",
+        bool: "true or false",
+        str: "a string",
+        range: "a range",
+        tuple: "a list",
+    }[type(default)]
+    span = constant.value.span
+    run.found.append(WrongOverride(constant.name, describe(given), expected, span))
+    return default

@@ -1,0 +1,77 @@
+"""Imported files: found, kept inside the project folder, read and parsed."""
+
+from pathlib import Path
+
+from ..diagnostics import (
+    CircularImport,
+    Diagnostic,
+    ImportOutside,
+    MissingImport,
+    SpecError,
+    UnreadableImport,
+)
+from ..nearest import nearest
+from ..parser import parse
+from ..source import Source
+from ..syntax import Import, Spec
+from .scope import Run, Scope
+
+LARGEST = 4_000_000
+"""Bytes of a file that is read."""
+
+
+def folder(name: str) -> Path:
+    """The folder of a source, or the current one for a text without a file."""
+    path = Path(name.partition("#")[0])
+    try:
+        return path.parent.resolve() if path.is_file() else Path.cwd()
+    except (OSError, ValueError):
+        return Path.cwd()
+
+
+def locate(statement: Import, scope: Scope, run: Run) -> Path | Diagnostic:
+    """The file that an import names, or what is wrong with it."""
+    text, span = statement.path.value, statement.path.span
+    base = run.root if scope.path is None else scope.path.parent
+    try:
+        path = (base / text).resolve()
+        if not path.is_relative_to(run.root):
+            return ImportOutside(text, span)
+        if not path.exists():
+            return MissingImport(text, span, _near(path))
+        if not path.is_file():
+            return UnreadableImport(text, span, "this is a folder, or no ordinary file")
+    except (OSError, ValueError, RuntimeError):
+        return UnreadableImport(text, span, "no path of a file")
+    if path in run.open:
+        chain = [*run.open[run.open.index(path) :], path]
+        return CircularImport(text, span, tuple(entry.name for entry in chain))
+    return path
+
+
+def read(statement: Import, path: Path, run: Run) -> Spec | tuple[Diagnostic, ...]:
+    """The syntax tree of an imported file, or what is wrong with its text."""
+    text, span = statement.path.value, statement.path.span
+    try:
+        if path.stat().st_size > LARGEST:
+            return (UnreadableImport(text, span, f"larger than {LARGEST:,} bytes"),)
+        content = path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        return (UnreadableImport(text, span, f"not UTF-8 at byte {error.start}"),)
+    except OSError as error:
+        return (UnreadableImport(text, span, (error.strerror or "not readable").lower()),)
+    try:
+        return parse(Source(_shown(path, run), content))
+    except SpecError as error:
+        return error.diagnostics
+
+
+def _shown(path: Path, run: Run) -> str:
+    return path.relative_to(run.root).as_posix()
+
+
+def _near(path: Path) -> tuple[str, ...]:
+    if not path.parent.is_dir():
+        return ()
+    name = nearest(path.name, (entry.name for entry in path.parent.glob("*.peft")))
+    return () if name is None else (name,)

@@ -1,0 +1,277 @@
+"""The items of a method definition, one by one: declarations, values, rules."""
+
+from typing import assert_never
+
+from ..diagnostics import (
+    IllegalOver,
+    IllegalTarget,
+    InitialValue,
+    Rebound,
+    SeedWithoutRandom,
+    UnknownDistribution,
+    UnknownFunction,
+    UnknownPolicy,
+    WrongLength,
+    WrongShape,
+    WrongUnpacking,
+)
+from ..functions import misfits
+from ..source import Span
+from ..syntax import (
+    Affine,
+    Bool,
+    Call,
+    Expression,
+    Extend,
+    Indices,
+    Init,
+    Let,
+    Loss,
+    MethodItem,
+    Module,
+    Name,
+    Number,
+    Rebase,
+    Require,
+    Rule,
+    Shrink,
+    Tensor,
+    Text,
+    Tune,
+    When,
+)
+from ..vocabulary import FUNCTIONS, MODULES, POLICIES, SITES
+from .formulas import TEST, look, look_positions
+from .frame import Frame, Known, Place, Stage
+
+SIZE = Place(Stage.SIZE, "the size of a tensor")
+DISTRIBUTION = Place(Stage.SIZE, "a distribution")
+SEED = Place(Stage.SIZE, "a seed")
+INITIAL = Place(Stage.TENSOR, "an initial value")
+INIT = Place(Stage.TENSOR, "`init`")
+WEIGHT = Place(Stage.TENSOR, "a rule on the site's own parameters")
+FORMULA = Place(Stage.FORWARD, "a formula")
+CONDITION = Place(Stage.SIZE, "`require`")
+
+
+def read(item: MethodItem, frame: Frame) -> None:
+    """Checks an item and enters what it declares."""
+    match item:
+        case Tensor():
+            _tensor(item, frame)
+        case Affine():
+            _affine(item, frame)
+        case Indices():
+            _indices(item, frame)
+        case Module():
+            _module(item, frame)
+        case Let() | Init():
+            _values(item, frame)
+        case Require(condition):
+            look(condition, CONDITION, frame)
+        case When():
+            _when(item, frame)
+        case Rule():
+            _rule(item, frame)
+        case Extend():
+            _extend(item, frame)
+        case Tune():
+            for parameter in item.parameters:
+                _offered("tune", parameter.name, parameter.span, SITES[frame.site].tunes, frame)
+        case Loss(value):
+            look(value, FORMULA, frame)
+        case Shrink():
+            _shrink(item, frame)
+        case Rebase(value):
+            look(value, INIT, frame)
+            if not SITES[frame.site].weights:
+                _offered("rebase", "W", item.span, (), frame)
+        case _:
+            assert_never(item)
+
+
+def _declare(name: str, span: Span, known: Known, frame: Frame) -> None:
+    """Makes a name known, unless it means something already."""
+    first = frame.names.get(name)
+    words = SITES[frame.site]
+    if first is not None:
+        frame.found.append(Rebound(name, span, first.owner, first.span))
+    elif name in FUNCTIONS or name in words.calls:
+        frame.found.append(Rebound(name, span, "a function"))
+    elif name in words.targets:
+        frame.found.append(Rebound(name, span, "a target of rules"))
+    else:
+        frame.names[name] = known
+
+
+def _tensor(item: Tensor, frame: Frame) -> None:
+    for size in item.shape:
+        _size(size, frame)
+    _initial(item, frame)
+    owner = "a tensor"
+    _declare(item.name, item.span, Known(Stage.TENSOR, "value", owner, item.span), frame)
+
+
+def _affine(item: Affine, frame: Frame) -> None:
+    _size(item.source, frame)
+    _size(item.target, frame)
+    _initial(item, frame)
+    _declare(item.name, item.span, Known(Stage.TENSOR, "map", "a map", item.span), frame)
+
+
+def _indices(item: Indices, frame: Frame) -> None:
+    for shape in item.shapes:
+        for size in shape:
+            _size(size, frame)
+    for size in item.of or ():
+        _size(size, frame)
+    look(item.value, INIT, frame)
+    for name in item.names:
+        _declare(name, item.span, Known(Stage.TENSOR, "value", "an index", item.span), frame)
+
+
+def _module(item: Module, frame: Frame) -> None:
+    callee = item.call.function
+    function = MODULES.get(callee.name) if isinstance(callee, Name) else None
+    if function is None:
+        name, span = callee.span.text, callee.span
+        frame.found.append(UnknownFunction(name, span, tuple(MODULES)))
+    else:
+        frame.found.extend(misfits(function, item.call))
+    for argument in item.call.arguments:
+        look(argument.value, SIZE, frame)
+    _declare(item.name, item.span, Known(Stage.TENSOR, "map", "a module", item.span), frame)
+
+
+def _size(size: Expression, frame: Frame) -> None:
+    match size:
+        case Number(value, span) if not isinstance(value, int) or value < 1:
+            frame.found.append(WrongShape(span, "not an integer of at least 1"))
+        case Text(span=span) | Bool(span=span):
+            frame.found.append(WrongShape(span, "not a number"))
+        case _:
+            look(size, SIZE, frame)
+
+
+def _initial(item: Tensor | Affine, frame: Frame) -> None:
+    """Checks the initial value, the distribution and the seed of a declaration."""
+    if (item.value is None) == (item.distribution is None):
+        frame.found.append(InitialValue(item.name, item.value is not None, item.span))
+    if item.value is not None:
+        look(item.value, INITIAL, frame)
+    if item.distribution is not None:
+        _distribution(item.distribution, frame)
+    if item.seed is not None:
+        look(item.seed, SEED, frame)
+        if item.distribution is None:
+            frame.found.append(SeedWithoutRandom(item.name, item.seed.span))
+
+
+def _distribution(expression: Expression, frame: Frame) -> None:
+    match expression:
+        case Call(Name(name, span), arguments):
+            pass
+        case Name(name, span):
+            arguments = ()
+        case _:
+            known = _distributions()
+            frame.found.append(UnknownDistribution(expression.span.text, expression.span, known))
+            return
+    function = FUNCTIONS.get(name)
+    if function is None or function.family != "distribution":
+        frame.found.append(UnknownDistribution(name, span, _distributions()))
+        return
+    call = expression if isinstance(expression, Call) else Call(expression, (), expression.span)
+    frame.found.extend(misfits(function, call))
+    for argument in arguments:
+        if function.parameters == ("distribution",):
+            _distribution(argument.value, frame)
+        else:
+            look(argument.value, DISTRIBUTION, frame)
+
+
+def _distributions() -> tuple[str, ...]:
+    return tuple(name for name, entry in FUNCTIONS.items() if entry.family == "distribution")
+
+
+def _values(item: Let | Init, frame: Frame) -> None:
+    place = FORMULA if isinstance(item, Let) else INIT
+    stages = [look(value, place, frame) for value in item.values]
+    names, parts = len(item.names), len(item.values)
+    if parts == 1:
+        parts = _parts(item.values[0])
+        stages *= parts
+    if names != parts:
+        frame.found.append(WrongUnpacking(names, parts, item.span))
+        stages = [max(stages)] * names
+    least = Stage.SIZE if isinstance(item, Let) else Stage.TENSOR
+    for name, stage in zip(item.names, stages, strict=True):
+        _declare(name, item.span, Known(max(stage, least), "value", "a value", item.span), frame)
+
+
+def _parts(value: Expression) -> int:
+    match value:
+        case Call(Name(name)) if name in FUNCTIONS:
+            return FUNCTIONS[name].results
+        case _:
+            return 1
+
+
+def _when(item: When, frame: Frame) -> None:
+    look(item.test, TEST, frame)
+    then, otherwise = frame.branch(), frame.branch()
+    for inner in item.then:
+        read(inner, then)
+    for inner in item.otherwise:
+        read(inner, otherwise)
+    frame.names.update(then.names)
+    frame.names.update(otherwise.names)
+
+
+def _rule(item: Rule, frame: Frame) -> None:
+    _offered("assign", item.target, _start(item.span, item.target), SITES[frame.site].targets, frame)
+    look(item.value, WEIGHT if item.target in ("weight", "bias") else FORMULA, frame)
+    if item.over is not None:
+        look(item.over, Place(Stage.SIZE, "the probability of a dropout"), frame)
+        if item.target not in ("weight", "output"):
+            frame.found.append(IllegalOver(item.target, item.over.span))
+    if item.where is not None:
+        look_positions(item.where, frame)
+
+
+def _extend(item: Extend, frame: Frame) -> None:
+    for target in item.targets:
+        span = _word(item.span, target)
+        _offered("extend", target, span, SITES[frame.site].extends, frame)
+    for value in item.values:
+        look(value, FORMULA, frame)
+    if len(item.targets) != len(item.values):
+        frame.found.append(WrongLength(len(item.targets), len(item.values), item.span))
+
+
+def _shrink(item: Shrink, frame: Frame) -> None:
+    look(item.to, CONDITION, frame)
+    known = frame.names.get(item.dim)
+    if known is None or known.owner != "a parameter":
+        names = tuple(name for name, entry in frame.names.items() if entry.owner == "a parameter")
+        span = _word(item.span, item.dim)
+        frame.found.append(UnknownPolicy(item.dim, span, names, "no parameter of the method"))
+    frame.used.add(item.dim)
+    if item.policy not in POLICIES:
+        span = _word(item.span, item.policy)
+        frame.found.append(UnknownPolicy(item.policy, span, POLICIES, "no allocator"))
+
+
+def _offered(verb: str, name: str, span: Span, known: tuple[str, ...], frame: Frame) -> None:
+    if name not in known:
+        frame.found.append(IllegalTarget(verb, name, frame.site, span, known))
+
+
+def _start(span: Span, word: str) -> Span:
+    return Span(span.source, span.start, span.start + len(word), span.via)
+
+
+def _word(span: Span, word: str) -> Span:
+    """The last place of a word inside a span."""
+    place = span.text.rfind(word)
+    return span if place < 0 else _start(Span(span.source, span.start + place, span.stop, span.via), word)

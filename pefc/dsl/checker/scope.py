@@ -1,0 +1,71 @@
+"""What a file knows: its definitions, its constants, and what was found wrong so far."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..checked import Value
+from ..diagnostics import Diagnostic
+from ..source import Span
+from ..syntax import Alias, Attach, Method, Recipe, Task
+from .parameters import Table
+
+Definition = Method | Alias | Recipe
+
+
+class Constants(dict[str, Value]):
+    """Constants by name, which remember what was asked for."""
+
+    def __init__(self, entries: dict[str, Value] | None = None) -> None:
+        super().__init__(entries or {})
+        self.used: set[str] = set()
+
+    def __getitem__(self, name: str) -> Value:
+        self.used.add(name)
+        return super().__getitem__(name)
+
+
+@dataclass(slots=True)
+class Scope:
+    """One file while it is checked."""
+
+    path: Path | None
+    """The file itself, resolved; None for a text without a file."""
+    definitions: "dict[str, tuple[Definition, Scope]]" = field(default_factory=dict)
+    """Own and imported ones, each with the file that it is written in."""
+    constants: Constants = field(default_factory=Constants)
+    places: dict[str, Span] = field(default_factory=dict)
+    """Where each constant, own definition and later constant stands."""
+    later: dict[str, Span] = field(default_factory=dict)
+    """Constants of the file that are not reached yet."""
+    usable: "dict[str, Usable | Recipe | None]" = field(default_factory=dict)
+    """What names of methods were found to mean."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usable:
+    """A method as a statement uses it: behind its aliases, with its table of parameters."""
+
+    method: Method
+    table: Table
+    tensors: tuple[str, ...]
+    """Tensors that it trains."""
+
+
+@dataclass(slots=True)
+class Run:
+    """One check of a spec."""
+
+    root: Path
+    found: list[Diagnostic] = field(default_factory=list)
+    files: dict[Path, Scope] = field(default_factory=dict)
+    """Files that were imported."""
+    open: list[Path] = field(default_factory=list)
+    """Files that are being imported, outermost first."""
+    tasks: dict[str, Task] = field(default_factory=dict)
+    labels: "dict[object, Attach]" = field(default_factory=dict)
+    """Attachments by task, label and selection."""
+    expanding: tuple[str, ...] = ()
+    """Recipes that are being expanded, outermost first."""
+    expanded: set[int] = field(default_factory=set)
+    """Recipes that were used, by identity."""
+    steps: int = 0

@@ -1,0 +1,185 @@
+"""Statements, from top to bottom: what each becomes in the checked spec."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from ..checked import Attachment, Modified, Step, Value
+from ..diagnostics import (
+    Diagnostic,
+    DuplicateTask,
+    EmptyBlock,
+    NeedsBlock,
+    NestedDefinition,
+    NestedTask,
+    NestedTooDeep,
+    NothingToModify,
+    NotModifier,
+    TooManySteps,
+)
+from ..syntax import (
+    Alias,
+    Attach,
+    Constant,
+    Import,
+    Method,
+    Modify,
+    Recipe,
+    Statement,
+    Task,
+    TuneStatement,
+    Use,
+)
+from ..vocabulary import MODIFIERS
+from .arguments import bind
+from .attachments import attachment, fusion, quantization, tuning, unwanted
+from .constants import define
+from .names import meaning
+from .parameters import builtin_table
+from .recipes import expanded, rehearsed
+from .scope import Run, Scope, Usable
+
+DEEPEST = 8
+"""Blocks inside each other."""
+MOST = 200_000
+"""Steps of a spec after the expansion of recipes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Where statements stand."""
+
+    scope: Scope
+    run: Run
+    task: str | None = None
+    depth: int = 0
+    overrides: Mapping[str, Value] = field(default_factory=dict)
+
+
+def steps_of(statements: tuple[Statement, ...], block: Block) -> tuple[Step, ...]:
+    """The steps of the statements of a block."""
+    steps: list[Step] = []
+    for statement in statements:
+        try:
+            _read(statement, steps, block)
+        except RecursionError:
+            block.run.found.append(NestedTooDeep(statement.span))
+    return tuple(steps)
+
+
+def _read(statement: Statement, steps: list[Step], block: Block) -> None:
+    match statement:
+        case Attach():
+            _attach(statement, steps, block)
+        case TuneStatement():
+            steps.append(tuning(statement, block.scope, block.run, block.task))
+        case Modify():
+            _modify(statement, steps, block)
+        case Task():
+            steps.extend(_task(statement, block))
+        case Constant() if not block.depth:
+            define(statement, block.scope, block.run, overrides=block.overrides)
+        case Constant() | Import() | Recipe() | Method() | Alias():
+            if block.depth:
+                block.run.found.append(_nested(statement))
+
+
+def _attach(statement: Attach, steps: list[Step], block: Block) -> None:
+    scope, run, use = block.scope, block.run, statement.use
+    run.steps += 1
+    match use.name:
+        case "quantize":
+            steps.append(quantization(statement, scope, run))
+        case "fuse":
+            steps.append(fusion(statement, scope, run))
+        case "gate" | "adapterdrop":
+            _trailing(statement, steps, block)
+        case name:
+            found = meaning(name, use.name_span, scope, run)
+            if isinstance(found, Usable):
+                steps.append(attachment(statement, found, scope, run, block.task))
+            elif isinstance(found, Recipe):
+                unwanted(statement, run, "a recipe says itself where its statements go")
+                steps.extend(_expand(use, found, block))
+
+
+def _expand(use: Use, recipe: Recipe, block: Block) -> tuple[Step, ...]:
+    run = block.run
+    if run.steps > MOST:
+        run.found.append(TooManySteps(use.name, MOST, use.span))
+        return ()
+    inner = expanded(use, recipe, block.scope, run)
+    if inner is None:
+        return ()
+    outer, run.expanding = run.expanding, (*run.expanding, recipe.name)
+    steps = steps_of(inner[0], Block(inner[1], run, block.task, block.depth + 1))
+    run.expanding = outer
+    return steps
+
+
+def rehearse(recipe: Recipe, block: Block) -> None:
+    """Reports the mistakes of a recipe that nothing used."""
+    run = block.run
+    run.expanding = (recipe.name,)
+    labels, run.labels = run.labels, {}
+    steps_of(rehearsed(recipe, block.scope, run), Block(block.scope, run, None, block.depth + 1))
+    run.expanding, run.labels = (), labels
+
+
+def _trailing(statement: Attach, steps: list[Step], block: Block) -> None:
+    """A modifier on its own line takes in the attachments above it in its block."""
+    use, run = statement.use, block.run
+    unwanted(statement, run, "a modifier goes where the statements that it modifies go")
+    arguments = _modifier_arguments(use, block)
+    if use.name != "gate":
+        run.found.append(NeedsBlock(use.name, use.span))
+        return
+    body = tuple(step for step in steps if isinstance(step, Attachment | Modified))
+    if not body:
+        run.found.append(NothingToModify(use.name, use.span))
+        return
+    steps[:] = [step for step in steps if not isinstance(step, Attachment | Modified)]
+    steps.append(Modified(use.name, arguments, body, statement.span))
+
+
+def _modify(statement: Modify, steps: list[Step], block: Block) -> None:
+    use, run = statement.use, block.run
+    if block.depth >= DEEPEST:
+        run.found.append(NestedTooDeep(use.span))
+        return
+    known = use.name in MODIFIERS
+    if not known:
+        run.found.append(NotModifier(use.name, use.name_span, MODIFIERS))
+    if not statement.body:
+        run.found.append(EmptyBlock(f"the block of `{use.name}`", statement.span))
+    arguments = _modifier_arguments(use, block) if known else ()
+    body = steps_of(statement.body, replace(block, depth=block.depth + 1))
+    steps.append(Modified(use.name, arguments, body, statement.span))
+
+
+def _modifier_arguments(use: Use, block: Block) -> tuple[tuple[str, Value], ...]:
+    constants, found = block.scope.constants, block.run.found
+    return bind(use, builtin_table(use.name), constants=constants, found=found)
+
+
+def _task(statement: Task, block: Block) -> tuple[Step, ...]:
+    run, name, span = block.run, statement.name, statement.name_span
+    first = run.tasks.get(name)
+    if block.depth:
+        run.found.append(NestedTask(name, span))
+    elif first is not None and first is not statement:
+        run.found.append(DuplicateTask(name, span, first.name_span))
+    if not statement.body:
+        run.found.append(EmptyBlock(f"the task `{name}`", statement.span))
+    return steps_of(statement.body, replace(block, task=name, depth=block.depth + 1))
+
+
+def _nested(statement: Constant | Import | Recipe | Method | Alias) -> Diagnostic:
+    match statement:
+        case Import(span=span):
+            return NestedDefinition("a file is imported", span)
+        case Constant(name=name, name_span=span):
+            return NestedDefinition(f"the constant `{name}` is defined", span)
+        case Recipe(name=name, name_span=span):
+            return NestedDefinition(f"the recipe `{name}` is defined", span)
+        case Method(name=name, name_span=span) | Alias(name=name, name_span=span):
+            return NestedDefinition(f"the method `{name}` is defined", span)
