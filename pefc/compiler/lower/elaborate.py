@@ -1,0 +1,199 @@
+"""A method with its arguments at a site: numbers for its hyper-parameters and dims, shapes for its tensors."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from torch.fx import Graph
+
+from ...dsl import syntax
+from ...dsl.checked import Attachment
+from ...dsl.diagnostics.compiling import NotLowered, RequirementFailed, WrongSize
+from ...dsl.diagnostics.core import SpecError
+from ...dsl.source import Span
+from .formula import Formula
+from .nodes import Axes
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A tensor of a method at a site."""
+
+    name: str
+    shape: tuple[int, ...]
+    axes: Axes
+    frozen: bool
+    scope: str | None
+    value: syntax.Expression | None
+    """The symbolic initial value; None where the distribution gives it."""
+    distribution: tuple[str, tuple[object, ...]] | None
+    seed: int | None
+    span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Elaborated:
+    """What a method is at the sites of one size."""
+
+    attachment: Attachment
+    numbers: Mapping[str, object]
+    """Hyper-parameters and dims."""
+    largest: Mapping[str, int]
+    tensors: tuple[Declared, ...]
+    maps: tuple[str, ...]
+    """The names of declared affine maps, whose tensors are `NAME.weight` and `NAME.bias`."""
+    lets: Mapping[str, syntax.Expression]
+    rules: tuple[syntax.Rule, ...]
+    tunes: tuple[str, ...]
+    """`weight` or `bias`: the site's own parameters that train."""
+
+
+def elaborate(attachment: Attachment, dims: Mapping[str, int], largest: Mapping[str, int], site: str) -> Elaborated:
+    """Work out a method for the dims of a site; `site` is named in messages.
+
+    Raises SpecError where a size is no positive whole number, a `require` fails, or an item has no lowering.
+    """
+    return _Elaboration(attachment, dims, largest, site).result()
+
+
+class _Elaboration:
+    def __init__(
+        self, attachment: Attachment, dims: Mapping[str, int], largest: Mapping[str, int], site: str
+    ) -> None:
+        self.attachment = attachment
+        self.site = site
+        self.largest = largest
+        self.numbers: dict[str, object] = dict(dims)
+        self.lets: dict[str, syntax.Expression] = {}
+        self.tensors: list[Declared] = []
+        self.maps: list[str] = []
+        self.rules: list[syntax.Rule] = []
+        self.tunes: list[str] = []
+        self.formula = Formula(Graph(), self._number, largest)
+
+    def result(self) -> Elaborated:
+        self._bind()
+        for item in self._chosen(self.attachment.method.body):
+            self._take(item)
+        return Elaborated(
+            self.attachment,
+            self.numbers,
+            self.largest,
+            tuple(self.tensors),
+            tuple(self.maps),
+            self.lets,
+            tuple(self.rules),
+            tuple(self.tunes),
+        )
+
+    def _number(self, name: str) -> object:
+        if name in self.lets:
+            return self.formula.write(self.lets[name])
+        return self.numbers[name]
+
+    def _bind(self) -> None:
+        given = dict(self.attachment.arguments)
+        for parameter in self.attachment.method.parameters:
+            if isinstance(parameter.type, syntax.Enumeration):
+                self.numbers.update({member: member for member in parameter.type.members})
+        for parameter in self.attachment.method.parameters:
+            value: object = given.get(parameter.name)
+            if value is None and parameter.default is not None:
+                value = self.formula.write(parameter.default)
+            self.numbers[parameter.name] = self._typed(parameter, value)
+
+    def _typed(self, parameter: syntax.Parameter, value: object) -> object:
+        is_int = isinstance(parameter.type, syntax.NamedType) and parameter.type.name == "int"
+        if not is_int or not isinstance(value, float):
+            return value
+        if value != int(value):
+            raise SpecError([WrongSize(parameter.span, f"{value:g}", self.site)])
+        return int(value)
+
+    def _chosen(self, items: tuple[syntax.MethodItem, ...]) -> Iterator[syntax.MethodItem]:
+        """The items that stand after every `if` is decided."""
+        for item in items:
+            if isinstance(item, syntax.When):
+                yield from self._chosen(item.then if self.formula.write(item.test) else item.otherwise)
+            else:
+                yield item
+
+    def _take(self, item: syntax.MethodItem) -> None:
+        match item:
+            case syntax.Tensor():
+                self.tensors.append(self._tensor(item))
+            case syntax.Affine():
+                self._affine(item)
+            case syntax.Let(names, values) if len(names) == len(values):
+                self.lets.update(zip(names, values, strict=True))
+            case syntax.Require(condition):
+                self._require(condition)
+            case syntax.Rule():
+                self.rules.append(item)
+            case syntax.Tune(parameters):
+                self.tunes.extend(parameter.name for parameter in parameters)
+            case _:
+                word = item.span.text.split(maxsplit=1)[0]
+                raise SpecError([NotLowered(item.span, f"`{word}`")])
+
+    def _require(self, condition: syntax.Expression) -> None:
+        if not self.formula.write(condition):
+            text = condition.span.text
+            raise SpecError([RequirementFailed(condition.span, self.attachment.span, text, self.site)])
+
+    def _tensor(self, item: syntax.Tensor) -> Declared:
+        return Declared(
+            item.name,
+            tuple(self._size(expression) for expression in item.shape),
+            tuple(axis_name(expression) for expression in item.shape),
+            item.frozen,
+            item.scope,
+            item.value,
+            self._distribution(item.distribution),
+            self._seed(item.seed),
+            item.span,
+        )
+
+    def _affine(self, item: syntax.Affine) -> None:
+        source, target = self._size(item.source), self._size(item.target)
+        names = (axis_name(item.target), axis_name(item.source))
+        self.maps.append(item.name)
+        drawn = self._distribution(item.distribution)
+        common = (item.frozen, item.scope)
+        weight = (f"{item.name}.weight", (target, source), names, *common, item.value, drawn)
+        zero = syntax.Number(0, item.span)
+        bias = (f"{item.name}.bias", (target,), names[:1], *common, zero, None)
+        self.tensors.append(Declared(*weight, self._seed(item.seed), item.span))
+        self.tensors.append(Declared(*bias, None, item.span))
+
+    def _size(self, expression: syntax.Expression) -> int:
+        value = self.formula.write(expression)
+        is_whole = isinstance(value, int | float) and value == int(value) and value >= 1
+        if not is_whole:
+            found = f"{value:g}" if isinstance(value, int | float) else "not a number"
+            raise SpecError([WrongSize(expression.span, found, self.site)])
+        return int(value)  # type: ignore[call-overload]
+
+    def _distribution(self, drawn: syntax.Expression | None) -> tuple[str, tuple[object, ...]] | None:
+        match drawn:
+            case None:
+                return None
+            case syntax.Name(name):
+                return name, ()
+            case syntax.Call(syntax.Name(name), arguments):
+                return name, tuple(self.formula.write(argument.value) for argument in arguments)
+            case _:
+                raise SpecError([NotLowered(drawn.span, "this distribution")])
+
+    def _seed(self, expression: syntax.Expression | None) -> int | None:
+        return None if expression is None else int(self.formula.write(expression))  # type: ignore[call-overload]
+
+
+def axis_name(size: syntax.Expression) -> str | None:
+    """The dim that an axis stands for: `in` in `[r, in]` and in `[r, max in]`."""
+    match size:
+        case syntax.Name(name) | syntax.Largest(syntax.Name(name)):
+            return name
+        case _:
+            return None
+
+

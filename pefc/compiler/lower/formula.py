@@ -1,0 +1,111 @@
+"""From an expression of a formula to nodes of a patch graph; what is a number stays a number."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from torch.fx import Graph, Node
+
+from ...dsl import syntax
+from ...dsl.diagnostics.core import SpecError
+from ...dsl.diagnostics.compiling import FormulaFailed, NotLowered
+from .arithmetic import binary, negate, transpose
+from .functions import BY_AXIS, FUNCTIONS, TENSOR_METHODS, Affine, index
+
+Lookup = Callable[[str], object]
+"""The value of a name; raises KeyError where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """Writes expressions into a graph, with the values that names have there."""
+
+    graph: Graph
+    lookup: Lookup
+    largest: Mapping[str, int]
+    """The largest value of each dim over all sites of the statement, for `max in`."""
+
+    def write(self, expression: syntax.Expression) -> object:
+        """The value of an expression: a number, text, tuple, none, or a node.
+
+        Raises SpecError where shapes do not fit or a word has no lowering.
+        """
+        try:
+            return self._write(expression)
+        except (RuntimeError, ValueError, TypeError, IndexError, ZeroDivisionError, OverflowError) as error:
+            reason = str(error).splitlines()[0]
+            raise SpecError([FormulaFailed(expression.span, reason)]) from error
+
+    def _write(self, expression: syntax.Expression) -> object:  # noqa: PLR0911
+        match expression:
+            case syntax.Number(value) | syntax.Text(value) | syntax.Bool(value):
+                return value
+            case syntax.Name():
+                return self._name(expression)
+            case syntax.Sequence(items):
+                return tuple(self._write(item) for item in items)
+            case syntax.Unary("not", operand):
+                return not self._write(operand)
+            case syntax.Unary(_, operand):
+                return negate(self.graph, self._write(operand))
+            case syntax.Binary(sign, left, right):
+                return binary(self.graph, sign, self._write(left), self._write(right))
+            case syntax.Conditional(then, test, otherwise):
+                return self._write(then if self._write(test) else otherwise)
+            case syntax.Call():
+                return self._call(expression)
+            case syntax.Attribute(value, ("T" | "mT")):
+                return self._transposed(self._write(value))
+            case syntax.Index(value, items):
+                return self._index(self._write(value), items)
+            case syntax.Largest(syntax.Name(name)):
+                return self.largest[name]
+            case _:
+                raise SpecError([NotLowered(expression.span, "this form of expression")])
+
+    def _name(self, name: syntax.Name) -> object:
+        try:
+            return self.lookup(name.name)
+        except KeyError:
+            raise SpecError([NotLowered(name.span, f"`{name.name}`")]) from None
+
+    def _transposed(self, value: object) -> object:
+        return transpose(self.graph, value) if isinstance(value, Node) else value
+
+    def _call(self, call: syntax.Call) -> object:
+        match call.function:
+            case syntax.Name(name) if name in FUNCTIONS:
+                positional, named = self._arguments(call, by_axis=name in BY_AXIS)
+                return FUNCTIONS[name](self.graph, *positional, **named)
+            case syntax.Name(name) if isinstance(mapped := self._name(call.function), Affine):
+                return mapped.of(self.graph, self._write(call.arguments[0].value))
+            case syntax.Attribute(value, name) if name in TENSOR_METHODS:
+                positional, named = self._arguments(call, by_axis=False)
+                return TENSOR_METHODS[name](self.graph, self._write(value), *positional, **named)
+            case _:
+                raise SpecError([NotLowered(call.function.span, f"`{call.function.span.text}`")])
+
+    def _arguments(self, call: syntax.Call, *, by_axis: bool) -> tuple[list[object], dict[str, object]]:
+        """Values by position and by name; an axis is handed over as the name of its dim."""
+        positional: list[object] = []
+        named: dict[str, object] = {}
+        for argument in call.arguments:
+            is_axis = by_axis and (argument.name == "axis" or len(positional) == 1)
+            value = argument.value
+            given = value.name if is_axis and isinstance(value, syntax.Name) else self._write(value)
+            if argument.name is None:
+                positional.append(given)
+            else:
+                named[argument.name] = given
+        return positional, named
+
+    def _index(self, value: object, items: tuple[syntax.Expression | syntax.Slice, ...]) -> object:
+        written = tuple(self._item(item) for item in items)
+        if isinstance(value, tuple):
+            return value[written[0]]  # type: ignore[index]
+        return index(self.graph, value, written)  # type: ignore[arg-type]
+
+    def _item(self, item: syntax.Expression | syntax.Slice) -> object:
+        if isinstance(item, syntax.Slice):
+            parts = (item.start, item.stop, item.step)
+            return slice(*(None if part is None else self._write(part) for part in parts))
+        return self._write(item)

@@ -1,0 +1,222 @@
+"""The functions of formulas: how each is written in torch, and what becomes of the names of axes."""
+
+import math
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch.fx import Graph, Node
+from torch.nn import functional
+
+from .arithmetic import broadcast_axes, transpose
+from .nodes import Axes, axes, call, shape
+
+
+def _pointwise(on_tensor: Callable[..., object], on_number: Callable[[float], object] | None = None) -> "Function":
+    def emit(graph: Graph, value: object) -> object:
+        if isinstance(value, Node):
+            return call(graph, on_tensor, value, axes=axes(value))
+        if on_number is not None:
+            return on_number(value)  # type: ignore[arg-type]
+        return on_tensor(torch.tensor(value)).item()  # type: ignore[attr-defined]
+
+    return emit
+
+
+def _axis(value: Node, axis: object) -> int:
+    """The position of an axis that a formula names by its dim, or by number."""
+    if isinstance(axis, int):
+        return axis
+    positions = [i for i, name in enumerate(axes(value)) if name == axis]
+    if len(positions) != 1:
+        message = f"no single axis of {list(axes(value))} is `{axis}`"
+        raise ValueError(message)
+    return positions[0]
+
+
+def _reduction(reduce: Callable[..., object]) -> "Function":
+    def emit(graph: Graph, value: Node, axis: object = None) -> Node:
+        if axis is None:
+            return call(graph, reduce, value, axes=())
+        position = _axis(value, axis)
+        names = tuple(name for i, name in enumerate(axes(value)) if i != position % len(axes(value)))
+        return call(graph, reduce, value, dim=position, axes=names)
+
+    return emit
+
+
+def _diag(graph: Graph, vector: Node) -> Node:
+    return call(graph, torch.diag, vector, axes=(*axes(vector), *axes(vector)))
+
+
+def identity_like(like: torch.Tensor, size: int) -> torch.Tensor:
+    """The identity matrix, with the dtype and device of another tensor."""
+    return torch.eye(size, dtype=like.dtype, device=like.device)
+
+
+def _eye(graph: Graph, size: int, like: Node | None = None) -> Node:
+    like = like or next(node for node in graph.nodes if node.op in {"get_attr", "placeholder"})
+    return call(graph, identity_like, like, size)
+
+
+def _clamp(graph: Graph, value: Node, low: float | None = None, high: float | None = None) -> Node:
+    return call(graph, torch.clamp, value, low, high, axes=axes(value))
+
+
+def _softmax(graph: Graph, value: Node, axis: object = -1) -> Node:
+    return call(graph, functional.softmax, value, dim=_axis(value, axis), axes=axes(value))
+
+
+def _einsum(graph: Graph, equation: str, *operands: Node) -> Node:
+    return call(graph, torch.einsum, equation.replace(" ", ""), *operands)
+
+
+def _kron(graph: Graph, left: Node, right: Node) -> Node:
+    return call(graph, torch.kron, left, right)
+
+
+def _stack(graph: Graph, *values: Node) -> Node:
+    return call(graph, torch.stack, values)
+
+
+def _extremum(on_tensor: Callable[..., object], on_number: Callable[..., object]) -> "Function":
+    def emit(graph: Graph, left: object, right: object) -> object:
+        if isinstance(left, Node) and isinstance(right, Node):
+            return call(graph, on_tensor, left, right, axes=broadcast_axes(left, right))
+        return on_number(left, right)
+
+    return emit
+
+
+def _householder(graph: Graph, columns: Node) -> Node:
+    """The product of the reflections I - 2 u uᵀ / ‖u‖² over the columns u, first column leftmost."""
+    size, count = shape(columns)
+    product = _eye(graph, size, columns)
+    for index in range(count):
+        column = call(graph, torch.narrow, columns, 1, index, 1)
+        unit = call(graph, functional.normalize, column, dim=0)
+        thin = call(graph, torch.matmul, product, unit)
+        rank_one = call(graph, torch.matmul, thin, transpose(graph, unit))
+        product = call(graph, torch.sub, product, call(graph, torch.mul, rank_one, 2))
+    return product
+
+
+def _skew(graph: Graph, entries: Node) -> Node:
+    """The antisymmetric matrices whose upper triangles, row by row, are the last axis of `entries`."""
+    count = shape(entries)[-1]
+    size = (1 + math.isqrt(1 + 8 * count)) // 2
+    rows, columns = (tuple(int(i) for i in axis) for axis in torch.triu_indices(size, size, 1))
+    flat = [row * size + column for row, column in zip(rows, columns, strict=True)]
+    wide = call(graph, entries_to_matrix, entries, tuple(flat), size)
+    return call(graph, torch.sub, wide, transpose(graph, wide))
+
+
+def entries_to_matrix(entries: torch.Tensor, positions: tuple[int, ...], size: int) -> torch.Tensor:
+    """Square matrices of zeros with `entries` at the flat `positions`."""
+    flat = entries.new_zeros(*entries.shape[:-1], size * size)
+    where = torch.tensor(positions, device=entries.device).expand(entries.shape)
+    return flat.scatter(-1, where, entries).unflatten(-1, (size, size))
+
+
+def _cayley(graph: Graph, skew: Node) -> Node:
+    """The rotation (I - Q)(I + Q)⁻¹ of an antisymmetric Q."""
+    identity = _eye(graph, shape(skew)[-1], skew)
+    return call(
+        graph, torch.linalg.solve, call(graph, torch.add, identity, skew), call(graph, torch.sub, identity, skew)
+    )
+
+
+def block_diagonal(blocks: torch.Tensor) -> torch.Tensor:
+    """[n, a, b] blocks as one [n a, n b] matrix."""
+    return torch.block_diag(*blocks.unbind(0))
+
+
+def _block_diag(graph: Graph, blocks: Node) -> Node:
+    return call(graph, block_diagonal, blocks)
+
+
+Function = Callable[..., object]
+"""Takes the graph and the values of the arguments; appends what it needs and returns a value."""
+
+FUNCTIONS: dict[str, Function] = {
+    "sqrt": _pointwise(torch.sqrt, math.sqrt),
+    "exp": _pointwise(torch.exp, math.exp),
+    "log": _pointwise(torch.log, math.log),
+    "abs": _pointwise(torch.abs, abs),
+    "sin": _pointwise(torch.sin, math.sin),
+    "cos": _pointwise(torch.cos, math.cos),
+    "tanh": _pointwise(torch.tanh, math.tanh),
+    "sigmoid": _pointwise(torch.sigmoid),
+    "relu": _pointwise(functional.relu),
+    "gelu": _pointwise(functional.gelu),
+    "silu": _pointwise(functional.silu),
+    "detach": _pointwise(torch.detach),
+    "ceil": _pointwise(torch.ceil, math.ceil),
+    "floor": _pointwise(torch.floor, math.floor),
+    "int": lambda graph, value: int(value),  # noqa: ARG005
+    "min": _extremum(torch.minimum, min),
+    "max": _extremum(torch.maximum, max),
+    "norm": _reduction(torch.linalg.vector_norm),
+    "sum": _reduction(torch.sum),
+    "mean": _reduction(torch.mean),
+    "clamp": _clamp,
+    "diag": _diag,
+    "eye": _eye,
+    "softmax": _softmax,
+    "einsum": _einsum,
+    "kron": _kron,
+    "stack": _stack,
+    "householder": _householder,
+    "skew": _skew,
+    "cayley": _cayley,
+    "block_diag": _block_diag,
+}
+
+
+BY_AXIS = frozenset({"norm", "sum", "mean", "softmax"})
+"""Functions whose second argument names an axis by its dim."""
+
+
+@dataclass(frozen=True, slots=True)
+class Affine:
+    """The value of a declared map `f: a -> b`: its weight and bias."""
+
+    weight: Node
+    bias: Node
+
+    def of(self, graph: Graph, value: object) -> Node:
+        names = axes(value)[:-1] + axes(self.bias) if isinstance(value, Node) else None
+        return call(graph, functional.linear, value, self.weight, self.bias, axes=names)
+
+
+def reshape(graph: Graph, value: Node, *size: int) -> Node:
+    """`value.reshape(a, b)`; a formula names no token axes, so sizes are the whole shape."""
+    return call(graph, torch.reshape, value, size)
+
+
+def flatten(graph: Graph, value: Node, start: int = 0, stop: int = -1) -> Node:
+    """`value.flatten(a, b)`."""
+    return call(graph, torch.flatten, value, start, stop)
+
+
+TENSOR_METHODS: dict[str, Function] = {"reshape": reshape, "flatten": flatten}
+
+
+def index(graph: Graph, value: Node, items: tuple[object, ...]) -> Node:
+    """`value[items]`, with slices, numbers and none; an axis that a slice shortens keeps its name."""
+    names = _indexed_axes(axes(value), items)
+    return call(graph, operator.getitem, value, items if len(items) != 1 else items[0], axes=names)
+
+
+def _indexed_axes(names: Axes, items: tuple[object, ...]) -> Axes | None:
+    kept: list[str | None] = []
+    rest = list(names)
+    for item in items:
+        if item is None:
+            kept.append(None)
+        elif isinstance(item, slice):
+            kept.append(rest.pop(0))
+        else:
+            rest.pop(0)
+    return (*kept, *rest)

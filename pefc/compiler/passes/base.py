@@ -1,0 +1,60 @@
+"""The base map runs as the model's author wrote it."""
+
+from dataclasses import dataclass
+
+import torch
+from torch.fx import Graph, Node
+from torch.nn import functional
+
+from ..lower.nodes import axes, base_call, call, shape
+from .rewrite import everywhere, is_bias, is_call, is_weight
+
+
+@dataclass(frozen=True, slots=True)
+class RowsOfBase:
+    """`linear(x, W[rows], b[rows]) --> linear(x, W, b)[rows]`: a slice of a fused map reads the map's one product."""
+
+    name: str = "rows-of-base"
+
+    def __call__(self, graph: Graph) -> Graph:
+        return everywhere(graph, _rows_of_base)
+
+
+@dataclass(frozen=True, slots=True)
+class CallBase:
+    """`linear(x, W, b) --> base(x)`, bit for bit what the module computes by itself."""
+
+    name: str = "call-base"
+
+    def __call__(self, graph: Graph) -> Graph:
+        has_bias = any(is_bias(node) for node in graph.nodes)
+        return everywhere(graph, lambda inner, node: _call_base(inner, node, has_bias=has_bias))
+
+
+_TAKES = (torch.narrow, torch.index_select)
+
+
+def _rows_of_base(graph: Graph, node: Node) -> Node | None:
+    if not is_call(node, functional.linear) or not is_call(node.args[1], *_TAKES):
+        return None
+    x, taken, *rest = node.args
+    if not is_weight(taken.args[0]):  # type: ignore[union-attr]
+        return None
+    bias = rest[0] if rest else None
+    if bias is not None:
+        if not is_call(bias, *_TAKES) or not is_bias(bias.args[0]):  # type: ignore[union-attr]
+            return None
+        bias = bias.args[0]  # type: ignore[union-attr]
+    whole = call(graph, functional.linear, x, taken.args[0], bias, axes=axes(node))  # type: ignore[union-attr]
+    return call(graph, taken.target, whole, -1, *taken.args[2:], axes=axes(node))  # type: ignore[arg-type, union-attr]
+
+
+def _call_base(graph: Graph, node: Node, *, has_bias: bool) -> Node | None:
+    if not is_call(node, functional.linear) or not is_weight(node.args[1]):
+        return None
+    bias = node.args[2] if len(node.args) > 2 else None
+    if has_bias and not is_bias(bias):
+        return None
+    if not has_bias and bias is not None:
+        return None
+    return base_call(graph, node.args[0], shape(node)[-1])  # type: ignore[arg-type]

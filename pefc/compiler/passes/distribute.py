@@ -1,0 +1,33 @@
+"""A linear map over a sum of weights becomes a sum of linear maps."""
+
+from dataclasses import dataclass
+
+import torch
+from torch.fx import Graph, Node
+from torch.nn import functional
+
+from ..lower.nodes import axes, call
+from .cost import is_cheap
+from .rewrite import everywhere, is_call
+
+
+@dataclass(frozen=True, slots=True)
+class Distribute:
+    """`linear(x, W + D, b) --> linear(x, W, b) + linear(x, D)`, where D is cheaper to apply than to form."""
+
+    name: str = "distribute"
+
+    def __call__(self, graph: Graph) -> Graph:
+        return everywhere(graph, _distribute)
+
+
+def _distribute(graph: Graph, node: Node) -> Node | None:
+    if not is_call(node, functional.linear) or not is_call(node.args[1], torch.add, torch.sub):
+        return None
+    x, total, *rest = node.args
+    first, second = total.args  # type: ignore[union-attr]
+    if not isinstance(first, Node) or not isinstance(second, Node) or not (is_cheap(first) or is_cheap(second)):
+        return None
+    left = call(graph, functional.linear, x, first, rest[0] if rest else None, axes=axes(node))
+    right = call(graph, functional.linear, x, second, None, axes=axes(node))
+    return call(graph, total.target, left, right, axes=axes(node))  # type: ignore[arg-type, union-attr]

@@ -1,0 +1,40 @@
+"""A product that is added to something becomes one operation."""
+
+from dataclasses import dataclass
+
+import torch
+from torch.fx import Graph, Node
+from torch.nn import functional
+
+from ..lower.nodes import axes, call, shape
+from .rewrite import everywhere, is_call
+from .scalars import scaled
+
+
+@dataclass(frozen=True, slots=True)
+class FuseAdd:
+    """`u + linear(h, B) * s --> addmm(u, h, Bᵀ, alpha=s)`, over flattened leading dims."""
+
+    name: str = "fuse-add"
+
+    def __call__(self, graph: Graph) -> Graph:
+        return everywhere(graph, _fuse)
+
+
+def _fuse(graph: Graph, node: Node) -> Node | None:
+    if not is_call(node, torch.add):
+        return None
+    first, second = node.args
+    if not isinstance(first, Node) or not isinstance(second, Node) or shape(first) != shape(node):
+        return None
+    factor = 1.0
+    if (inner := scaled(second)) and len(second.users) == 1:
+        second, factor = inner
+    if not is_call(second, functional.linear) or len(second.users) != 1 or second.args[2] is not None:
+        return None
+    thin, matrix = second.args[:2]
+    rows = call(graph, torch.reshape, first, (-1, shape(first)[-1]))
+    columns = call(graph, torch.reshape, thin, (-1, shape(thin)[-1]))  # type: ignore[arg-type]
+    turned = call(graph, torch.t, matrix)
+    total = call(graph, torch.addmm, rows, columns, turned, alpha=factor)
+    return call(graph, torch.Tensor.view_as, total, first, axes=axes(node))

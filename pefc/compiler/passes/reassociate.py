@@ -1,0 +1,33 @@
+"""Products of matrices are applied in the cheaper order."""
+
+from dataclasses import dataclass
+
+import torch
+from torch.fx import Graph, Node
+from torch.nn import functional
+
+from ..lower.nodes import TOKENS, axes, call, shape
+from .cost import forming, in_turn
+from .rewrite import everywhere, is_call
+
+
+@dataclass(frozen=True, slots=True)
+class Reassociate:
+    """`linear(x, B @ A, b) --> linear(linear(x, A), B, b)`, where that takes fewer multiplications."""
+
+    name: str = "reassociate"
+
+    def __call__(self, graph: Graph) -> Graph:
+        return everywhere(graph, _reassociate)
+
+
+def _reassociate(graph: Graph, node: Node) -> Node | None:
+    if not is_call(node, functional.linear) or not is_call(node.args[1], torch.matmul):
+        return None
+    x, product, *rest = node.args
+    rows, columns = shape(product)  # type: ignore[arg-type]
+    if in_turn(product) > TOKENS * rows * columns + forming(product):  # type: ignore[arg-type]
+        return None
+    left, right = product.args  # type: ignore[union-attr]
+    inner = call(graph, functional.linear, x, right, None, axes=(*axes(node)[:-1], axes(right)[0]))  # type: ignore[arg-type]
+    return call(graph, functional.linear, inner, left, rest[0] if rest else None, axes=axes(node))

@@ -1,0 +1,191 @@
+"""From a checked spec and a model to a plan."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from torch import nn
+
+from ..dsl import syntax
+from ..dsl.checked import Attachment, Checked, Fusion, Modified, Quantization, Step, Tuning
+from ..dsl.diagnostics.compiling import LabelTaken, NoBias, NotCompiled
+from ..dsl.diagnostics.core import Diagnostic, SpecError
+from .lower import Elaborated, LinearFacts, Member, elaborate
+from .plan import Patched, Plan, Planned, Tuned
+from .roles import find_sites
+from .select import Selected, TermMatch, select
+from .site import Site, SiteTable
+from .verdict import UNTOUCHED, Verdict, judge
+
+_RULES = (syntax.Rule, syntax.Extend, syntax.Loss, syntax.Shrink, syntax.Rebase, syntax.When)
+
+
+def plan(checked: Checked, model: nn.Module) -> Plan:
+    """What a spec would do to a model, which is not touched. Weights are not read: a model on `meta` will do.
+
+    Raises SpecError with every mistake that the model brings to light.
+    """
+    table = find_sites(model)
+    planner = _Planner(model, checked, table)
+    for step in checked.steps:
+        planner.take(step)
+    if planner.mistakes:
+        raise SpecError(planner.mistakes)
+    return planner.result()
+
+
+@dataclass(slots=True)
+class _Planner:
+    model: nn.Module
+    checked: Checked
+    table: SiteTable
+    mistakes: list[Diagnostic] = field(default_factory=list)
+    attachments: list[Planned] = field(default_factory=list)
+    keys: list[object] = field(default_factory=list)
+    tuned: list[Tuned] = field(default_factory=list)
+    terms: list[TermMatch] = field(default_factory=list)
+    verdicts: dict[object, Verdict] = field(default_factory=dict)
+    elaborated: dict[object, Elaborated] = field(default_factory=dict)
+    taken: dict[tuple[str, str], Planned] = field(default_factory=dict)
+
+    def take(self, step: Step) -> None:
+        try:
+            match step:
+                case Attachment():
+                    self._attach(step)
+                case Tuning():
+                    self._tune(step)
+                case Quantization() | Fusion() | Modified():
+                    raise SpecError([NotCompiled(step.span, _called(step))])
+                case _:
+                    assert_never(step)
+        except SpecError as error:
+            self.mistakes.extend(error.diagnostics)
+
+    def result(self) -> Plan:
+        seen: dict[int, int] = {id(p): p.numel() for p in self.model.parameters()}
+        return Plan(
+            type(self.model).__name__,
+            self.checked,
+            self.table,
+            tuple(self.attachments),
+            tuple(self._modules()),
+            tuple(self.tuned),
+            tuple(self.terms),
+            sum(seen.values()),
+        )
+
+    def _modules(self) -> Iterator[Patched]:
+        grouped: dict[str, list[int]] = {}
+        for number, planned in enumerate(self.attachments):
+            if planned.member is not None:
+                grouped.setdefault(planned.site.path, []).append(number)
+        for path, numbers in grouped.items():
+            members = tuple(self.attachments[number] for number in numbers)
+            facts = _facts(members[0].site)
+            key = (facts, members[0].site.class_name, tuple(self.keys[number] for number in numbers))
+            yield Patched(path, facts, members, key)
+
+    def _select(self, selection: syntax.Selection | None, kind: str) -> tuple[Site, ...]:
+        selected: Selected = select(selection, kind, self.table, dict(self.checked.constants))  # type: ignore[arg-type]
+        self.terms.extend(selected.terms)
+        return selected.sites
+
+    def _attach(self, step: Attachment) -> None:
+        kind = step.method.site
+        if step.task is not None:
+            raise SpecError([NotCompiled(step.span, f"a statement of the task `{step.task}`")])
+        only_tunes = not any(isinstance(item, _RULES) for item in step.method.body)
+        if kind not in {"linear", "any"} and not only_tunes:
+            raise SpecError([NotCompiled(step.span, f"`{step.method.name}` on {kind}")])
+        sites = self._select(step.selection, kind)
+        _expect(step.expect, sites, step)
+        if only_tunes:
+            self._train(step, sites, _tunes(step.method))
+            return
+        largest = {"in": max(s.inputs or 0 for s in sites), "out": max(s.width or 0 for s in sites)}
+        for site in sites:
+            if site.kind != "linear":
+                raise SpecError([NotCompiled(step.span, f"`{step.method.name}` on the {site.kind} `{site.path}`")])
+            self._place(step, site, largest)
+
+    def _place(self, step: Attachment, site: Site, largest: Mapping[str, int]) -> None:
+        assert site.inputs is not None and site.width is not None
+        dims = {"in": site.inputs, "out": site.width}
+        key = (id(step), site.inputs, site.width)
+        if key not in self.elaborated:
+            self.elaborated[key] = elaborate(step, dims, largest, site.path)
+        method = self.elaborated[key]
+        prefix = step.label if site.slice is None else f"{step.label}.{_slice_name(site)}"
+        member = Member(method, site.slice, prefix)
+        full_key = (key, site.slice, prefix, site.bias)
+        if full_key not in self.verdicts:
+            self.verdicts[full_key] = judge(_facts(site), member)
+        planned = Planned(site, step.label, method, member, self.verdicts[full_key], step.settings, step.span)
+        self._claim(planned)
+        self.attachments.append(planned)
+        self.keys.append(full_key)
+        if method.tunes:
+            self._train(step, (site,), method.tunes)
+
+    def _claim(self, planned: Planned) -> None:
+        """The label must be free at the site, in the model and in the spec."""
+        assert planned.member is not None
+        place = (planned.site.path, planned.member.prefix)
+        earlier = self.taken.setdefault(place, planned)
+        if earlier is not planned:
+            raise SpecError([LabelTaken(planned.span, planned.label, planned.site.path, earlier.span)])
+        owners = [(planned.site.path, self.model.get_submodule(planned.site.path))]
+        if any(tensor.scope is not None for tensor in planned.tensors):
+            owners.append((self.table.model, self.model))
+        for path, module in owners:
+            if hasattr(module, planned.label):
+                raise SpecError([LabelTaken(planned.span, planned.label, path, None)])
+
+    def _tune(self, step: Tuning) -> None:
+        if step.task is not None:
+            raise SpecError([NotCompiled(step.span, f"a statement of the task `{step.task}`")])
+        sites = self._select(step.selection, "any")
+        _expect(step.expect, sites, step)
+        self._train(step, sites, ("weight", "bias") if step.what is None else (step.what,))
+
+    def _train(self, step: Attachment | Tuning, sites: tuple[Site, ...], names: tuple[str, ...]) -> None:
+        found = False
+        for path, site in {site.path: site for site in sites}.items():
+            if site.slice is not None:
+                raise SpecError([NotCompiled(step.span, f"training rows of the fused `{path}`")])
+            module = self.model.get_submodule(path)
+            own = dict(module.named_parameters(recurse=False))
+            for name in names if len(names) == 1 else tuple(own):
+                if name in own:
+                    found = True
+                    self.tuned.append(Tuned(f"{path}.{name}", own[name].numel(), site, step.settings, step.span))
+        if not found:
+            raise SpecError([NoBias(step.span, sites[0].path)])
+
+
+def _facts(site: Site) -> LinearFacts:
+    assert site.inputs is not None and site.outputs is not None
+    return LinearFacts(site.inputs, site.outputs, site.bias, transposed=site.class_name == "Conv1D")
+
+
+def _slice_name(site: Site) -> str:
+    return (site.role or "rows").rsplit(".", 1)[-1]
+
+
+def _tunes(method: syntax.Method) -> tuple[str, ...]:
+    return tuple(p.name for item in method.body if isinstance(item, syntax.Tune) for p in item.parameters)
+
+
+def _called(step: Quantization | Fusion | Modified) -> str:
+    match step:
+        case Quantization():
+            return "`quantize`"
+        case Fusion():
+            return "`fuse`"
+        case Modified(modifier):
+            return f"`{modifier}`"
+        case _:
+            assert_never(step)
+
+

@@ -1,0 +1,50 @@
+"""Abstract interpretation of a patch graph: the term that its output is."""
+
+from collections.abc import Mapping
+
+from torch.fx import Graph, Node
+
+from ..lower.nodes import BASE, shape
+from .rules import EXACT_RULES, ROUNDING_RULES
+from .terms import Applied, Atom, Constant, Eye, Term
+
+
+def read(graph: Graph, starts: Mapping[str, Term], *, exact: bool) -> Term:
+    """The term of the output. `starts` says what tensors are; `exact` leaves out rules that hold only without rounding."""
+    terms: dict[Node, Term] = {}
+    for node in graph.nodes:
+        terms[node] = _term(node, terms, starts, exact=exact)
+    return terms[graph.output_node()]
+
+
+def _term(node: Node, terms: Mapping[Node, Term], starts: Mapping[str, Term], *, exact: bool) -> Term:
+    if node.op == "output":
+        return terms[node.args[0]]  # type: ignore[index]
+    if node.op in {"get_attr", "placeholder"}:
+        return starts.get(str(node.target), Atom(str(node.target)))
+    arguments = tuple(_argument(argument, terms) for argument in node.args)
+    if node.target == BASE:
+        return Applied("base", arguments)
+    rules = EXACT_RULES if exact else {**EXACT_RULES, **ROUNDING_RULES}
+    found = rules[node.target](*arguments) if node.target in rules else None
+    if found is not None and _fits(found, node):
+        return found
+    keywords = tuple((name, _argument(value, terms)) for name, value in sorted(node.kwargs.items()))
+    return Applied(node.target, (*arguments, *keywords))
+
+
+def _argument(argument: object, terms: Mapping[Node, Term]) -> object:
+    if isinstance(argument, Node):
+        return terms[argument]
+    if isinstance(argument, list | tuple):
+        return tuple(_argument(item, terms) for item in argument)
+    if isinstance(argument, slice):
+        return ("slice", argument.start, argument.stop, argument.step)
+    return argument
+
+
+def _fits(found: Term, node: Node) -> bool:
+    """Terms carry no shape: one that was broadcast is not what it stood for."""
+    if isinstance(found, Constant | Eye):
+        return True
+    return any(shape(operand) == shape(node) for operand in node.all_input_nodes)

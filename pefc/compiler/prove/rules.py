@@ -1,0 +1,216 @@
+"""The algebra of the identity proof, a rule a function. A rule returns None where it says nothing."""
+
+import operator
+from collections.abc import Mapping
+
+import torch
+from torch.nn import functional
+
+from ..lower.functions import block_diagonal, entries_to_matrix, identity_like
+from .terms import ONE, ZERO, Applied, Constant, Eye, Rule, Term, combined
+
+
+def _add(first: Term, second: object) -> Term | None:
+    if second in (ZERO, 0):
+        return first
+    return second if first == ZERO and isinstance(second, Term) else None
+
+
+def _sub(first: Term, second: object) -> Term | None:
+    return first if second in (ZERO, 0) else None
+
+
+def _mul(first: Term, second: object) -> Term | None:
+    if ZERO in (first, second) or second == 0:
+        return ZERO
+    if second in (ONE, 1):
+        return first
+    return second if first == ONE and isinstance(second, Term) else None
+
+
+def _div(first: Term, second: object) -> Term | None:
+    return first if second in (ONE, 1) else None
+
+
+def _product(*operands: object) -> Term | None:
+    return ZERO if ZERO in operands else None
+
+
+def _linear(x: Term, weight: Term, bias: Term | None = None) -> Term | None:
+    return ZERO if ZERO in (x, weight) and bias in (None, ZERO) else None
+
+
+def _addmm(base: Term, thin: Term, weight: Term) -> Term | None:
+    return base if ZERO in (thin, weight) else None
+
+
+def _zero_stays(value: object, *_: object) -> Term | None:
+    return ZERO if value == ZERO else None
+
+
+def _constant_stays(value: object, *_: object) -> Term | None:
+    return value if isinstance(value, Constant) else None
+
+
+def _one_of_zero(value: Term) -> Term | None:
+    return ONE if value == ZERO else None
+
+
+def _same(value: Term, *_: object) -> Term | None:
+    return value
+
+
+def _diag(vector: Term) -> Term | None:
+    if vector == ONE:
+        return Eye()
+    return ZERO if vector == ZERO else None
+
+
+def _transpose(value: Term, *_: object) -> Term | None:
+    return value if isinstance(value, Constant | Eye) else None
+
+
+def _view_as(value: Term, like: Term) -> Term | None:
+    """A tensor that was only flattened takes its shape back."""
+    is_flattened = isinstance(value, Applied) and value.function is torch.reshape and value.arguments[0] == like
+    return like if is_flattened else _constant_stays(value)
+
+
+def _slice_scatter(whole: Term, part: Term, axis: int, start: int, stop: int) -> Term | None:
+    return whole if part == Applied(torch.narrow, (whole, axis, start, stop - start)) else None
+
+
+def _index_copy(whole: Term, axis: int, rows: Term, part: Term) -> Term | None:
+    return whole if part == Applied(torch.index_select, (whole, axis, rows)) else None
+
+
+def _block_diagonal(blocks: Term) -> Term | None:
+    return blocks if blocks in (ZERO, Eye()) else None
+
+
+_ZERO_STAYS = (
+    functional.relu,
+    functional.gelu,
+    functional.silu,
+    functional.dropout,
+    torch.tanh,
+    torch.sin,
+    torch.abs,
+    torch.sqrt,
+    torch.neg,
+    torch.sum,
+    torch.mean,
+    torch.kron,
+    entries_to_matrix,
+)
+_CONSTANT_STAYS = (torch.reshape, torch.flatten, torch.narrow, torch.index_select, torch.broadcast_to, torch.t)
+
+EXACT_RULES: Mapping[object, Rule] = {
+    torch.add: _add,
+    torch.sub: _sub,
+    torch.mul: _mul,
+    torch.div: _div,
+    torch.matmul: _product,
+    torch.einsum: _product,
+    functional.linear: _linear,
+    torch.addmm: _addmm,
+    torch.diag: _diag,
+    torch.detach: _same,
+    torch.cos: _one_of_zero,
+    torch.exp: _one_of_zero,
+    torch.transpose: _transpose,
+    torch.Tensor.view_as: _view_as,
+    torch.Tensor.new_full: lambda like, shape, value: Constant(float(value)),  # noqa: ARG005
+    torch.slice_scatter: _slice_scatter,
+    torch.index_copy: _index_copy,
+    identity_like: lambda like, size: Eye(),  # noqa: ARG005
+    block_diagonal: _block_diagonal,
+    operator.getitem: _constant_stays,
+    **dict.fromkeys(_ZERO_STAYS, _zero_stays),
+    **dict.fromkeys(_CONSTANT_STAYS, _constant_stays),
+}
+"""What holds in floating point too, for finite values."""
+
+
+def _add_up(first: Term, second: object) -> Term | None:
+    return combined(first, second, 1.0) if isinstance(second, Term) else None
+
+
+def _take_away(first: Term, second: object) -> Term | None:
+    return combined(first, second, -1.0) if isinstance(second, Term) else None
+
+
+def _scale(first: Term, second: object) -> Term | None:
+    simple = _mul(first, second)
+    if simple is not None:
+        return simple
+    return combined(ZERO, first, float(second)) if isinstance(second, int | float) else None
+
+
+def _divide(first: Term, second: object) -> Term | None:
+    if first == second:
+        return ONE
+    if isinstance(second, int | float):
+        return combined(ZERO, first, 1 / second)
+    return _div(first, second)
+
+
+def _matmul(left: Term, right: Term) -> Term | None:
+    if left == Eye():
+        return right
+    return left if right == Eye() else _product(left, right)
+
+
+def _linear_map(x: Term, weight: Term, bias: Term | None = None) -> Term | None:
+    if weight == Eye() and bias in (None, ZERO):
+        return x
+    return _linear(x, weight, bias)
+
+
+def _solve(left: Term, right: Term) -> Term | None:
+    return right if left == Eye() else None
+
+
+def _narrow(value: Term, axis: int, start: int, length: int) -> Term | None:
+    """Rows of a map's output are the output of the map's rows."""
+    if isinstance(value, Constant):
+        return value
+    if axis != -1 or not isinstance(value, Applied) or value.function is not functional.linear:
+        return None
+    x, *parameters = value.arguments
+    cut = tuple(None if p is None else Applied(torch.narrow, (p, 0, start, length)) for p in parameters)
+    return Applied(functional.linear, (x, *cut))
+
+
+def _index_select(value: Term, axis: int, rows: Term) -> Term | None:
+    if isinstance(value, Constant):
+        return value
+    if axis != -1 or not isinstance(value, Applied) or value.function is not functional.linear:
+        return None
+    x, *parameters = value.arguments
+    cut = tuple(None if p is None else Applied(torch.index_select, (p, 0, rows)) for p in parameters)
+    return Applied(functional.linear, (x, *cut))
+
+
+def _put_rows(whole: Term, part: Term, axis: int, start: int, stop: int) -> Term | None:
+    return whole if part == _narrow(whole, axis, start, stop - start) else _slice_scatter(whole, part, axis, start, stop)
+
+
+def _copy_rows(whole: Term, axis: int, rows: Term, part: Term) -> Term | None:
+    return whole if part == _index_select(whole, axis, rows) else _index_copy(whole, axis, rows, part)
+
+
+ROUNDING_RULES: Mapping[object, Rule] = {
+    torch.add: _add_up,
+    torch.sub: _take_away,
+    torch.mul: _scale,
+    torch.div: _divide,
+    torch.matmul: _matmul,
+    functional.linear: _linear_map,
+    torch.linalg.solve: _solve,
+    torch.narrow: _narrow,
+    torch.index_select: _index_select,
+    torch.slice_scatter: _put_rows,
+    torch.index_copy: _copy_rows,
+}
+"""What holds in exact arithmetic only."""

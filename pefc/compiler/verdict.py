@@ -1,0 +1,45 @@
+"""What can be said of a method at the sites of one size, before anything runs."""
+
+from dataclasses import dataclass
+
+from ..dsl import syntax
+from .lower import LinearFacts, Member, plain_patch
+from .passes import optimized
+from .prove import Identity, Need, identity, is_affine, need
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The properties of one method at one site, as if it stood there alone."""
+
+    identity: Identity
+    merges: bool
+    """y stays affine in x, so the method folds into a weight and a bias."""
+    needs: Need
+    """What it reads of the base weight beside the base map."""
+
+
+def judge(facts: LinearFacts, member: Member) -> Verdict:
+    """Prove what holds for a method at a linear module."""
+    members = (member,)
+    plain = plain_patch(facts, members)
+    fast = optimized(plain)
+    start = plain_patch(facts, members, initial=True)
+    return Verdict(
+        identity(fast, start, plain_patch(facts, ()), _constants(member)),
+        is_affine(plain),
+        need(fast),
+    )
+
+
+UNTOUCHED = Verdict(Identity.EXACT, merges=True, needs=Need.NOTHING)
+"""Of a statement that only trains what is there."""
+
+
+def _constants(member: Member) -> dict[str, float]:
+    """The paths of tensors that start as one number."""
+    return {
+        f"{member.prefix}.{tensor.name}": float(tensor.value.value)
+        for tensor in member.method.tensors
+        if isinstance(tensor.value, syntax.Number)
+    }
