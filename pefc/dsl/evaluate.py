@@ -3,17 +3,9 @@
 from collections.abc import Mapping
 from math import inf, isfinite, log2
 
+from . import diagnostics
 from .checked import Value
-from .diagnostics import (
-    DivisionByZero,
-    EmptyRange,
-    NotConstant,
-    NumberTooLarge,
-    SpecError,
-    UnknownFunction,
-    UnknownName,
-    WrongOperand,
-)
+from .diagnostics import SpecError
 from .functions import call
 from .source import Span
 from .syntax import (
@@ -66,14 +58,16 @@ def evaluate(expression: Expression, constants: Constants) -> Value:
         case Call():
             return _call(expression, constants)
         case Attribute() | Index() | Largest() | Comprehension():
-            raise SpecError([NotConstant(expression.span)])
+            raise SpecError([diagnostics.NotConstant(expression.span)])
 
 
 def number(expression: Expression, constants: Constants, operator: str) -> int | float:
     """The value of an operand that must be a number."""
     value = evaluate(expression, constants)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise SpecError([WrongOperand(operator, describe(value), "numbers", expression.span)])
+        raise SpecError(
+            [diagnostics.WrongOperand(operator, describe(value), "numbers", expression.span)]
+        )
     return value
 
 
@@ -81,7 +75,9 @@ def truth(expression: Expression, constants: Constants, operator: str) -> bool:
     """The value of an operand that must be true or false."""
     value = evaluate(expression, constants)
     if not isinstance(value, bool):
-        raise SpecError([WrongOperand(operator, describe(value), "true or false", expression.span)])
+        raise SpecError(
+            [diagnostics.WrongOperand(operator, describe(value), "true or false", expression.span)]
+        )
     return value
 
 
@@ -109,13 +105,13 @@ def bounded(value: float, span: Span) -> int | float:
             return value
     elif isfinite(value):
         return value
-    raise SpecError([NumberTooLarge(span)])
+    raise SpecError([diagnostics.NumberTooLarge(span)])
 
 
 def _constant(name: str, span: Span, constants: Constants) -> Value:
     if name in constants:
         return constants[name]
-    raise SpecError([UnknownName(name, span, tuple(sorted(constants)))])
+    raise SpecError([diagnostics.UnknownName(name, span, tuple(sorted(constants)))])
 
 
 def _range(start: Expression, stop: Expression, span: Span, constants: Constants) -> range:
@@ -123,10 +119,10 @@ def _range(start: Expression, stop: Expression, span: Span, constants: Constants
     for end in (start, stop):
         value = number(end, constants, "..")
         if not isinstance(value, int):
-            raise SpecError([WrongOperand("..", describe(value), "integers", end.span)])
+            raise SpecError([diagnostics.WrongOperand("..", describe(value), "integers", end.span)])
         ends.append(value)
     if ends[1] < ends[0] and (ends[0] < 0) == (ends[1] < 0):
-        raise SpecError([EmptyRange(ends[0], ends[1], span)])
+        raise SpecError([diagnostics.EmptyRange(ends[0], ends[1], span)])
     return range(ends[0], ends[1] + 1)
 
 
@@ -148,13 +144,13 @@ def _binary(expression: Binary, constants: Constants) -> Value:
         case "!=":
             return evaluate(left, constants) != evaluate(right, constants)
         case "@":
-            raise SpecError([NotConstant(expression.span)])
+            raise SpecError([diagnostics.NotConstant(expression.span)])
         case _:
             pair = number(left, constants, operator), number(right, constants, operator)
     if operator in ("<", "<=", ">", ">="):
         return _ordered(operator, *pair)
     if operator in ("/", "//", "%") and pair[1] == 0:
-        raise SpecError([DivisionByZero(right.span)])
+        raise SpecError([diagnostics.DivisionByZero(right.span)])
     return bounded(_arithmetic(operator, *pair), expression.span)
 
 
@@ -208,13 +204,13 @@ def _power(left: float, right: float) -> int | float:
 
 def _call(expression: Call, constants: Constants) -> Value:
     if not isinstance(expression.function, Name):
-        raise SpecError([NotConstant(expression.span)])
+        raise SpecError([diagnostics.NotConstant(expression.span)])
     name, span = expression.function.name, expression.function.span
     function = FUNCTIONS.get(name)
     if function is None:
-        raise SpecError([UnknownFunction(name, span, tuple(FUNCTIONS))])
+        raise SpecError([diagnostics.UnknownFunction(name, span, tuple(FUNCTIONS))])
     if function.family != "number" or function.results != 1:
-        raise SpecError([NotConstant(expression.span)])
+        raise SpecError([diagnostics.NotConstant(expression.span)])
     arguments = tuple(
         (number(argument.value, constants, name), argument) for argument in expression.arguments
     )

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Sequence
 
-from .diagnostics import Diagnostic, SpecError, UndefinedResult, UnknownKeyword, WrongArity
+from . import diagnostics
+from .diagnostics import Diagnostic, SpecError
 from .syntax import Argument, Call
 from .vocabulary import Function
 
@@ -14,7 +15,9 @@ def misfits(function: Function, expression: Call) -> list[Diagnostic]:
     positional = sum(argument.name is None for argument in given)
     most = len(function.parameters)
     if positional > most and not function.variadic:
-        return [WrongArity(function.name, function.signature, len(given), expression.span)]
+        return [
+            diagnostics.WrongArity(function.name, function.signature, len(given), expression.span)
+        ]
     free = set(function.parameters[positional:])
     found: list[Diagnostic] = []
     for argument in given:
@@ -22,10 +25,14 @@ def misfits(function: Function, expression: Call) -> list[Diagnostic]:
             continue
         if argument.name not in free:
             span = argument.span
-            found.append(UnknownKeyword(function.name, argument.name, span, function.parameters))
+            found.append(
+                diagnostics.UnknownKeyword(function.name, argument.name, span, function.parameters)
+            )
         free.discard(argument.name)
     if not found and free.intersection(function.parameters[: function.required]):
-        return [WrongArity(function.name, function.signature, len(given), expression.span)]
+        return [
+            diagnostics.WrongArity(function.name, function.signature, len(given), expression.span)
+        ]
     return found
 
 
@@ -43,7 +50,9 @@ def call(
         span = arguments[0][1].span
         if isinstance(error, OverflowError):
             return math.inf
-        raise SpecError([UndefinedResult(function.name, f"{values[0]:g}", span)]) from None
+        raise SpecError(
+            [diagnostics.UndefinedResult(function.name, f"{values[0]:g}", span)]
+        ) from None
 
 
 def _apply(name: str, values: list[int | float]) -> int | float:

@@ -37,9 +37,7 @@ def _slips(left: str, right: str) -> int:
     for row, letter in enumerate(left, 1):
         current = [row]
         for column, other in enumerate(right, 1):
-            cost = min(
-                above[column] + 1, current[-1] + 1, above[column - 1] + (letter != other)
-            )
+            cost = min(above[column] + 1, current[-1] + 1, above[column - 1] + (letter != other))
             if row > 1 and column > 1 and letter == right[column - 2] and left[row - 2] == other:
                 cost = min(cost, before[column - 2] + 1)
             current.append(cost)

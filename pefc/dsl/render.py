@@ -154,7 +154,11 @@ def _underline(mark: _Mark, primary: _Mark, number: int, text: str, offset: int)
 def _shown(text: str) -> str:
     """Tabs as spaces, and characters that would move the cursor as a replacement sign."""
     return "".join(
-        " " * TAB if letter == "\t" else letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}"
+        " " * TAB
+        if letter == "\t"
+        else letter
+        if letter.isprintable()
+        else "\N{REPLACEMENT CHARACTER}"
         for letter in text
     )
 

@@ -3,22 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from .. import diagnostics
 from ..checked import Value
-from ..diagnostics import (
-    Diagnostic,
-    FixedArgument,
-    MissingArgument,
-    NotPositive,
-    NotProbability,
-    PositionalAfterKeyword,
-    RepeatedArgument,
-    SpecError,
-    TooManyArguments,
-    UnknownArgument,
-    UnknownMember,
-    UnknownName,
-    WrongType,
-)
+from ..diagnostics import Diagnostic, SpecError
 from ..evaluate import describe, evaluate
 from ..source import Span
 from ..syntax import Argument, Expression, Name, Use
@@ -52,7 +39,9 @@ def bind(
             _keyword(argument, argument.name, binding)
     for name in table.types:
         if name in table.required and name not in binding.places:
-            found.append(MissingArgument(table.owner, name, words(table.types[name]), use.span))
+            found.append(
+                diagnostics.MissingArgument(table.owner, name, words(table.types[name]), use.span)
+            )
     own = tuple((name, binding.values[name]) for name in table.types if name in binding.values)
     return (*table.fixed, *own)
 
@@ -63,9 +52,13 @@ def _keyword(argument: Argument, name: str, binding: _Binding) -> None:
     span = _name_span(argument, name)
     if name not in table.types:
         if any(name == fixed for fixed, _ in table.fixed):
-            binding.found.append(FixedArgument(table.owner, name, table.base, argument.span))
+            binding.found.append(
+                diagnostics.FixedArgument(table.owner, name, table.base, argument.span)
+            )
         else:
-            binding.found.append(UnknownArgument(table.owner, name, span, tuple(table.types)))
+            binding.found.append(
+                diagnostics.UnknownArgument(table.owner, name, span, tuple(table.types))
+            )
         return
     _give(name, argument.value, argument.span, binding)
 
@@ -83,10 +76,10 @@ def _positional(expression: Expression, binding: _Binding) -> None:
     if not free:
         most = len(table.types)
         binding.found.append(
-            TooManyArguments(table.owner, most, expression.span, tuple(table.types))
+            diagnostics.TooManyArguments(table.owner, most, expression.span, tuple(table.types))
         )
     elif binding.keyword:
-        binding.found.append(PositionalAfterKeyword(table.owner, expression.span, free))
+        binding.found.append(diagnostics.PositionalAfterKeyword(table.owner, expression.span, free))
     else:
         _give(free[0], expression, expression.span, binding)
 
@@ -96,7 +89,9 @@ def _bare(name: Name, binding: _Binding) -> bool:
     table = binding.table
     word = name.name
     if word in table.members:
-        takers = [key for key, kind in table.types.items() if not isinstance(kind, str) and word in kind]
+        takers = [
+            key for key, kind in table.types.items() if not isinstance(kind, str) and word in kind
+        ]
         taker = next((key for key in takers if key not in binding.places), takers[0])
         _give(taker, name, name.span, binding)
         return True
@@ -108,7 +103,7 @@ def _bare(name: Name, binding: _Binding) -> bool:
         return False
     bools = [key for key, kind in table.types.items() if kind == "bool"]
     known = (*sorted(table.members), *bools, *binding.constants)
-    binding.found.append(UnknownName(word, name.span, known, _hint(word, table)))
+    binding.found.append(diagnostics.UnknownName(word, name.span, known, _hint(word, table)))
     return True
 
 
@@ -116,13 +111,15 @@ def _hint(word: str, table: Table) -> str | None:
     """Help for a name that is a parameter of the method, where a constant was meant."""
     if word not in table.types:
         return None
-    return f"`{word}` is a parameter of `{table.owner}`, no constant: define it with `let {word} = …`"
+    return (
+        f"`{word}` is a parameter of `{table.owner}`, no constant: define it with `let {word} = …`"
+    )
 
 
 def _is_new(name: str, span: Span, binding: _Binding) -> bool:
     first = binding.places.get(name)
     if first is not None:
-        binding.found.append(RepeatedArgument(name, span, first))
+        binding.found.append(diagnostics.RepeatedArgument(name, span, first))
         return False
     binding.places[name] = span
     return True
@@ -136,7 +133,7 @@ def _give(name: str, expression: Expression, span: Span, binding: _Binding) -> N
     if value is None:
         return
     if name in table.sizes and isinstance(value, int) and value < 1:
-        binding.found.append(NotPositive(name, str(value), expression.span))
+        binding.found.append(diagnostics.NotPositive(name, str(value), expression.span))
         return
     binding.values[name] = value
 
@@ -158,9 +155,9 @@ def value_of(expression: Expression, kind: Type, name: str, binding: _Binding) -
 
 
 def _explained(diagnostic: Diagnostic, table: Table) -> Diagnostic:
-    if isinstance(diagnostic, UnknownName):
+    if isinstance(diagnostic, diagnostics.UnknownName):
         hint = _hint(diagnostic.name, table)
-        return UnknownName(diagnostic.name, diagnostic.span, diagnostic.known, hint)
+        return diagnostics.UnknownName(diagnostic.name, diagnostic.span, diagnostic.known, hint)
     return diagnostic
 
 
@@ -171,7 +168,7 @@ def _member(
         return expression.name
     if isinstance(expression, Name) and expression.name not in binding.constants:
         shown = f"`{expression.name}`"
-        binding.found.append(UnknownMember(name, shown, expression.span, members))
+        binding.found.append(diagnostics.UnknownMember(name, shown, expression.span, members))
         return None
     try:
         value = evaluate(expression, binding.constants)
@@ -180,7 +177,7 @@ def _member(
         return None
     if value in members:
         return value
-    binding.found.append(UnknownMember(name, describe(value), expression.span, members))
+    binding.found.append(diagnostics.UnknownMember(name, describe(value), expression.span, members))
     return None
 
 
@@ -196,7 +193,7 @@ def misfit(value: Value, kind: str, name: str, span: Span) -> Diagnostic | None:
         case "prob":
             fits = type(value) is int or type(value) is float
             if fits and not 0 <= value < 1:  # type: ignore[operator]
-                return NotProbability(name, f"{value:g}", span)
+                return diagnostics.NotProbability(name, f"{value:g}", span)
         case "bool":
             fits = type(value) is bool
         case "string":
@@ -205,4 +202,4 @@ def misfit(value: Value, kind: str, name: str, span: Span) -> Diagnostic | None:
             fits = type(value) is range
         case _:
             fits = kind == "list" and type(value) is tuple
-    return None if fits else WrongType(name, words(kind), describe(value), span)
+    return None if fits else diagnostics.WrongType(name, words(kind), describe(value), span)

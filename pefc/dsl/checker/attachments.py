@@ -2,23 +2,9 @@
 
 from dataclasses import replace
 
+from .. import diagnostics
 from ..checked import Attachment, Fusion, Quantization, Tuning
-from ..diagnostics import (
-    Diagnostic,
-    DuplicateLabel,
-    FewMembers,
-    MissingTarget,
-    NegativeExpect,
-    NegativeSetting,
-    RepeatedSetting,
-    SpecError,
-    UnknownSetting,
-    UnknownTask,
-    UnknownTensor,
-    UnwantedClause,
-    UnwantedTarget,
-    WrongType,
-)
+from ..diagnostics import Diagnostic, SpecError
 from ..evaluate import describe, evaluate
 from ..nearest import nearest
 from ..source import Span
@@ -46,7 +32,7 @@ def attachment(
     label = statement.label or use.name
     first = run.labels.setdefault((task, label, selection), statement)
     if first is not statement:
-        found.append(DuplicateLabel(label, use.span, first.use.span))
+        found.append(diagnostics.DuplicateLabel(label, use.span, first.use.span))
     return Attachment(
         usable.method, arguments, selection, label, statement.expect, settings, task, statement.span
     )
@@ -58,9 +44,7 @@ def tuning(statement: TuneStatement, scope: Scope, run: Run, task: str | None) -
     _expect(statement, run.found)
     tensors = ("weight", "bias") if statement.what is None else (statement.what,)
     settings = _settings(statement.settings, "tune", tensors, scope.constants, run.found)
-    return Tuning(
-        statement.what, selection, statement.expect, settings, task, statement.span
-    )
+    return Tuning(statement.what, selection, statement.expect, settings, task, statement.span)
 
 
 def quantization(statement: Attach, scope: Scope, run: Run) -> Quantization:
@@ -78,7 +62,7 @@ def fusion(statement: Attach, scope: Scope, run: Run) -> Fusion:
     unwanted(replace(statement, selection=None), run, "`fuse` takes `on SELECTOR` only")
     members = tuple(_member(argument, run) for argument in use.arguments)
     if len(set(members)) < max(2, len(members)):
-        run.found.append(FewMembers(use.span))
+        run.found.append(diagnostics.FewMembers(use.span))
     selection = _selection(statement.selection, scope.constants, run.found)
     return Fusion(members, selection, statement.span)
 
@@ -98,7 +82,10 @@ def unwanted(statement: Attach, run: Run, allowed: str) -> None:
         clauses.append(("expect", tail))
     if statement.settings:
         clauses.append(("with", statement.settings[0].span))
-    run.found.extend(UnwantedClause(name, clause, _trimmed(span), allowed) for clause, span in clauses)
+    run.found.extend(
+        diagnostics.UnwantedClause(name, clause, _trimmed(span), allowed)
+        for clause, span in clauses
+    )
 
 
 def _trimmed(span: Span) -> Span:
@@ -110,7 +97,7 @@ def _trimmed(span: Span) -> Span:
 def _member(argument: Argument, run: Run) -> str:
     name = argument.value.name if isinstance(argument.value, Name) else argument.value.span.text
     if argument.name is not None or name not in run.tasks:
-        run.found.append(UnknownTask(name, argument.span, tuple(run.tasks)))
+        run.found.append(diagnostics.UnknownTask(name, argument.span, tuple(run.tasks)))
     return name
 
 
@@ -128,14 +115,14 @@ def _target(statement: Attach, usable: Usable, found: list[Diagnostic]) -> None:
     name, selection = statement.use.name, statement.selection
     if selection is None:
         if words.selector == "required":
-            found.append(MissingTarget(name, words.kind, statement.use.span))
+            found.append(diagnostics.MissingTarget(name, words.kind, statement.use.span))
     elif words.selector == "forbidden":
-        found.append(UnwantedTarget(name, selection.span))
+        found.append(diagnostics.UnwantedTarget(name, selection.span))
 
 
 def _expect(statement: Attach | TuneStatement, found: list[Diagnostic]) -> None:
     if statement.expect is not None and statement.expect < 0:
-        found.append(NegativeExpect(statement.expect, statement.span))
+        found.append(diagnostics.NegativeExpect(statement.expect, statement.span))
 
 
 def _settings(
@@ -150,14 +137,14 @@ def _settings(
     for setting in settings:
         key = (setting.name, setting.tensor)
         if key in seen:
-            found.append(RepeatedSetting(setting.name, setting.span, seen[key]))
+            found.append(diagnostics.RepeatedSetting(setting.name, setting.span, seen[key]))
         seen.setdefault(key, setting.span)
         if setting.name not in SETTINGS:
             meant = SYNONYMS.get(setting.name)
             meant = meant if meant in SETTINGS else nearest(setting.name, SETTINGS)
-            found.append(UnknownSetting(setting.name, setting.span, SETTINGS, meant))
+            found.append(diagnostics.UnknownSetting(setting.name, setting.span, SETTINGS, meant))
         if setting.tensor is not None and setting.tensor not in tensors:
-            found.append(UnknownTensor(owner, setting.tensor, setting.span, tensors))
+            found.append(diagnostics.UnknownTensor(owner, setting.tensor, setting.span, tensors))
     return tuple(_valued(setting, constants, found) for setting in settings)
 
 
@@ -169,10 +156,16 @@ def _valued(setting: Setting, constants: Constants, found: list[Diagnostic]) -> 
         found.extend(error.diagnostics)
         return setting
     if isinstance(result, bool) or not isinstance(result, int | float):
-        found.append(WrongType(setting.name, "a number or a factor", describe(result), span))
+        found.append(
+            diagnostics.WrongType(setting.name, "a number or a factor", describe(result), span)
+        )
         return setting
     if isinstance(value, Factor) and setting.name == "decay":
-        found.append(WrongType("decay", "a number", f"the factor {span.text}", span))
+        found.append(diagnostics.WrongType("decay", "a number", f"the factor {span.text}", span))
     if result < 0:
-        found.append(NegativeSetting(setting.name, f"{result:g}", span))
-    return setting if isinstance(value, Factor | Number) else replace(setting, value=literal(result, span))
+        found.append(diagnostics.NegativeSetting(setting.name, f"{result:g}", span))
+    return (
+        setting
+        if isinstance(value, Factor | Number)
+        else replace(setting, value=literal(result, span))
+    )

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from .. import library
+from .. import diagnostics, library
 from ..checked import Checked, Value
-from ..diagnostics import Diagnostic, SpecError, UnknownOverride, UnusedConstant
+from ..diagnostics import Diagnostic, SpecError
 from ..source import Span
 from ..syntax import Constant, Recipe, Spec, Task
 from .constants import own_constants
@@ -70,7 +70,7 @@ def _overrides(spec: Spec, overrides: Mapping[str, Value], run: Run) -> None:
     for name in overrides:
         if name not in known:
             place = constants[name].name_span if name in constants else None
-            run.found.append(UnknownOverride(name, known, place))
+            run.found.append(diagnostics.UnknownOverride(name, known, place))
 
 
 def _leftovers(spec: Spec, scope: Scope, run: Run) -> None:
@@ -85,7 +85,7 @@ def _leftovers(spec: Spec, scope: Scope, run: Run) -> None:
         match statement:
             case Constant(name=name, overridable=False, name_span=span):
                 if name not in scope.constants.used:
-                    run.found.append(UnusedConstant(name, span))
+                    run.found.append(diagnostics.UnusedConstant(name, span))
             case _:
                 pass
 

@@ -2,15 +2,9 @@
 
 from collections.abc import Mapping
 
+from .. import diagnostics
 from ..checked import Value
-from ..diagnostics import (
-    Diagnostic,
-    DuplicateDefinition,
-    SpecError,
-    UnknownName,
-    UsedBeforeDefinition,
-    WrongOverride,
-)
+from ..diagnostics import Diagnostic, SpecError
 from ..evaluate import describe, evaluate
 from ..syntax import Constant, Spec
 from .scope import Run, Scope
@@ -25,14 +19,12 @@ def own_constants(spec: Spec) -> dict[str, Constant]:
     return found
 
 
-def define(
-    constant: Constant, scope: Scope, run: Run, *, overrides: Mapping[str, Value]
-) -> None:
+def define(constant: Constant, scope: Scope, run: Run, *, overrides: Mapping[str, Value]) -> None:
     """Gives a constant its value in a scope."""
     name, span = constant.name, constant.name_span
     first = scope.places.get(name)
     if first is not None:
-        run.found.append(DuplicateDefinition(name, span, first))
+        run.found.append(diagnostics.DuplicateDefinition(name, span, first))
         return
     scope.places[name] = span
     scope.later.pop(name, None)
@@ -48,9 +40,9 @@ def define(
 
 def ordered(diagnostic: Diagnostic, scope: Scope) -> Diagnostic:
     """An unknown name that the file defines further down is used too early."""
-    if isinstance(diagnostic, UnknownName) and diagnostic.name in scope.later:
+    if isinstance(diagnostic, diagnostics.UnknownName) and diagnostic.name in scope.later:
         place = scope.later[diagnostic.name]
-        return UsedBeforeDefinition(diagnostic.name, diagnostic.span, place)
+        return diagnostics.UsedBeforeDefinition(diagnostic.name, diagnostic.span, place)
     return diagnostic
 
 
@@ -67,5 +59,5 @@ def _override(constant: Constant, default: Value, given: Value, run: Run) -> Val
         tuple: "a list",
     }[type(default)]
     span = constant.value.span
-    run.found.append(WrongOverride(constant.name, describe(given), expected, span))
+    run.found.append(diagnostics.WrongOverride(constant.name, describe(given), expected, span))
     return default

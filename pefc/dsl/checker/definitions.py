@@ -2,15 +2,7 @@
 
 from pathlib import Path
 
-from .. import library
-from ..diagnostics import (
-    DuplicateDefinition,
-    EmptyBlock,
-    NestedTooDeep,
-    ReservedName,
-    StatementInImport,
-    UnusedParameter,
-)
+from .. import diagnostics, library
 from ..source import Span
 from ..syntax import (
     Alias,
@@ -67,13 +59,13 @@ def check_definition(definition: Definition, scope: Scope, run: Run) -> None:
             case Recipe():
                 _recipe(definition, run)
     except RecursionError:
-        run.found.append(NestedTooDeep(definition.span))
+        run.found.append(diagnostics.NestedTooDeep(definition.span))
 
 
 def _recipe(recipe: Recipe, run: Run) -> None:
     run.found.extend(check_parameters(recipe.parameters))
     if not recipe.body:
-        run.found.append(EmptyBlock(f"the recipe `{recipe.name}`", recipe.name_span))
+        run.found.append(diagnostics.EmptyBlock(f"the recipe `{recipe.name}`", recipe.name_span))
     used = {node.name for part in recipe.body for node in walk(part) if isinstance(node, Name)}
     used |= {
         node.name
@@ -83,7 +75,7 @@ def _recipe(recipe: Recipe, run: Run) -> None:
         if isinstance(node, Name)
     }
     run.found.extend(
-        UnusedParameter(recipe.name, parameter.name, parameter.span)
+        diagnostics.UnusedParameter(recipe.name, parameter.name, parameter.span)
         for parameter in recipe.parameters
         if parameter.name not in used and recipe.body
     )
@@ -93,11 +85,13 @@ def _enter(definition: Definition, scope: Scope, run: Run) -> None:
     name, span = definition.name, definition.name_span
     first = scope.definitions.get(name)
     if name in RESERVED:
-        run.found.append(ReservedName(name, span, "a statement of the language"))
+        run.found.append(diagnostics.ReservedName(name, span, "a statement of the language"))
     elif name in library.names():
-        run.found.append(ReservedName(name, span, "a method or recipe of the standard library"))
+        run.found.append(
+            diagnostics.ReservedName(name, span, "a method or recipe of the standard library")
+        )
     elif first is not None:
-        run.found.append(DuplicateDefinition(name, span, first[0].name_span))
+        run.found.append(diagnostics.DuplicateDefinition(name, span, first[0].name_span))
     else:
         scope.definitions[name] = (definition, scope)
 
@@ -116,7 +110,7 @@ def _import(statement: Import, scope: Scope, run: Run) -> None:
         if first is None:
             scope.definitions[name] = (definition, home)
         elif first[0] is not definition:
-            run.found.append(DuplicateDefinition(name, span, first[0].name_span))
+            run.found.append(diagnostics.DuplicateDefinition(name, span, first[0].name_span))
 
 
 def _load(statement: Import, path: Path, run: Run) -> Scope:
@@ -139,4 +133,4 @@ def _load(statement: Import, path: Path, run: Run) -> Scope:
 def _only_definitions(spec: Spec, importer: Span, run: Run) -> None:
     for statement in spec.statements:
         if isinstance(statement, Attach | TuneStatement | Modify | Task):
-            run.found.append(StatementInImport(statement.span, importer))
+            run.found.append(diagnostics.StatementInImport(statement.span, importer))

@@ -2,18 +2,7 @@
 
 from typing import assert_never
 
-from ..diagnostics import (
-    MisplacedDistribution,
-    MisplacedMethod,
-    MisplacedPositions,
-    NotCallable,
-    NotValue,
-    TooLate,
-    UnknownAttribute,
-    UnknownFunction,
-    UnknownName,
-    UsedBeforeDefinition,
-)
+from .. import diagnostics
 from ..functions import misfits
 from ..syntax import (
     Attribute,
@@ -60,7 +49,9 @@ def look(expression: Expression, place: Place, frame: Frame) -> Stage:
             return _call(expression, place, frame)
         case Attribute(value, name):
             if name not in ATTRIBUTES or ATTRIBUTES[name] is not None:
-                frame.found.append(UnknownAttribute(name, expression.span, tuple(ATTRIBUTES)))
+                frame.found.append(
+                    diagnostics.UnknownAttribute(name, expression.span, tuple(ATTRIBUTES))
+                )
             return look(value, place, frame)
         case Index(value, items):
             parts = [_item(item, place, frame) for item in items]
@@ -87,7 +78,7 @@ def look_positions(expression: Expression, frame: Frame) -> None:
             for argument in expression.arguments:
                 look(argument.value, place, frame)
         case _:
-            frame.found.append(MisplacedPositions(expression.span, inside=True))
+            frame.found.append(diagnostics.MisplacedPositions(expression.span, inside=True))
 
 
 def _latest(stages: list[Stage]) -> Stage:
@@ -110,12 +101,12 @@ def _name(name: Name, place: Place, frame: Frame) -> Stage:
         return Stage.SIZE
     frame.used.add(name.name)
     if known.kind == "map":
-        frame.found.append(NotValue(name.name, name.span))
+        frame.found.append(diagnostics.NotValue(name.name, name.span))
     elif known.kind != "value":
-        frame.found.append(MisplacedMethod(name.span, is_method=True))
+        frame.found.append(diagnostics.MisplacedMethod(name.span, is_method=True))
     elif known.stage > place.limit:
         may = SIZES if place.limit is Stage.SIZE else TENSORS
-        frame.found.append(TooLate(name.name, place.what, may, name.span))
+        frame.found.append(diagnostics.TooLate(name.name, place.what, may, name.span))
     return known.stage
 
 
@@ -125,11 +116,11 @@ def _unknown(name: Name, frame: Frame) -> None:
     if word in frame.members:
         return
     if word in frame.later:
-        frame.found.append(UsedBeforeDefinition(word, span, frame.later[word]))
+        frame.found.append(diagnostics.UsedBeforeDefinition(word, span, frame.later[word]))
     elif word in FUNCTIONS or word in SITES[frame.site].calls:
-        frame.found.append(NotValue(word, span))
+        frame.found.append(diagnostics.NotValue(word, span))
     else:
-        frame.found.append(UnknownName(word, span, tuple(frame.names)))
+        frame.found.append(diagnostics.UnknownName(word, span, tuple(frame.names)))
 
 
 def _call(expression: Call, place: Place, frame: Frame) -> Stage:
@@ -139,12 +130,14 @@ def _call(expression: Call, place: Place, frame: Frame) -> Stage:
         case Attribute(value, name, span):
             function = ATTRIBUTES.get(name)
             if function is None:
-                frame.found.append(UnknownAttribute(name, span, tuple(ATTRIBUTES)))
+                frame.found.append(diagnostics.UnknownAttribute(name, span, tuple(ATTRIBUTES)))
                 return look(value, place, frame)
             frame.found.extend(misfits(function, expression))
             return max(look(value, place, frame), _arguments(expression, function, place, frame))
         case _:
-            frame.found.append(NotCallable(expression.function.span.text, expression.function.span))
+            frame.found.append(
+                diagnostics.NotCallable(expression.function.span.text, expression.function.span)
+            )
             return Stage.SIZE
 
 
@@ -163,9 +156,9 @@ def _named_call(expression: Call, callee: Name, place: Place, frame: Frame) -> S
             look(argument.value, place, frame)
         return Stage.SIZE
     if function.family == "distribution":
-        frame.found.append(MisplacedDistribution(name, span))
+        frame.found.append(diagnostics.MisplacedDistribution(name, span))
     elif function.family == "position":
-        frame.found.append(MisplacedPositions(span, inside=False))
+        frame.found.append(diagnostics.MisplacedPositions(span, inside=False))
     frame.found.extend(misfits(function, expression))
     stage = _arguments(expression, function, place, frame)
     return stage if function.family == "number" else max(stage, Stage.TENSOR)
@@ -181,13 +174,15 @@ def _no_function(callee: Name, known: Known | None, frame: Frame) -> None:
     name, span = callee.name, callee.span
     if known is not None:
         frame.used.add(name)
-        frame.found.append(NotCallable(name, span))
+        frame.found.append(diagnostics.NotCallable(name, span))
     elif name in frame.later:
-        frame.found.append(UsedBeforeDefinition(name, span, frame.later[name]))
+        frame.found.append(diagnostics.UsedBeforeDefinition(name, span, frame.later[name]))
     else:
         maps = (key for key, entry in frame.names.items() if entry.kind == "map")
         calls = SITES[frame.site].calls
-        frame.found.append(UnknownFunction(name, span, (*maps, *calls, *FUNCTIONS, *MODULES)))
+        frame.found.append(
+            diagnostics.UnknownFunction(name, span, (*maps, *calls, *FUNCTIONS, *MODULES))
+        )
 
 
 def _arguments(expression: Call, function: Function, place: Place, frame: Frame) -> Stage:
@@ -208,7 +203,7 @@ def _change(expression: Call, frame: Frame) -> Stage:
         value = argument.value
         known = frame.names.get(value.name) if isinstance(value, Name) else None
         if known is None or known.kind != "method":
-            frame.found.append(MisplacedMethod(value.span, is_method=False))
+            frame.found.append(diagnostics.MisplacedMethod(value.span, is_method=False))
         elif isinstance(value, Name):
             frame.used.add(value.name)
     return Stage.FORWARD
@@ -218,7 +213,7 @@ def _comprehension(expression: Comprehension, place: Place, frame: Frame) -> Sta
     over = expression.iterable
     known = frame.names.get(over.name) if isinstance(over, Name) else None
     if known is None or known.kind != "methods":
-        frame.found.append(MisplacedMethod(over.span, is_method=False))
+        frame.found.append(diagnostics.MisplacedMethod(over.span, is_method=False))
     elif isinstance(over, Name):
         frame.used.add(over.name)
     inner = frame.branch()

@@ -2,14 +2,8 @@
 
 from pathlib import Path
 
-from ..diagnostics import (
-    CircularImport,
-    Diagnostic,
-    ImportOutside,
-    MissingImport,
-    SpecError,
-    UnreadableImport,
-)
+from .. import diagnostics
+from ..diagnostics import Diagnostic, SpecError
 from ..nearest import nearest
 from ..parser import parse
 from ..source import Source
@@ -36,16 +30,16 @@ def locate(statement: Import, scope: Scope, run: Run) -> Path | Diagnostic:
     try:
         path = (base / text).resolve()
         if not path.is_relative_to(run.root):
-            return ImportOutside(text, span)
+            return diagnostics.ImportOutside(text, span)
         if not path.exists():
-            return MissingImport(text, span, _near(path))
+            return diagnostics.MissingImport(text, span, _near(path))
         if not path.is_file():
-            return UnreadableImport(text, span, "this is a folder, or no ordinary file")
+            return diagnostics.UnreadableImport(text, span, "this is a folder, or no ordinary file")
     except (OSError, ValueError, RuntimeError):
-        return UnreadableImport(text, span, "no path of a file")
+        return diagnostics.UnreadableImport(text, span, "no path of a file")
     if path in run.open:
         chain = [*run.open[run.open.index(path) :], path]
-        return CircularImport(text, span, tuple(entry.name for entry in chain))
+        return diagnostics.CircularImport(text, span, tuple(entry.name for entry in chain))
     return path
 
 
@@ -54,12 +48,14 @@ def read(statement: Import, path: Path, run: Run) -> Spec | tuple[Diagnostic, ..
     text, span = statement.path.value, statement.path.span
     try:
         if path.stat().st_size > LARGEST:
-            return (UnreadableImport(text, span, f"larger than {LARGEST:,} bytes"),)
+            return (diagnostics.UnreadableImport(text, span, f"larger than {LARGEST:,} bytes"),)
         content = path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
-        return (UnreadableImport(text, span, f"not UTF-8 at byte {error.start}"),)
+        return (diagnostics.UnreadableImport(text, span, f"not UTF-8 at byte {error.start}"),)
     except OSError as error:
-        return (UnreadableImport(text, span, (error.strerror or "not readable").lower()),)
+        return (
+            diagnostics.UnreadableImport(text, span, (error.strerror or "not readable").lower()),
+        )
     try:
         return parse(Source(_shown(path, run), content))
     except SpecError as error:

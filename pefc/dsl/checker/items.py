@@ -2,19 +2,7 @@
 
 from typing import assert_never
 
-from ..diagnostics import (
-    IllegalOver,
-    IllegalTarget,
-    InitialValue,
-    Rebound,
-    SeedWithoutRandom,
-    UnknownDistribution,
-    UnknownFunction,
-    UnknownPolicy,
-    WrongLength,
-    WrongShape,
-    WrongUnpacking,
-)
+from .. import diagnostics
 from ..functions import misfits
 from ..source import Span
 from ..syntax import (
@@ -95,11 +83,11 @@ def _declare(name: str, span: Span, known: Known, frame: Frame) -> None:
     first = frame.names.get(name)
     words = SITES[frame.site]
     if first is not None:
-        frame.found.append(Rebound(name, span, first.owner, first.span))
+        frame.found.append(diagnostics.Rebound(name, span, first.owner, first.span))
     elif name in FUNCTIONS or name in words.calls:
-        frame.found.append(Rebound(name, span, "a function"))
+        frame.found.append(diagnostics.Rebound(name, span, "a function"))
     elif name in words.targets:
-        frame.found.append(Rebound(name, span, "a target of rules"))
+        frame.found.append(diagnostics.Rebound(name, span, "a target of rules"))
     else:
         frame.names[name] = known
 
@@ -135,7 +123,7 @@ def _module(item: Module, frame: Frame) -> None:
     function = MODULES.get(callee.name) if isinstance(callee, Name) else None
     if function is None:
         name, span = callee.span.text, callee.span
-        frame.found.append(UnknownFunction(name, span, tuple(MODULES)))
+        frame.found.append(diagnostics.UnknownFunction(name, span, tuple(MODULES)))
     else:
         frame.found.extend(misfits(function, item.call))
     for argument in item.call.arguments:
@@ -146,9 +134,9 @@ def _module(item: Module, frame: Frame) -> None:
 def _size(size: Expression, frame: Frame) -> None:
     match size:
         case Number(value, span) if not isinstance(value, int) or value < 1:
-            frame.found.append(WrongShape(span, "not an integer of at least 1"))
+            frame.found.append(diagnostics.WrongShape(span, "not an integer of at least 1"))
         case Text(span=span) | Bool(span=span):
-            frame.found.append(WrongShape(span, "not a number"))
+            frame.found.append(diagnostics.WrongShape(span, "not a number"))
         case _:
             look(size, SIZE, frame)
 
@@ -156,7 +144,7 @@ def _size(size: Expression, frame: Frame) -> None:
 def _initial(item: Tensor | Affine, frame: Frame) -> None:
     """Checks the initial value, the distribution and the seed of a declaration."""
     if (item.value is None) == (item.distribution is None):
-        frame.found.append(InitialValue(item.name, item.value is not None, item.span))
+        frame.found.append(diagnostics.InitialValue(item.name, item.value is not None, item.span))
     if item.value is not None:
         look(item.value, INITIAL, frame)
     if item.distribution is not None:
@@ -164,7 +152,7 @@ def _initial(item: Tensor | Affine, frame: Frame) -> None:
     if item.seed is not None:
         look(item.seed, SEED, frame)
         if item.distribution is None:
-            frame.found.append(SeedWithoutRandom(item.name, item.seed.span))
+            frame.found.append(diagnostics.SeedWithoutRandom(item.name, item.seed.span))
 
 
 def _distribution(expression: Expression, frame: Frame) -> None:
@@ -175,11 +163,13 @@ def _distribution(expression: Expression, frame: Frame) -> None:
             arguments = ()
         case _:
             known = _distributions()
-            frame.found.append(UnknownDistribution(expression.span.text, expression.span, known))
+            frame.found.append(
+                diagnostics.UnknownDistribution(expression.span.text, expression.span, known)
+            )
             return
     function = FUNCTIONS.get(name)
     if function is None or function.family != "distribution":
-        frame.found.append(UnknownDistribution(name, span, _distributions()))
+        frame.found.append(diagnostics.UnknownDistribution(name, span, _distributions()))
         return
     call = expression if isinstance(expression, Call) else Call(expression, (), expression.span)
     frame.found.extend(misfits(function, call))
@@ -202,7 +192,7 @@ def _values(item: Let | Init, frame: Frame) -> None:
         parts = _parts(item.values[0])
         stages *= parts
     if names != parts:
-        frame.found.append(WrongUnpacking(names, parts, item.span))
+        frame.found.append(diagnostics.WrongUnpacking(names, parts, item.span))
         stages = [max(stages)] * names
     least = Stage.SIZE if isinstance(item, Let) else Stage.TENSOR
     for name, stage in zip(item.names, stages, strict=True):
@@ -229,12 +219,14 @@ def _when(item: When, frame: Frame) -> None:
 
 
 def _rule(item: Rule, frame: Frame) -> None:
-    _offered("assign", item.target, _start(item.span, item.target), SITES[frame.site].targets, frame)
+    _offered(
+        "assign", item.target, _start(item.span, item.target), SITES[frame.site].targets, frame
+    )
     look(item.value, WEIGHT if item.target in ("weight", "bias") else FORMULA, frame)
     if item.over is not None:
         look(item.over, Place(Stage.SIZE, "the probability of a dropout"), frame)
         if item.target not in ("weight", "output"):
-            frame.found.append(IllegalOver(item.target, item.over.span))
+            frame.found.append(diagnostics.IllegalOver(item.target, item.over.span))
     if item.where is not None:
         look_positions(item.where, frame)
 
@@ -246,7 +238,7 @@ def _extend(item: Extend, frame: Frame) -> None:
     for value in item.values:
         look(value, FORMULA, frame)
     if len(item.targets) != len(item.values):
-        frame.found.append(WrongLength(len(item.targets), len(item.values), item.span))
+        frame.found.append(diagnostics.WrongLength(len(item.targets), len(item.values), item.span))
 
 
 def _shrink(item: Shrink, frame: Frame) -> None:
@@ -255,16 +247,18 @@ def _shrink(item: Shrink, frame: Frame) -> None:
     if known is None or known.owner != "a parameter":
         names = tuple(name for name, entry in frame.names.items() if entry.owner == "a parameter")
         span = _word(item.span, item.dim)
-        frame.found.append(UnknownPolicy(item.dim, span, names, "no parameter of the method"))
+        frame.found.append(
+            diagnostics.UnknownPolicy(item.dim, span, names, "no parameter of the method")
+        )
     frame.used.add(item.dim)
     if item.policy not in POLICIES:
         span = _word(item.span, item.policy)
-        frame.found.append(UnknownPolicy(item.policy, span, POLICIES, "no allocator"))
+        frame.found.append(diagnostics.UnknownPolicy(item.policy, span, POLICIES, "no allocator"))
 
 
 def _offered(verb: str, name: str, span: Span, known: tuple[str, ...], frame: Frame) -> None:
     if name not in known:
-        frame.found.append(IllegalTarget(verb, name, frame.site, span, known))
+        frame.found.append(diagnostics.IllegalTarget(verb, name, frame.site, span, known))
 
 
 def _start(span: Span, word: str) -> Span:
@@ -274,4 +268,8 @@ def _start(span: Span, word: str) -> Span:
 def _word(span: Span, word: str) -> Span:
     """The last place of a word inside a span."""
     place = span.text.rfind(word)
-    return span if place < 0 else _start(Span(span.source, span.start + place, span.stop, span.via), word)
+    return (
+        span
+        if place < 0
+        else _start(Span(span.source, span.start + place, span.stop, span.via), word)
+    )

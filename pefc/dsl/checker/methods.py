@@ -2,19 +2,8 @@
 
 from collections.abc import Iterator
 
-from ..diagnostics import (
-    Diagnostic,
-    DuplicateParameter,
-    NoEffect,
-    Rebound,
-    SpecError,
-    UnknownMember,
-    UnknownSite,
-    UnknownType,
-    UnusedParameter,
-    UnusedTensor,
-    UnusedValue,
-)
+from .. import diagnostics
+from ..diagnostics import Diagnostic, SpecError
 from ..evaluate import evaluate
 from ..source import Span
 from ..syntax import (
@@ -49,7 +38,7 @@ def check_method(method: Method) -> list[Diagnostic]:
     """The mistakes of a method definition."""
     if method.site not in SITES:
         known = tuple(SITES)
-        return [UnknownSite(method.site, _site_span(method), known)]
+        return [diagnostics.UnknownSite(method.site, _site_span(method), known)]
     frame = _frame(method)
     frame.found += check_parameters(method.parameters)
     for parameter in method.parameters:
@@ -60,7 +49,9 @@ def check_method(method: Method) -> list[Diagnostic]:
     if not any(_has_effect(item) for item in method.body):
         words = SITES[method.site]
         known = (*words.targets, *words.extends, *words.tunes)
-        frame.found.append(NoEffect(method.name, method.name_span, tuple(dict.fromkeys(known))))
+        frame.found.append(
+            diagnostics.NoEffect(method.name, method.name_span, tuple(dict.fromkeys(known)))
+        )
     return frame.found
 
 
@@ -71,7 +62,7 @@ def check_parameters(parameters: tuple[Parameter, ...]) -> list[Diagnostic]:
     for parameter in parameters:
         first = seen.setdefault(parameter.name, parameter.span)
         if first is not parameter.span:
-            found.append(DuplicateParameter(parameter.name, parameter.span, first))
+            found.append(diagnostics.DuplicateParameter(parameter.name, parameter.span, first))
         found.extend(_type(parameter))
         found.extend(_default(parameter))
     return found
@@ -80,11 +71,11 @@ def check_parameters(parameters: tuple[Parameter, ...]) -> list[Diagnostic]:
 def _type(parameter: Parameter) -> Iterator[Diagnostic]:
     match parameter.type:
         case NamedType(name, span) if name not in TYPES:
-            yield UnknownType(name, span, TYPES)
+            yield diagnostics.UnknownType(name, span, TYPES)
         case Enumeration(members, span):
             for member in members:
                 if members.count(member) > 1:
-                    yield DuplicateParameter(member, span, span)
+                    yield diagnostics.DuplicateParameter(member, span, span)
         case _:
             pass
 
@@ -96,7 +87,9 @@ def _default(parameter: Parameter) -> Iterator[Diagnostic]:
         return
     if not isinstance(kind, str):
         if not isinstance(default, Name) or default.name not in kind:
-            yield UnknownMember(parameter.name, f"`{default.span.text}`", default.span, kind)
+            yield diagnostics.UnknownMember(
+                parameter.name, f"`{default.span.text}`", default.span, kind
+            )
         return
     if any(isinstance(node, Name) for node in walk(default)):
         return
@@ -114,7 +107,9 @@ def _frame(method: Method) -> Frame:
     words = SITES[method.site]
     names = {dim: Known(Stage.SIZE, owner="a dim of the site") for dim in words.dims}
     weights = dict.fromkeys(words.weights, Known(Stage.TENSOR, owner="a value of the site"))
-    ports = dict.fromkeys((*words.ports, *CONTEXT), Known(Stage.FORWARD, owner="a port of the site"))
+    ports = dict.fromkeys(
+        (*words.ports, *CONTEXT), Known(Stage.FORWARD, owner="a port of the site")
+    )
     members = {
         member
         for parameter in method.parameters
@@ -132,7 +127,7 @@ def _enter(parameter: Parameter, frame: Frame) -> None:
         look(parameter.default, Place(Stage.SIZE, "the default of a parameter"), frame)
     first = frame.names.get(parameter.name)
     if first is not None and first.span is None:
-        frame.found.append(Rebound(parameter.name, parameter.span, first.owner))
+        frame.found.append(diagnostics.Rebound(parameter.name, parameter.span, first.owner))
     role = kind if kind == "method" or kind == "methods" else "value"
     stage = Stage.SIZE if role == "value" else Stage.FORWARD
     frame.names[parameter.name] = Known(stage, role, "a parameter", parameter.span)
@@ -157,11 +152,13 @@ def _declared(body: tuple[MethodItem, ...]) -> Iterator[tuple[str, Span]]:
 def _unused(method: Method, frame: Frame) -> None:
     for parameter in method.parameters:
         if parameter.name not in frame.used:
-            frame.found.append(UnusedParameter(method.name, parameter.name, parameter.span))
+            frame.found.append(
+                diagnostics.UnusedParameter(method.name, parameter.name, parameter.span)
+            )
     values = {name for node in walk(method) if isinstance(node, Let | Init) for name in node.names}
     for name, span in frame.later.items():
         if name not in frame.used:
-            kind = UnusedValue if name in values else UnusedTensor
+            kind = diagnostics.UnusedValue if name in values else diagnostics.UnusedTensor
             frame.found.append(kind(name, span))
 
 

@@ -1,7 +1,6 @@
 """What the name of a method means in a file: a method behind its aliases, a recipe, or nothing."""
 
-from .. import library
-from ..diagnostics import CircularDefinition, UnknownMethod
+from .. import diagnostics, library
 from ..source import Span
 from ..syntax import Affine, Alias, Method, MethodItem, Module, Recipe, Tensor, Tune, When
 from ..vocabulary import RESERVED
@@ -18,7 +17,7 @@ def meaning(name: str, span: Span, scope: Scope, run: Run) -> Usable | Recipe | 
     if name not in scope.usable:
         scope.usable[name] = _resolve(name, span, scope, run, ())
     elif scope.usable[name] is None and defined(name, scope) is None:
-        run.found.append(UnknownMethod(name, span, known(scope)))
+        run.found.append(diagnostics.UnknownMethod(name, span, known(scope)))
     return scope.usable[name]
 
 
@@ -41,7 +40,7 @@ def _resolve(
 ) -> Usable | Recipe | None:
     found = defined(name, scope)
     if found is None:
-        run.found.append(UnknownMethod(name, span, known(scope)))
+        run.found.append(diagnostics.UnknownMethod(name, span, known(scope)))
         return None
     definition, home = found
     match definition:
@@ -56,13 +55,13 @@ def _resolve(
 def _behind(alias: Alias, home: Scope, run: Run, trail: tuple[str, ...]) -> Usable | None:
     name, span = alias.base.name, alias.base.name_span
     if name in trail:
-        run.found.append(CircularDefinition((*trail[trail.index(name) :], name), span))
+        run.found.append(diagnostics.CircularDefinition((*trail[trail.index(name) :], name), span))
         return None
     base = _resolve(name, span, home, run, trail)
     if base is None:
         return None
     if isinstance(base, Recipe):
-        run.found.append(UnknownMethod(name, span, ()))
+        run.found.append(diagnostics.UnknownMethod(name, span, ()))
         return None
     table = base.table
     given = bind(alias.base, table, constants=home.constants, found=run.found)

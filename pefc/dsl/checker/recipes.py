@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
+from .. import diagnostics
 from ..checked import Value
-from ..diagnostics import CircularDefinition, SpecError
+from ..diagnostics import SpecError
 from ..evaluate import evaluate
 from ..syntax import Recipe, Statement, Use
 from .arguments import bind
@@ -19,7 +20,7 @@ def expanded(
     """The statements that a use of a recipe stands for, and the file that they are written in."""
     if recipe.name in run.expanding:
         circle = (*run.expanding[run.expanding.index(recipe.name) :], recipe.name)
-        run.found.append(CircularDefinition(circle, use.name_span))
+        run.found.append(diagnostics.CircularDefinition(circle, use.name_span))
         return None
     run.expanded.add(id(recipe))
     table = recipe_table(recipe)
@@ -54,9 +55,7 @@ def _with_defaults(
             values[name] = given[name]
         elif parameter.default is not None:
             try:
-                values[name] = evaluate(
-                    parameter.default, {**members, **home.constants, **values}
-                )
+                values[name] = evaluate(parameter.default, {**members, **home.constants, **values})
             except SpecError as error:
                 run.found.extend(error.diagnostics)
                 values[name] = 1

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from ..diagnostics import Diagnostic, NotCondition, SpecError, UnknownFact
+from .. import diagnostics
+from ..diagnostics import Diagnostic, SpecError
 from ..evaluate import evaluate
 from ..syntax import (
     AnyOf,
@@ -28,9 +29,7 @@ from .substitute import literal, substitute
 BOOLEAN = ("and", "or", "==", "!=", "<", "<=", ">", ">=")
 
 
-def resolved(
-    selection: Selection, constants: Constants, found: list[Diagnostic]
-) -> Selection:
+def resolved(selection: Selection, constants: Constants, found: list[Diagnostic]) -> Selection:
     """The selection with the values of constants in layer ranges and conditions."""
     inner = selection.selector
     selector = None if inner is None else _selector(inner, constants, found)
@@ -85,12 +84,12 @@ def _range(entry: Range, constants: Constants, found: list[Diagnostic]) -> Range
 
 def _condition(where: Expression, constants: Constants, found: list[Diagnostic]) -> Expression:
     if not _is_boolean(where):
-        found.append(NotCondition(where.span))
+        found.append(diagnostics.NotCondition(where.span))
     used = {name.name for name in _names(where, found)}
     values = {name: constants[name] for name in used if name not in FACTS and name in constants}
     for name in _names(where, []):
         if name.name not in FACTS and name.name not in values:
-            found.append(UnknownFact(name.name, name.span, FACTS, tuple(constants)))
+            found.append(diagnostics.UnknownFact(name.name, name.span, FACTS, tuple(constants)))
     return substitute(where, values) if values else where
 
 

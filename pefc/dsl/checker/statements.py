@@ -3,19 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from .. import diagnostics
 from ..checked import Attachment, Modified, Step, Value
-from ..diagnostics import (
-    Diagnostic,
-    DuplicateTask,
-    EmptyBlock,
-    NeedsBlock,
-    NestedDefinition,
-    NestedTask,
-    NestedTooDeep,
-    NothingToModify,
-    NotModifier,
-    TooManySteps,
-)
+from ..diagnostics import Diagnostic
 from ..syntax import (
     Alias,
     Attach,
@@ -62,7 +52,7 @@ def steps_of(statements: tuple[Statement, ...], block: Block) -> tuple[Step, ...
         try:
             _read(statement, steps, block)
         except RecursionError:
-            block.run.found.append(NestedTooDeep(statement.span))
+            block.run.found.append(diagnostics.NestedTooDeep(statement.span))
     return tuple(steps)
 
 
@@ -105,7 +95,7 @@ def _attach(statement: Attach, steps: list[Step], block: Block) -> None:
 def _expand(use: Use, recipe: Recipe, block: Block) -> tuple[Step, ...]:
     run = block.run
     if run.steps > MOST:
-        run.found.append(TooManySteps(use.name, MOST, use.span))
+        run.found.append(diagnostics.TooManySteps(use.name, MOST, use.span))
         return ()
     inner = expanded(use, recipe, block.scope, run)
     if inner is None:
@@ -131,11 +121,11 @@ def _trailing(statement: Attach, steps: list[Step], block: Block) -> None:
     unwanted(statement, run, "a modifier goes where the statements that it modifies go")
     arguments = _modifier_arguments(use, block)
     if use.name != "gate":
-        run.found.append(NeedsBlock(use.name, use.span))
+        run.found.append(diagnostics.NeedsBlock(use.name, use.span))
         return
     body = tuple(step for step in steps if isinstance(step, Attachment | Modified))
     if not body:
-        run.found.append(NothingToModify(use.name, use.span))
+        run.found.append(diagnostics.NothingToModify(use.name, use.span))
         return
     steps[:] = [step for step in steps if not isinstance(step, Attachment | Modified)]
     steps.append(Modified(use.name, arguments, body, statement.span))
@@ -144,13 +134,13 @@ def _trailing(statement: Attach, steps: list[Step], block: Block) -> None:
 def _modify(statement: Modify, steps: list[Step], block: Block) -> None:
     use, run = statement.use, block.run
     if block.depth >= DEEPEST:
-        run.found.append(NestedTooDeep(use.span))
+        run.found.append(diagnostics.NestedTooDeep(use.span))
         return
     known = use.name in MODIFIERS
     if not known:
-        run.found.append(NotModifier(use.name, use.name_span, MODIFIERS))
+        run.found.append(diagnostics.NotModifier(use.name, use.name_span, MODIFIERS))
     if not statement.body:
-        run.found.append(EmptyBlock(f"the block of `{use.name}`", statement.span))
+        run.found.append(diagnostics.EmptyBlock(f"the block of `{use.name}`", statement.span))
     arguments = _modifier_arguments(use, block) if known else ()
     body = steps_of(statement.body, replace(block, depth=block.depth + 1))
     steps.append(Modified(use.name, arguments, body, statement.span))
@@ -165,21 +155,21 @@ def _task(statement: Task, block: Block) -> tuple[Step, ...]:
     run, name, span = block.run, statement.name, statement.name_span
     first = run.tasks.get(name)
     if block.depth:
-        run.found.append(NestedTask(name, span))
+        run.found.append(diagnostics.NestedTask(name, span))
     elif first is not None and first is not statement:
-        run.found.append(DuplicateTask(name, span, first.name_span))
+        run.found.append(diagnostics.DuplicateTask(name, span, first.name_span))
     if not statement.body:
-        run.found.append(EmptyBlock(f"the task `{name}`", statement.span))
+        run.found.append(diagnostics.EmptyBlock(f"the task `{name}`", statement.span))
     return steps_of(statement.body, replace(block, task=name, depth=block.depth + 1))
 
 
 def _nested(statement: Constant | Import | Recipe | Method | Alias) -> Diagnostic:
     match statement:
         case Import(span=span):
-            return NestedDefinition("a file is imported", span)
+            return diagnostics.NestedDefinition("a file is imported", span)
         case Constant(name=name, name_span=span):
-            return NestedDefinition(f"the constant `{name}` is defined", span)
+            return diagnostics.NestedDefinition(f"the constant `{name}` is defined", span)
         case Recipe(name=name, name_span=span):
-            return NestedDefinition(f"the recipe `{name}` is defined", span)
+            return diagnostics.NestedDefinition(f"the recipe `{name}` is defined", span)
         case Method(name=name, name_span=span) | Alias(name=name, name_span=span):
-            return NestedDefinition(f"the method `{name}` is defined", span)
+            return diagnostics.NestedDefinition(f"the method `{name}` is defined", span)

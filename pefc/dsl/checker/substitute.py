@@ -13,7 +13,11 @@ Node = TypeVar("Node")
 
 
 def substitute(
-    node: Node, values: Mapping[str, Value], *, via: Span | None = None, members: frozenset[str] = frozenset()
+    node: Node,
+    values: Mapping[str, Value],
+    *,
+    via: Span | None = None,
+    members: frozenset[str] = frozenset(),
 ) -> Node:
     """A copy of a node with names replaced by their values and every span marked as brought in by `via`.
 

@@ -1,85 +1,114 @@
-"""Every diagnostic of the front end, and what a diagnostic is."""
+"""What a diagnostic is, and those of the checker, each loaded when the first one of its kind is needed.
 
-from .arguments import FixedArgument as FixedArgument
-from .arguments import MissingArgument as MissingArgument
-from .arguments import NotPositive as NotPositive
-from .arguments import NotProbability as NotProbability
-from .arguments import PositionalAfterKeyword as PositionalAfterKeyword
-from .arguments import RepeatedArgument as RepeatedArgument
-from .arguments import TooManyArguments as TooManyArguments
-from .arguments import UnknownArgument as UnknownArgument
-from .arguments import UnknownMember as UnknownMember
-from .arguments import WrongType as WrongType
+A spec without mistakes needs none of them, and starting is quicker without.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from .core import Diagnostic as Diagnostic
 from .core import Fix as Fix
 from .core import Label as Label
 from .core import SpecError as SpecError
-from .formulas import IllegalOver as IllegalOver
-from .formulas import MisplacedDistribution as MisplacedDistribution
-from .formulas import MisplacedMethod as MisplacedMethod
-from .formulas import MisplacedPositions as MisplacedPositions
-from .formulas import NotCallable as NotCallable
-from .formulas import NotValue as NotValue
-from .formulas import TooLate as TooLate
-from .formulas import UnknownAttribute as UnknownAttribute
-from .formulas import WrongLength as WrongLength
-from .formulas import WrongUnpacking as WrongUnpacking
-from .imports import CircularImport as CircularImport
-from .imports import ImportOutside as ImportOutside
-from .imports import MissingImport as MissingImport
-from .imports import StatementInImport as StatementInImport
-from .imports import UnreadableImport as UnreadableImport
-from .methods import DuplicateParameter as DuplicateParameter
-from .methods import IllegalTarget as IllegalTarget
-from .methods import InitialValue as InitialValue
-from .methods import NoEffect as NoEffect
-from .methods import Rebound as Rebound
-from .methods import SeedWithoutRandom as SeedWithoutRandom
-from .methods import UnknownDistribution as UnknownDistribution
-from .methods import UnknownPolicy as UnknownPolicy
-from .methods import UnknownSite as UnknownSite
-from .methods import UnknownType as UnknownType
-from .methods import UnusedParameter as UnusedParameter
-from .methods import UnusedTensor as UnusedTensor
-from .methods import UnusedValue as UnusedValue
-from .methods import WrongShape as WrongShape
-from .names import CircularDefinition as CircularDefinition
-from .names import DuplicateDefinition as DuplicateDefinition
-from .names import ReservedName as ReservedName
-from .names import UnknownMethod as UnknownMethod
-from .names import UnknownName as UnknownName
-from .names import UnknownOverride as UnknownOverride
-from .names import UnusedConstant as UnusedConstant
-from .names import UsedBeforeDefinition as UsedBeforeDefinition
-from .names import WrongOverride as WrongOverride
-from .statements import DuplicateLabel as DuplicateLabel
-from .statements import DuplicateTask as DuplicateTask
-from .statements import EmptyBlock as EmptyBlock
-from .statements import FewMembers as FewMembers
-from .statements import MissingTarget as MissingTarget
-from .statements import NeedsBlock as NeedsBlock
-from .statements import NegativeExpect as NegativeExpect
-from .statements import NegativeSetting as NegativeSetting
-from .statements import NestedDefinition as NestedDefinition
-from .statements import NestedTask as NestedTask
-from .statements import NestedTooDeep as NestedTooDeep
-from .statements import NotCondition as NotCondition
-from .statements import NotModifier as NotModifier
-from .statements import NothingToModify as NothingToModify
-from .statements import RepeatedSetting as RepeatedSetting
-from .statements import TooManySteps as TooManySteps
-from .statements import UnknownFact as UnknownFact
-from .statements import UnknownSetting as UnknownSetting
-from .statements import UnknownTask as UnknownTask
-from .statements import UnknownTensor as UnknownTensor
-from .statements import UnwantedClause as UnwantedClause
-from .statements import UnwantedTarget as UnwantedTarget
-from .values import DivisionByZero as DivisionByZero
-from .values import EmptyRange as EmptyRange
-from .values import NotConstant as NotConstant
-from .values import NumberTooLarge as NumberTooLarge
-from .values import UndefinedResult as UndefinedResult
-from .values import UnknownFunction as UnknownFunction
-from .values import UnknownKeyword as UnknownKeyword
-from .values import WrongArity as WrongArity
-from .values import WrongOperand as WrongOperand
+
+if TYPE_CHECKING:
+    from .arguments import FixedArgument as FixedArgument
+    from .arguments import MissingArgument as MissingArgument
+    from .arguments import NotPositive as NotPositive
+    from .arguments import NotProbability as NotProbability
+    from .arguments import PositionalAfterKeyword as PositionalAfterKeyword
+    from .arguments import RepeatedArgument as RepeatedArgument
+    from .arguments import TooManyArguments as TooManyArguments
+    from .arguments import UnknownArgument as UnknownArgument
+    from .arguments import UnknownMember as UnknownMember
+    from .arguments import WrongType as WrongType
+    from .blocks import DuplicateTask as DuplicateTask
+    from .blocks import EmptyBlock as EmptyBlock
+    from .blocks import FewMembers as FewMembers
+    from .blocks import NeedsBlock as NeedsBlock
+    from .blocks import NestedDefinition as NestedDefinition
+    from .blocks import NestedTask as NestedTask
+    from .blocks import NothingToModify as NothingToModify
+    from .blocks import NotModifier as NotModifier
+    from .blocks import TooManySteps as TooManySteps
+    from .blocks import UnknownTask as UnknownTask
+    from .declarations import InitialValue as InitialValue
+    from .declarations import Rebound as Rebound
+    from .declarations import SeedWithoutRandom as SeedWithoutRandom
+    from .declarations import UnknownDistribution as UnknownDistribution
+    from .declarations import UnusedTensor as UnusedTensor
+    from .declarations import UnusedValue as UnusedValue
+    from .declarations import WrongShape as WrongShape
+    from .formulas import IllegalOver as IllegalOver
+    from .formulas import MisplacedDistribution as MisplacedDistribution
+    from .formulas import MisplacedMethod as MisplacedMethod
+    from .formulas import MisplacedPositions as MisplacedPositions
+    from .formulas import NotCallable as NotCallable
+    from .formulas import NotValue as NotValue
+    from .formulas import TooLate as TooLate
+    from .formulas import UnknownAttribute as UnknownAttribute
+    from .formulas import WrongLength as WrongLength
+    from .formulas import WrongUnpacking as WrongUnpacking
+    from .imports import CircularImport as CircularImport
+    from .imports import ImportOutside as ImportOutside
+    from .imports import MissingImport as MissingImport
+    from .imports import StatementInImport as StatementInImport
+    from .imports import UnreadableImport as UnreadableImport
+    from .methods import DuplicateParameter as DuplicateParameter
+    from .methods import IllegalTarget as IllegalTarget
+    from .methods import NoEffect as NoEffect
+    from .methods import UnknownPolicy as UnknownPolicy
+    from .methods import UnknownSite as UnknownSite
+    from .methods import UnknownType as UnknownType
+    from .methods import UnusedParameter as UnusedParameter
+    from .names import CircularDefinition as CircularDefinition
+    from .names import DuplicateDefinition as DuplicateDefinition
+    from .names import ReservedName as ReservedName
+    from .names import UnknownMethod as UnknownMethod
+    from .names import UnknownName as UnknownName
+    from .names import UnknownOverride as UnknownOverride
+    from .names import UnusedConstant as UnusedConstant
+    from .names import UsedBeforeDefinition as UsedBeforeDefinition
+    from .names import WrongOverride as WrongOverride
+    from .settings import NegativeSetting as NegativeSetting
+    from .settings import RepeatedSetting as RepeatedSetting
+    from .settings import UnknownSetting as UnknownSetting
+    from .settings import UnknownTensor as UnknownTensor
+    from .statements import DuplicateLabel as DuplicateLabel
+    from .statements import MissingTarget as MissingTarget
+    from .statements import NegativeExpect as NegativeExpect
+    from .statements import NestedTooDeep as NestedTooDeep
+    from .statements import NotCondition as NotCondition
+    from .statements import UnknownFact as UnknownFact
+    from .statements import UnwantedClause as UnwantedClause
+    from .statements import UnwantedTarget as UnwantedTarget
+    from .values import DivisionByZero as DivisionByZero
+    from .values import EmptyRange as EmptyRange
+    from .values import NotConstant as NotConstant
+    from .values import NumberTooLarge as NumberTooLarge
+    from .values import UndefinedResult as UndefinedResult
+    from .values import UnknownFunction as UnknownFunction
+    from .values import UnknownKeyword as UnknownKeyword
+    from .values import WrongArity as WrongArity
+    from .values import WrongOperand as WrongOperand
+
+_MODULES = (
+    "arguments",
+    "blocks",
+    "declarations",
+    "formulas",
+    "imports",
+    "methods",
+    "names",
+    "settings",
+    "statements",
+    "values",
+)
+
+
+def __getattr__(name: str) -> object:
+    for module in _MODULES:
+        found = getattr(import_module(f".{module}", __name__), name, None)
+        if found is not None:
+            return found
+    raise AttributeError(name)

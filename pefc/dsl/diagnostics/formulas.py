@@ -132,7 +132,9 @@ class MisplacedPositions(Diagnostic):
         return "positions belong into `where`"
 
     def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, "not a set of positions" if self.inside else "outside of `where`"),)
+        return (
+            Label(self.span, "not a set of positions" if self.inside else "outside of `where`"),
+        )
 
     def help(self) -> str | None:
         return "write `where first(3) or last(3)` after the rule"
@@ -263,7 +265,9 @@ class MisplacedMethod(Diagnostic):
         return "`change` needs a method"
 
     def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, "a method" if self.is_method else "not a parameter of type `method`"),)
+        return (
+            Label(self.span, "a method" if self.is_method else "not a parameter of type `method`"),
+        )
 
     def help(self) -> str | None:
         return f"write `change({self.span.text})`" if self.is_method else None

@@ -1,11 +1,10 @@
-"""Mistakes in the declarations and the frame of a method definition."""
+"""Mistakes in the frame of a method definition."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
 
-from ..nearest import listing, nearest, suggestion
+from ..nearest import listing, suggestion
 from ..source import Span
-from .core import Diagnostic, Fix, Label
+from .core import Diagnostic, Label
 
 
 @dataclass(frozen=True)
@@ -35,39 +34,6 @@ class UnknownSite(Diagnostic):
 
     def help(self) -> str | None:
         return suggestion(self.name, self.known)
-
-
-@dataclass(frozen=True)
-class IllegalTarget(Diagnostic):
-    """A rule assigns, extends or tunes something that this kind of site does not offer.
-
-        method scaled on block {
-          g: [d] = 1
-          weight *= g
-        }
-
-    `pefc explain linear` (or another kind) lists what may be assigned there.
-    """
-
-    verb: str
-    target: str
-    site: str
-    span: Span
-    known: tuple[str, ...]
-
-    def title(self) -> str:
-        return f"a {self.site} site has no `{self.target}` to {self.verb}"
-
-    def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, "not offered here"),)
-
-    def notes(self) -> tuple[str, ...]:
-        if not self.known:
-            return (f"a {self.site} site has nothing to {self.verb}",)
-        return (f"a method on {self.site} may {self.verb} {listing(self.known)}",)
-
-    def help(self) -> str | None:
-        return suggestion(self.target, self.known)
 
 
 @dataclass(frozen=True)
@@ -151,191 +117,36 @@ class UnusedParameter(Diagnostic):
 
 
 @dataclass(frozen=True)
-class Rebound(Diagnostic):
-    """A name in a method is given twice, or hides a port, dim, parameter or function.
+class IllegalTarget(Diagnostic):
+    """A rule assigns, extends or tunes something that this kind of site does not offer.
 
-        method scaled on linear {
-          g: [out] = 1
-          let g = 2
-          output *= g
+        method scaled on block {
+          g: [d] = 1
+          weight *= g
         }
 
-    Within a method a name means one thing: choose another.
+    `pefc explain linear` (or another kind) lists what may be assigned there.
     """
 
-    name: str
-    span: Span
-    owner: str
-    first: Span | None = None
-
-    def title(self) -> str:
-        return f"`{self.name}` is already {self.owner}"
-
-    def labels(self) -> tuple[Label, ...]:
-        here = Label(self.span, "given again here")
-        return (here,) if self.first is None else (here, Label(self.first, "first given here"))
-
-    def help(self) -> str | None:
-        return "choose another name"
-
-
-@dataclass(frozen=True)
-class UnusedTensor(Diagnostic):
-    """A tensor is declared and no rule uses it, so that it would be saved and never trained.
-
-        method scaled on linear {
-          g: [out] = 1
-          c: [out] = 0
-          output *= g
-        }
-
-    Use it or remove it.
-    """
-
-    name: str
-    span: Span
-
-    def title(self) -> str:
-        return f"the tensor `{self.name}` is never used"
-
-    def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, "has no effect"),)
-
-    def help(self) -> str | None:
-        return "use it or remove it"
-
-
-@dataclass(frozen=True)
-class UnusedValue(Diagnostic):
-    """A warning: a `let` or `init` of a method is never used.
-
-        method scaled on linear {
-          g: [out] = 1
-          let h = 2 * g
-          output *= g
-        }
-
-    Use it or remove it.
-    """
-
-    severity: ClassVar[Literal["error", "warning"]] = "warning"
-
-    name: str
-    span: Span
-
-    def title(self) -> str:
-        return f"`{self.name}` is never used"
-
-    def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, "nothing below names it"),)
-
-
-@dataclass(frozen=True)
-class WrongShape(Diagnostic):
-    """An item of a shape is not a size: sizes are known when a method is attached, so they are made of dims, parameters and integers.
-
-        method scaled on linear {
-          g: [out, 0] = 1
-          output *= sum(g)
-        }
-
-    Use dims such as `in` and `out`, parameters, `let` values of these, and integers of at least 1.
-    """
-
-    span: Span
-    reason: str
-
-    def title(self) -> str:
-        return "this is not the size of a tensor"
-
-    def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, self.reason),)
-
-    def notes(self) -> tuple[str, ...]:
-        return ("a size is made of dims, parameters and integers of at least 1",)
-
-
-@dataclass(frozen=True)
-class UnknownDistribution(Diagnostic):
-    """What follows `~` is not a distribution.
-
-        method scaled on linear {
-          g: [out] ~ gaussian(0, 1)
-          output *= g
-        }
-
-    The note lists the distributions. An initial value that is not random is written with `=`.
-    """
-
-    name: str
+    verb: str
+    target: str
+    site: str
     span: Span
     known: tuple[str, ...]
 
     def title(self) -> str:
-        return f"there is no distribution `{self.name}`"
+        return f"a {self.site} site has no `{self.target}` to {self.verb}"
 
     def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, "not a distribution"),)
+        return (Label(self.span, "not offered here"),)
 
     def notes(self) -> tuple[str, ...]:
-        return (f"the distributions are {listing(self.known)}",)
+        if not self.known:
+            return (f"a {self.site} site has nothing to {self.verb}",)
+        return (f"a method on {self.site} may {self.verb} {listing(self.known)}",)
 
     def help(self) -> str | None:
-        return suggestion(self.name, self.known) or "write `=` for a value that is not random"
-
-    def fix(self) -> Fix | None:
-        name = nearest(self.name, self.known)
-        return None if name is None else Fix(self.span, name)
-
-
-@dataclass(frozen=True)
-class InitialValue(Diagnostic):
-    """A tensor has no initial value, or two.
-
-        method scaled on linear {
-          g: [out] = 1 ~ normal(0, 1)
-          output *= g
-        }
-
-    Write `= e` for a value, which the identity proof can use, or `~ dist` for a random one.
-    """
-
-    name: str
-    given: bool
-    """Whether there are two; otherwise there is none."""
-    span: Span
-
-    def title(self) -> str:
-        count = "two initial values" if self.given else "no initial value"
-        return f"`{self.name}` has {count}"
-
-    def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, "one of `= e` and `~ dist` is needed"),)
-
-
-@dataclass(frozen=True)
-class SeedWithoutRandom(Diagnostic):
-    """`seed` stands beside an initial value that is not random.
-
-        method scaled(key: int = 0) on linear {
-          frozen g: [out] = 1 seed key
-          output *= g
-        }
-
-    A seed fixes what `~` draws; with `=` there is nothing to draw.
-    """
-
-    name: str
-    span: Span
-
-    def title(self) -> str:
-        return f"`{self.name}` has a seed and nothing random"
-
-    def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, "this seed has no effect"),)
-
-    def help(self) -> str | None:
-        return "remove the seed, or draw the initial value with `~`"
+        return suggestion(self.target, self.known)
 
 
 @dataclass(frozen=True)

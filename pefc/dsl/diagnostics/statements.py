@@ -2,146 +2,9 @@
 
 from dataclasses import dataclass
 
-from ..nearest import listing, nearest, suggestion
+from ..nearest import listing, suggestion
 from ..source import Span
-from .core import Diagnostic, Fix, Label
-
-
-@dataclass(frozen=True)
-class DuplicateLabel(Diagnostic):
-    """Two attachments have one label on the same selection, so that the names of their tensors would collide.
-
-        lora(r=8) on attn.q
-        lora(r=4) on attn.q
-
-    Name one of them with `as`; the label is part of the names in the saved file.
-    """
-
-    label: str
-    span: Span
-    first: Span
-
-    def title(self) -> str:
-        return f"two attachments are labelled `{self.label}` on the same sites"
-
-    def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, "the second one"), Label(self.first, "the first one"))
-
-    def help(self) -> str | None:
-        return "name one of them with `as`"
-
-
-@dataclass(frozen=True)
-class NegativeExpect(Diagnostic):
-    """`expect` asserts a negative number of sites.
-
-        lora(r=8) on attn.q expect -1
-
-    Give the number of sites that the statement should reach; `pefc plan` prints it.
-    """
-
-    given: int
-    span: Span
-
-    def title(self) -> str:
-        return "`expect` must be at least 0"
-
-    def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, f"expects {self.given} sites"),)
-
-
-@dataclass(frozen=True)
-class UnknownSetting(Diagnostic):
-    """`with` sets something other than `lr` or `decay`.
-
-        lora(r=8) on attn.q with learning_rate=10x
-
-    `lr` is a factor of the learning rate (`10x`) or a rate, `decay` the weight decay; `lr.B` speaks of one tensor.
-    """
-
-    name: str
-    span: Span
-    known: tuple[str, ...]
-    meant: str | None
-
-    def title(self) -> str:
-        return f"there is no setting `{self.name}`"
-
-    def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, "unknown setting"),)
-
-    def notes(self) -> tuple[str, ...]:
-        return (f"the settings are {listing(self.known)}",)
-
-    def help(self) -> str | None:
-        return None if self.meant is None else f"did you mean `{self.meant}`?"
-
-
-@dataclass(frozen=True)
-class RepeatedSetting(Diagnostic):
-    """One setting is given twice in a statement.
-
-        lora(r=8) on attn.q with lr=10x, lr=2x
-
-    Remove one of the two.
-    """
-
-    name: str
-    span: Span
-    first: Span
-
-    def title(self) -> str:
-        return f"`{self.name}` is set twice"
-
-    def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, "set again here"), Label(self.first, "first set here"))
-
-
-@dataclass(frozen=True)
-class NegativeSetting(Diagnostic):
-    """A learning rate or weight decay is negative.
-
-        lora(r=8) on attn.q with decay=-0.1
-
-    Rates and factors are at least 0.
-    """
-
-    name: str
-    given: str
-    span: Span
-
-    def title(self) -> str:
-        return f"`{self.name}` must be at least 0"
-
-    def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, f"this is {self.given}"),)
-
-
-@dataclass(frozen=True)
-class UnknownTensor(Diagnostic):
-    """A setting speaks of a tensor that the method does not train.
-
-        lora(r=8) on attn.q with lr.C=16x
-
-    `pefc explain METHOD` shows the tensors of a method.
-    """
-
-    method: str
-    tensor: str
-    span: Span
-    known: tuple[str, ...]
-
-    def title(self) -> str:
-        return f"`{self.method}` trains no tensor `{self.tensor}`"
-
-    def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, "unknown tensor"),)
-
-    def notes(self) -> tuple[str, ...]:
-        return (f"`{self.method}` trains {listing(self.known)}",) if self.known else ()
-
-    def help(self) -> str | None:
-        return suggestion(self.tensor, self.known)
+from .core import Diagnostic, Label
 
 
 @dataclass(frozen=True)
@@ -215,275 +78,46 @@ class UnwantedClause(Diagnostic):
 
 
 @dataclass(frozen=True)
-class UnknownTask(Diagnostic):
-    """`fuse` names a task that the spec does not define.
+class DuplicateLabel(Diagnostic):
+    """Two attachments have one label on the same selection, so that the names of their tensors would collide.
 
-        task sst {
-          adapter on ffn
-        }
-        task mnli {
-          adapter on ffn
-        }
-        fuse(sst, mmli) on ffn
+        lora(r=8) on attn.q
+        lora(r=4) on attn.q
 
-    Every member of a fusion is a `task` of the same file.
+    Name one of them with `as`; the label is part of the names in the saved file.
     """
 
-    name: str
-    span: Span
-    known: tuple[str, ...]
-
-    def title(self) -> str:
-        return f"there is no task `{self.name}`"
-
-    def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, "no `task` has this name"),)
-
-    def notes(self) -> tuple[str, ...]:
-        return (f"the tasks are {listing(self.known)}",) if self.known else ("there are no tasks",)
-
-    def help(self) -> str | None:
-        return suggestion(self.name, self.known)
-
-    def fix(self) -> Fix | None:
-        name = nearest(self.name, self.known)
-        return None if name is None else Fix(self.span, name)
-
-
-@dataclass(frozen=True)
-class FewMembers(Diagnostic):
-    """A fusion has fewer than two members, or one of them twice.
-
-        task sst {
-          adapter on ffn
-        }
-        fuse(sst) on ffn
-
-    Fusion mixes the adapters of several tasks: name at least two different ones.
-    """
-
-    span: Span
-
-    def title(self) -> str:
-        return "`fuse` needs at least two different tasks"
-
-    def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, "nothing to mix here"),)
-
-
-@dataclass(frozen=True)
-class DuplicateTask(Diagnostic):
-    """Two tasks have one name.
-
-        task sst {
-          adapter on ffn
-        }
-        task sst {
-          lora(r=8) on attn.q
-        }
-
-    Rename one of them, or move the statements of both into one.
-    """
-
-    name: str
+    label: str
     span: Span
     first: Span
 
     def title(self) -> str:
-        return f"the task `{self.name}` is defined twice"
+        return f"two attachments are labelled `{self.label}` on the same sites"
 
     def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, "defined again here"), Label(self.first, "first defined here"))
-
-
-@dataclass(frozen=True)
-class EmptyBlock(Diagnostic):
-    """A task, a recipe or a modifier has no statements inside.
-
-        task sst {
-        }
-
-    Fill it or remove it.
-    """
-
-    what: str
-    span: Span
-
-    def title(self) -> str:
-        return f"{self.what} is empty"
-
-    def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, "no statements inside"),)
-
-
-@dataclass(frozen=True)
-class NestedTask(Diagnostic):
-    """A task stands inside another task, a recipe or a modifier.
-
-        task outer {
-          task inner {
-            adapter on ffn
-          }
-        }
-
-    Tasks stand side by side at the top of a file: each has its own tensors.
-    """
-
-    name: str
-    span: Span
-
-    def title(self) -> str:
-        return f"the task `{self.name}` is inside something else"
-
-    def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, "not at the top of the file"),)
+        return (Label(self.span, "the second one"), Label(self.first, "the first one"))
 
     def help(self) -> str | None:
-        return "move it to the top of the file"
+        return "name one of them with `as`"
 
 
 @dataclass(frozen=True)
-class NestedDefinition(Diagnostic):
-    """A method, a recipe, a constant or an import stands inside a block.
+class NegativeExpect(Diagnostic):
+    """`expect` asserts a negative number of sites.
 
-        task sst {
-          method fast = lora(r=4)
-          fast on attn.q
-        }
+        lora(r=8) on attn.q expect -1
 
-    Definitions hold for the whole file and stand at its top level.
+    Give the number of sites that the statement should reach; `pefc plan` prints it.
     """
 
-    what: str
+    given: int
     span: Span
 
     def title(self) -> str:
-        return f"{self.what} inside a block"
+        return "`expect` must be at least 0"
 
     def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, "not at the top of the file"),)
-
-    def help(self) -> str | None:
-        return "move it to the top of the file"
-
-
-@dataclass(frozen=True)
-class NothingToModify(Diagnostic):
-    """A modifier on its own line has nothing above it in its block.
-
-        gate(unipelt)
-        lora(r=8) on attn.q
-
-    A bare `gate(unipelt)` gates what stands above it: move it below, or write `gate(unipelt) { … }`.
-    """
-
-    name: str
-    span: Span
-
-    def title(self) -> str:
-        return f"`{self.name}` has nothing above it to modify"
-
-    def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, "nothing is attached above in this block"),)
-
-    def help(self) -> str | None:
-        return f"move it below the statements that it modifies, or write `{self.span.text} {{ … }}`"
-
-
-@dataclass(frozen=True)
-class NeedsBlock(Diagnostic):
-    """A modifier that holds for a block only is written without one.
-
-        adapter on ffn
-        adapterdrop(0..5)
-
-    Write the statements that it modifies inside braces after it.
-    """
-
-    name: str
-    span: Span
-
-    def title(self) -> str:
-        return f"`{self.name}` needs a block"
-
-    def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, "which statements it modifies is not said"),)
-
-    def help(self) -> str | None:
-        return f"write `{self.span.text} {{ … }}`"
-
-
-@dataclass(frozen=True)
-class NotModifier(Diagnostic):
-    """Something that is no modifier is followed by a block of statements.
-
-        lora(r=8) {
-          adapter on ffn
-        }
-
-    `gate` and `adapterdrop` are the modifiers.
-    """
-
-    name: str
-    span: Span
-    known: tuple[str, ...]
-
-    def title(self) -> str:
-        return f"`{self.name}` modifies nothing"
-
-    def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, "a block may follow modifiers only"),)
-
-    def notes(self) -> tuple[str, ...]:
-        return (f"the modifiers are {listing(self.known)}",)
-
-    def help(self) -> str | None:
-        return suggestion(self.name, self.known)
-
-
-@dataclass(frozen=True)
-class NestedTooDeep(Diagnostic):
-    """A construct is nested so deeply that following it would exhaust the stack.
-
-        gate(unipelt) { gate(unipelt) { gate(unipelt) { gate(unipelt) { gate(unipelt) { gate(unipelt) { gate(unipelt) { gate(unipelt) { gate(unipelt) { lora(r=8) on attn.q } } } } } } } } }
-
-    Name the inner parts with `let`, or leave the nesting out.
-    """
-
-    span: Span
-
-    def title(self) -> str:
-        return "nested too deeply"
-
-    def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, "too many levels inside each other"),)
-
-
-@dataclass(frozen=True)
-class TooManySteps(Diagnostic):
-    """Recipes that use recipes grow beyond any use.
-
-        recipe grow1() { lora(r=1) on attn.q; lora(r=1) on attn.k; lora(r=1) on attn.v; lora(r=1) on attn.o; lora(r=1) on ffn.up; lora(r=1) on ffn.down; lora(r=1) on head; lora(r=1) on embed }
-        recipe grow2() { grow1; grow1; grow1; grow1; grow1; grow1; grow1; grow1 }
-        recipe grow3() { grow2; grow2; grow2; grow2; grow2; grow2; grow2; grow2 }
-        recipe grow4() { grow3; grow3; grow3; grow3; grow3; grow3; grow3; grow3 }
-        recipe grow5() { grow4; grow4; grow4; grow4; grow4; grow4; grow4; grow4 }
-        recipe grow6() { grow5; grow5; grow5; grow5; grow5; grow5; grow5; grow5 }
-        recipe grow7() { grow6; grow6; grow6; grow6; grow6; grow6; grow6; grow6 }
-        grow7
-
-    Use fewer recipes inside recipes.
-    """
-
-    name: str
-    limit: int
-    span: Span
-
-    def title(self) -> str:
-        return "the recipes of this spec expand into too much"
-
-    def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, f"`{self.name}` goes beyond {self.limit} statements"),)
+        return (Label(self.span, f"expects {self.given} sites"),)
 
 
 @dataclass(frozen=True)
@@ -532,3 +166,21 @@ class NotCondition(Diagnostic):
 
     def help(self) -> str | None:
         return "compare it, for example `where in >= 1024`"
+
+
+@dataclass(frozen=True)
+class NestedTooDeep(Diagnostic):
+    """A construct is nested so deeply that following it would exhaust the stack.
+
+        gate(unipelt) { gate(unipelt) { gate(unipelt) { gate(unipelt) { gate(unipelt) { gate(unipelt) { gate(unipelt) { gate(unipelt) { gate(unipelt) { lora(r=8) on attn.q } } } } } } } } }
+
+    Name the inner parts with `let`, or leave the nesting out.
+    """
+
+    span: Span
+
+    def title(self) -> str:
+        return "nested too deeply"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, "too many levels inside each other"),)

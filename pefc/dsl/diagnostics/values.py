@@ -110,7 +110,9 @@ class NotConstant(Diagnostic):
         return (Label(self.span, "has a value in a formula of a method only"),)
 
     def notes(self) -> tuple[str, ...]:
-        return ("constants are numbers, strings, true, false, ranges, lists and what is computed from them",)
+        return (
+            "constants are numbers, strings, true, false, ranges, lists and what is computed from them",
+        )
 
 
 @dataclass(frozen=True)
@@ -218,7 +220,11 @@ class UnknownKeyword(Diagnostic):
         return (Label(self.span, "not an argument, or given already"),)
 
     def notes(self) -> tuple[str, ...]:
-        return (f"its arguments are {listing(self.known)}",) if self.known else ("it has no arguments",)
+        return (
+            (f"its arguments are {listing(self.known)}",)
+            if self.known
+            else ("it has no arguments",)
+        )
 
     def help(self) -> str | None:
         return suggestion(self.name, self.known)
