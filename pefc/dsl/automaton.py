@@ -6,7 +6,9 @@ ten thousand statements is read in a second, and so that no run imports Lark.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
+from operator import itemgetter
+from typing import Any
 
 from ..grammar import tables
 from .actions import ACTIONS, Fault
@@ -24,15 +26,16 @@ _HIGHEST = 1000
 
 @dataclass(frozen=True, slots=True)
 class Reduction:
-    """A rule, with its function at hand."""
+    """A rule, with its functions at hand."""
 
     name: str
     size: int
     passes: bool
     """The only child is the value."""
+    pick: Callable[[list[Any]], Any]
+    """From the children to those that carry meaning."""
     action: Callable[..., object] | None
-    collects: bool
-    keep: tables.Keep
+    """Makes the value; without one the picked list, or the only picked child, is the value."""
 
 
 class Automaton:
@@ -60,17 +63,25 @@ class Automaton:
         """Takes a token in; False if it has no place."""
         rows, states, kind = self._rows, self.states, token.kind
         while True:
-            action = rows[states[-1]].get(kind)
+            top = states[-1]
+            action = rows[top].get(kind)
             if action is None:
-                return kind == END and states[-1] == self._end
+                return kind == END and top == self._end
             if action >= 0:
-                self._shift(action, token)
-                return True
+                break
             reduction = self._reductions[~action]
             if reduction.passes:
-                states[-1] = rows[states[-2]][reduction.name]
+                states[-1] = self._hop(states[-2], top, kind)
             else:
                 self._reduce(reduction)
+        states.append(action)
+        self.values.append(token)
+        self._starts.append(token.start)
+        self._depths.append(0)
+        self._stop = token.stop
+        if len(states) > _HIGHEST:
+            self._give_up(token.start)
+        return True
 
     def accepts(self, *kinds: str) -> bool:
         """Whether tokens of these kinds would have a place, one after the other."""
@@ -123,53 +134,64 @@ class Automaton:
             states.append(self._rows[states[-1]][reduction.name])
         return kind == END and states[-1] == self._end
 
-    def _shift(self, state: int, token: Token) -> None:
-        if len(self.states) > _HIGHEST:
-            self._give_up(Span(self.source, token.start, token.stop))
-        self.states.append(state)
-        self.values.append(token)
-        self._starts.append(token.start)
-        self._depths.append(0)
-        self._stop = token.stop
+    def _hop(self, below: int, top: int, kind: str) -> int:
+        """The state after all the rules that only hand their child on; an expression climbs eleven of them."""
+        hops = _hops()
+        start = (below, top, kind)
+        found = hops.get(start)
+        if found is None:
+            action = self._rows[top].get(kind, 0)
+            while action < 0 and self._reductions[~action].passes:
+                top = self._rows[below][self._reductions[~action].name]
+                action = self._rows[top].get(kind, 0)
+            found = hops[start] = top
+        return found
 
     def _reduce(self, reduction: Reduction) -> None:
-        bottom = len(self.states) - reduction.size
-        parts = self.values[bottom:]
-        start = self._starts[bottom] if parts else self._stop
-        depth = max(self._depths[bottom:], default=0)
-        del self.states[bottom:], self.values[bottom:], self._starts[bottom:], self._depths[bottom:]
-        if reduction.action is None:
-            value = _collected(reduction.keep, parts) if reduction.collects else _only(reduction.keep, parts)
-        else:
+        states, values, starts, depths = self.states, self.values, self._starts, self._depths
+        size = reduction.size
+        start = starts[-size] if size else self._stop
+        depth = max(depths[-size:]) if size else 0
+        value = reduction.pick(values[-size:] if size else [])
+        if reduction.action is not None:
             depth += 1
-            value = self._made(reduction, parts, Span(self.source, start, self._stop))
+            value = self._made(reduction.action, value, Span(self.source, start, self._stop))
         if depth > DEEPEST:
-            self._give_up(Span(self.source, start, min(self._stop, start + 1)))
-        self.states.append(self._rows[self.states[-1]][reduction.name])
-        self.values.append(value)
-        self._starts.append(start)
-        self._depths.append(depth)
+            self._give_up(start)
+        if size:
+            del states[-size:], values[-size:], starts[-size:], depths[-size:]
+        states.append(self._rows[states[-1]][reduction.name])
+        values.append(value)
+        starts.append(start)
+        depths.append(depth)
 
-    def _made(self, reduction: Reduction, parts: list[object], span: Span) -> object:
-        assert reduction.action is not None
+    def _made(self, action: Callable[..., object], parts: list[object], span: Span) -> object:
         try:
-            return reduction.action(span, *_collected(reduction.keep, parts))
+            return action(span, *parts)
         except Fault as fault:
             self.faults.append(fault.diagnostic)
             return fault.node
 
-    def _give_up(self, span: Span) -> None:
-        raise SpecError((*self.faults, NestedTooDeep(span)))
+    def _give_up(self, start: int) -> None:
+        place = Span(self.source, start, start + 1)
+        raise SpecError((*self.faults, NestedTooDeep(place)))
 
 
-def _only(keep: tables.Keep, parts: list[object]) -> object:
-    (index,) = keep
-    return parts[index]
+def _picker(rule: tables.Rule) -> Callable[[list[Any]], Any]:
+    """How the children of a rule become its parts; most rules take the fast ways."""
+    keep = rule.keep
+    if keep == tuple(range(rule.size)):
+        return list
+    if rule.action is None:
+        return itemgetter(*keep)
+    if len(keep) > 1 and all(isinstance(entry, int) for entry in keep):
+        return itemgetter(*keep)
+    return partial(_picked, keep)
 
 
-def _collected(keep: tables.Keep, parts: list[object]) -> list[object]:
+def _picked(keep: tables.Keep, parts: list[Any]) -> list[Any]:
     """The values that carry meaning. A list at the left grows in place, so that long lists cost no more per item."""
-    values: list[object] = []
+    values: list[Any] = []
     for entry in keep:
         if entry is None:
             values.append(None)
@@ -183,15 +205,19 @@ def _collected(keep: tables.Keep, parts: list[object]) -> list[object]:
 
 
 @cache
+def _hops() -> dict[tuple[int, int, str], int]:
+    return {}
+
+
+@cache
 def _reductions() -> tuple[Reduction, ...]:
     return tuple(
         Reduction(
             rule.name,
             rule.size,
             rule.action is None and rule.size == 1,
+            _picker(rule),
             None if rule.action in {None, "_"} else ACTIONS[rule.action],
-            rule.action == "_",
-            rule.keep,
         )
         for rule in tables.load().rules
     )
