@@ -1,0 +1,1 @@
+"""Laws, goldens, parity and the rules of the house."""

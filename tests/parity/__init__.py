@@ -1,0 +1,1 @@
+"""pefc beside HF PEFT, with equal tensors."""
