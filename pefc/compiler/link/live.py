@@ -1,0 +1,110 @@
+"""The live linker: modules keep their identity, path, class family and keys; their forward runs the patch."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from torch import nn
+
+from ...dsl.diagnostics.attaching import AlreadyAttached, ForwardReplaced
+from ...dsl.diagnostics.core import Diagnostic, SpecError
+from ...runtime.installed import Installed, record, remember, installed
+from ...runtime.patched import patched_class
+from ...runtime.tensors import Tensors
+from ..patches import Patches
+from ..plan import Patched, Plan
+from .materialize import Materials
+
+
+def check_free(plan: Plan, model: nn.Module) -> None:
+    """Raise SpecError where the model carries a spec already, or a patch could never run."""
+    present = record(model)
+    if isinstance(present, Installed):
+        earlier: Plan = present.plan  # type: ignore[assignment]
+        first = earlier.attachments[0].span.text if earlier.attachments else "a spec"
+        raise SpecError([AlreadyAttached(plan.model, first)])
+    mistakes: list[Diagnostic] = [
+        ForwardReplaced(patched.members[0].span, patched.path)
+        for patched in plan.modules
+        if "forward" in model.get_submodule(patched.path).__dict__
+    ]
+    if mistakes:
+        raise SpecError(mistakes)
+
+
+def install(plan: Plan, model: nn.Module, materials: Materials, patches: Patches) -> None:
+    """Put the tensors and patched classes in place. On any failure the model is as it was."""
+    installation = _Installation(model, patches)
+    try:
+        installation.run(plan, materials)
+    except BaseException:
+        installation.undo()
+        raise
+
+
+@dataclass(slots=True)
+class _Installation:
+    model: nn.Module
+    patches: Patches
+    undone_by: list[Callable[[], None]] = field(default_factory=list)
+    classes: dict[object, type[nn.Module]] = field(default_factory=dict)
+
+    def run(self, plan: Plan, materials: Materials) -> None:
+        flags = tuple((name, p.requires_grad) for name, p in self.model.named_parameters())
+        tuned = {parameter.name for parameter in plan.tuned}
+        originals = tuple((name, self.model.get_parameter(name).detach().clone()) for name in sorted(tuned))
+        for name, was in flags:
+            self._require(name, was=was, now=name in tuned)
+        for label, tensors in materials.shared.items():
+            self._add_child(self.model, label, tensors)
+        for (path, label), tensors in materials.children.items():
+            tensors.train(self.model.get_submodule(path).training)
+            self._add_child(self.model.get_submodule(path), label, tensors)
+        for patched in plan.modules:
+            self._patch(patched)
+        remember(self.model, Installed(plan, flags, originals))
+
+    def undo(self) -> None:
+        for step in reversed(self.undone_by):
+            step()
+
+    def _require(self, name: str, *, was: bool, now: bool) -> None:
+        parameter = self.model.get_parameter(name)
+        self.undone_by.append(lambda: parameter.requires_grad_(was) and None)  # type: ignore[func-returns-value]
+        parameter.requires_grad_(now)
+
+    def _add_child(self, module: nn.Module, label: str, tensors: Tensors) -> None:
+        self.undone_by.append(lambda: module._modules.pop(label, None) and None)  # noqa: SLF001
+        module.add_module(label, tensors)
+
+    def _patch(self, patched: Patched) -> None:
+        module = self.model.get_submodule(patched.path)
+        before = type(module)
+        self.undone_by.append(lambda: setattr(module, "__class__", before))
+        key = (before, patched.key)
+        if key not in self.classes:
+            self.classes[key] = self._class(before, patched)
+        module.__class__ = self.classes[key]
+
+    def _class(self, base: type[nn.Module], patched: Patched) -> type[nn.Module]:
+        graph = self.patches.fast(patched)
+        port = next(node for node in graph.nodes if node.op == "placeholder")
+        port.target = next(name for name in inspect.signature(base.forward).parameters if name != "self")
+        code = graph.python_code("self", verbose=False)
+        return patched_class(base, code.src, code.globals)
+
+
+def uninstall(model: nn.Module) -> None:
+    """Take the tensors and patched classes out. Parameters are not written; flags go back to what they were."""
+    what = installed(model)
+    plan: Plan = what.plan  # type: ignore[assignment]
+    for patched in plan.modules:
+        module = model.get_submodule(patched.path)
+        module.__class__ = type(module).pefc_base  # type: ignore[attr-defined]
+        for planned in patched.members:
+            module._modules.pop(planned.label, None)  # noqa: SLF001
+    for planned in plan.attachments:
+        if any(tensor.scope is not None for tensor in planned.tensors):
+            model._modules.pop(planned.label, None)  # noqa: SLF001
+    for name, was in what.flags:
+        model.get_parameter(name).requires_grad_(was)

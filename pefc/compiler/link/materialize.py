@@ -1,0 +1,115 @@
+"""Tensors for every attachment of a plan, with their initial values. The model is read, never written."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+from torch.fx import Graph
+
+from ...dsl import syntax
+from ...runtime.initial import draw
+from ...runtime.tensors import Tensors
+from ..lower import Declared, Member, Site, initial_value, run
+from ..passes import optimized
+from ..plan import Patched, Plan, Planned
+
+
+@dataclass(frozen=True, slots=True)
+class Materials:
+    """The new children of a model, before they are put in place."""
+
+    children: Mapping[tuple[str, str], Tensors]
+    """By the path of the module and the label."""
+    shared: Mapping[str, Tensors]
+    """By label, for the top of the model."""
+
+
+def materialize(plan: Plan, model: nn.Module) -> Materials:
+    """Make and fill the tensors of a plan, on the devices and in the dtypes of the weights they stand beside."""
+    making = _Making(model)
+    for patched in plan.modules:
+        for position, planned in enumerate(patched.members):
+            making.attach(patched, position, planned)
+    return Materials(making.children, making.shared)
+
+
+@dataclass(slots=True)
+class _Making:
+    model: nn.Module
+    children: dict[tuple[str, str], Tensors] = field(default_factory=dict)
+    shared: dict[str, Tensors] = field(default_factory=dict)
+    graphs: dict[object, Graph] = field(default_factory=dict)
+
+    def attach(self, patched: Patched, position: int, planned: Planned) -> None:
+        module = self.model.get_submodule(patched.path)
+        weight = module.get_parameter("weight")
+        owner = self._owner(patched.path, planned, weight.device)
+        shared = [tensor for tensor in planned.tensors if tensor.scope is not None]
+        if shared:
+            owner.share(self._shared(planned))
+        for tensor in planned.tensors:
+            home = owner if tensor.scope is None else owner.shared
+            assert home is not None
+            if tensor.scope is not None and _has(home, tensor.name):
+                continue
+            dtype = weight.dtype if weight.is_floating_point() else torch.float32
+            value = torch.empty(tensor.shape, dtype=dtype, device=weight.device)
+            self._fill(value, patched, position, tensor)
+            home.place(tensor.name, value, frozen=tensor.frozen)
+
+    def _owner(self, path: str, planned: Planned, device: torch.device) -> Tensors:
+        assert planned.member is not None
+        label, *rest = planned.member.prefix.split(".")
+        owner = self.children.setdefault((path, label), Tensors())
+        if rest:
+            owner.add_module(rest[0], Tensors())
+            owner = owner.get_submodule(rest[0])  # type: ignore[assignment]
+        rows = planned.member.rows
+        if rows is not None and len(rows) > 1:
+            numbers = torch.cat([torch.arange(start, stop, device=device) for start, stop in rows])
+            owner.register_buffer("rows", numbers, persistent=False)
+        return owner
+
+    def _shared(self, planned: Planned) -> Tensors:
+        scopes = {tensor.scope for tensor in planned.tensors}
+        top = self.shared.setdefault(planned.label, Tensors())
+        if "kind" not in scopes:
+            return top
+        role = (planned.site.role or "other").replace(".", "_")
+        if role not in top._modules:  # noqa: SLF001
+            top.add_module(role, Tensors())
+        return top.get_submodule(role)  # type: ignore[return-value]
+
+    def _fill(self, value: torch.Tensor, patched: Patched, position: int, tensor: Declared) -> None:
+        with torch.no_grad():
+            if tensor.distribution is not None:
+                name, arguments = tensor.distribution
+                draw(name, arguments, value, tensor.seed, tensor.name)
+            elif isinstance(tensor.value, syntax.Number):
+                value.fill_(tensor.value.value)
+            elif not value.is_meta:
+                value.copy_(self._computed(patched, position, tensor))
+
+    def _computed(self, patched: Patched, position: int, tensor: Declared) -> torch.Tensor:
+        """A symbolic initial value, through the passes, so that it rounds as the patch does."""
+        members: tuple[Member, ...] = tuple(p.member for p in patched.members[: position + 1] if p.member)
+        key = (patched.key, position, tensor.name)
+        if key not in self.graphs:
+            self.graphs[key] = optimized(initial_value(patched.facts, members, tensor))
+        module = self.model.get_submodule(patched.path)
+        return run(self.graphs[key], Site(lambda path: self._read(patched.path, module, path)))  # type: ignore[return-value]
+
+    def _read(self, path: str, module: nn.Module, name: str) -> object:
+        label, *rest = name.split(".")
+        found: object = self.children.get((path, label)) or getattr(module, label)
+        for part in rest:
+            found = getattr(found, part)
+        return found
+
+
+def _has(tensors: Tensors, name: str) -> bool:
+    found: object = tensors
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found is not None

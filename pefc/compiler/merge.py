@@ -1,0 +1,142 @@
+"""Folding an adapter into the base weights, and taking it out again."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from ..dsl.diagnostics.attaching import LossyMerge, NoBiasToMerge, NotAffine, NothingAttached, TiedMerge
+from ..dsl.diagnostics.core import Diagnostic, SpecError
+from ..runtime.installed import Installed, Merged, forget, installed, record, remember
+from .link.live import uninstall
+from .lower import Site, run
+from .patches import Patches
+from .plan import Patched, Plan
+
+TOLERATED = 0.05
+"""The share of an update that a merge may lose without asking."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Fold:
+    """The new parameters of one module, in the dtype and layout in which it stores them."""
+
+    patched: Patched
+    weight: torch.Tensor
+    bias: torch.Tensor | None
+    lost: float
+
+
+def merge(model: nn.Module, *, keep_base: bool, loss: float) -> None:
+    """Fold everything attached into the base weights. On any mistake the model is as it was.
+
+    Raises SpecError where a method is not affine, a constant has no bias to go to, a weight is tied, or storing the sum
+    in the weight's dtype would lose more than `loss` of an update (‖kept − update‖ / ‖update‖).
+    """
+    what = installed(model)
+    plan: Plan = what.plan  # type: ignore[assignment]
+    _raise_any(_unmergeable(plan, model))
+    patches = Patches()
+    folds = [_fold(patched, model, patches) for patched in plan.modules]
+    _raise_any(_losing(folds, loss))
+    kept = (*_changed(folds, model), *what.originals) if keep_base else None
+    uninstall(model)
+    for fold in folds:
+        _store(fold, model)
+    forget(model)
+    if kept is not None:
+        remember(model, Merged(kept))
+
+
+def remove(model: nn.Module) -> None:
+    """Take everything that was attached out again: the model is bit for bit and flag for flag what it was.
+
+    After a merge this needs the base to have been kept. Raises SpecError where there is nothing to take out.
+    """
+    what = record(model)
+    if what is None:
+        raise SpecError([NothingAttached(type(model).__name__)])
+    if isinstance(what, Installed):
+        uninstall(model)
+    with torch.no_grad():
+        for name, value in what.originals:
+            model.get_parameter(name).copy_(value)
+    forget(model)
+
+
+def _raise_any(mistakes: Iterator[Diagnostic]) -> None:
+    found = tuple(mistakes)
+    if found:
+        raise SpecError(found)
+
+
+def _unmergeable(plan: Plan, model: nn.Module) -> Iterator[Diagnostic]:
+    users = _users_of_weights(model)
+    for patched in plan.modules:
+        for planned in patched.members:
+            if not planned.verdict.merges:
+                yield NotAffine(planned.span, planned.label, patched.path)
+        weight = model.get_submodule(patched.path).get_parameter("weight")
+        others = [path for path in users[id(weight)] if path != patched.path]
+        if others:
+            yield TiedMerge(patched.members[0].span, patched.path, others[0])
+
+
+def _losing(folds: list[_Fold], loss: float) -> Iterator[Diagnostic]:
+    for fold in folds:
+        first = fold.patched.members[0]
+        if fold.lost > loss:
+            stored = str(fold.weight.dtype).removeprefix("torch.")
+            yield LossyMerge(first.span, fold.patched.path, fold.lost, stored)
+        if not fold.patched.facts.bias and fold.bias is not None and bool(fold.bias.any()):
+            yield NoBiasToMerge(first.span, fold.patched.path)
+
+
+def _users_of_weights(model: nn.Module) -> dict[int, list[str]]:
+    """The paths of the modules that use each weight."""
+    users: dict[int, list[str]] = {}
+    for path, module in model.named_modules():
+        weight = module._parameters.get("weight")  # noqa: SLF001
+        if weight is not None:
+            users.setdefault(id(weight), []).append(path)
+    return users
+
+
+def _fold(patched: Patched, model: nn.Module, patches: Patches) -> _Fold:
+    module = model.get_submodule(patched.path)
+    wide = torch.promote_types(module.weight.dtype, torch.float32)  # type: ignore[union-attr, arg-type]
+
+    def read(path: str) -> object:
+        found: object = module
+        for part in path.split("."):
+            found = getattr(found, part)
+        if isinstance(found, torch.Tensor) and found.is_floating_point():
+            return found.detach().to(wide)
+        return False if path == "training" else found
+
+    with torch.no_grad():
+        weight, bias = run(patches.merged(patched), Site(read))  # type: ignore[misc]
+        stored = weight.T if patched.facts.transposed else weight
+        old = module.weight.detach()  # type: ignore[union-attr]
+        new = stored.to(old.dtype)
+        update = stored - old.to(wide)
+        kept = new.to(wide) - old.to(wide)
+        size = update.norm()
+        lost = float((kept - update).norm() / size) if size else 0.0
+    return _Fold(patched, new.contiguous(), bias, lost)
+
+
+def _changed(folds: list[_Fold], model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    for fold in folds:
+        module = model.get_submodule(fold.patched.path)
+        for name in ("weight", "bias") if fold.patched.facts.bias else ("weight",):
+            yield f"{fold.patched.path}.{name}", module.get_parameter(name).detach().clone()
+
+
+def _store(fold: _Fold, model: nn.Module) -> None:
+    module = model.get_submodule(fold.patched.path)
+    with torch.no_grad():
+        module.get_parameter("weight").copy_(fold.weight)
+        if fold.patched.facts.bias and fold.bias is not None:
+            module.get_parameter("bias").copy_(fold.bias)

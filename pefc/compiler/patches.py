@@ -1,0 +1,40 @@
+"""The patch graphs of a plan, made once for all modules that have equal ones."""
+
+from dataclasses import dataclass, field
+
+from torch.fx import Graph
+
+from .lower import Member, merged_parameters, plain_patch
+from .passes import optimized
+from .plan import Patched
+
+
+@dataclass(frozen=True, slots=True)
+class Patches:
+    """Plain and fast graphs by the key of a patched module; each call hands out the one graph, not to be changed."""
+
+    plain_graphs: dict[object, Graph] = field(default_factory=dict)
+    fast_graphs: dict[object, Graph] = field(default_factory=dict)
+    merged_graphs: dict[object, Graph] = field(default_factory=dict)
+
+    def plain(self, patched: Patched) -> Graph:
+        """The formula, literally."""
+        if patched.key not in self.plain_graphs:
+            self.plain_graphs[patched.key] = plain_patch(patched.facts, members(patched))
+        return self.plain_graphs[patched.key]
+
+    def fast(self, patched: Patched) -> Graph:
+        """The same function in its fast order of evaluation."""
+        if patched.key not in self.fast_graphs:
+            self.fast_graphs[patched.key] = optimized(self.plain(patched))
+        return self.fast_graphs[patched.key]
+
+    def merged(self, patched: Patched) -> Graph:
+        """The weight and bias that stand for the module with its methods."""
+        if patched.key not in self.merged_graphs:
+            self.merged_graphs[patched.key] = merged_parameters(patched.facts, members(patched))
+        return self.merged_graphs[patched.key]
+
+
+def members(patched: Patched) -> tuple[Member, ...]:
+    return tuple(planned.member for planned in patched.members if planned.member is not None)

@@ -1,0 +1,56 @@
+"""A compiled spec: the plan, the rewritten graph, and the way into the living model."""
+
+from dataclasses import dataclass, field
+
+from torch import nn
+from torch.fx import GraphModule
+
+from ..dsl.checked import Checked
+from .link.graph import linked_graph
+from .link.live import check_free, install
+from .link.materialize import Materials, materialize
+from .patches import Patches
+from .plan import Plan
+from .planning import plan
+
+
+@dataclass(slots=True)
+class Program:
+    """What `pefc.compile` returns. The tensors are made once, so `graph` and the applied model share them."""
+
+    plan: Plan
+    model: nn.Module = field(repr=False)
+    patches: Patches = field(default_factory=Patches, repr=False)
+    _materials: Materials | None = field(default=None, repr=False)
+
+    @property
+    def materials(self) -> Materials:
+        """The new tensors, with their initial values until somebody trains them."""
+        if self._materials is None:
+            self._materials = materialize(self.plan, self.model)
+        return self._materials
+
+    @property
+    def graph(self) -> GraphModule:
+        """The whole traced model with every patch inlined at its site; it shares all parameters with the model."""
+        return linked_graph(self.plan, self.model, self.materials, self.patches)
+
+    def apply(self) -> nn.Module:
+        """Put the patches into the model, in place, and return it. All or nothing.
+
+        Raises SpecError where the model carries a spec already or a patch could not run.
+        """
+        check_free(self.plan, self.model)
+        install(self.plan, self.model, self.materials, self.patches)
+        return self.model
+
+
+def compiled(checked: Checked, model: nn.Module) -> Program:
+    """Plan a spec on a model and lower it, so that every mistake shows now.
+
+    Raises SpecError with every mistake.
+    """
+    program = Program(plan(checked, model), model)
+    for patched in program.plan.modules:
+        program.patches.fast(patched)
+    return program

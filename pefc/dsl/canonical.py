@@ -1,0 +1,102 @@
+"""A checked spec as a text that needs no other file: constants worked out, recipes and aliases expanded."""
+
+from collections.abc import Callable
+
+from .checked import Attachment, Checked, Fusion, Modified, Quantization, Step, Tuning, Value
+from .source import Source, Span
+from .syntax import (
+    Argument,
+    Attach,
+    Bool,
+    Constant,
+    Enumeration,
+    Expression,
+    Method,
+    Modify,
+    Name,
+    Number,
+    Range,
+    Sequence,
+    Spec,
+    Statement,
+    Text,
+    TuneStatement,
+    Unary,
+    Use,
+)
+
+_NOWHERE = Span(Source("<canonical>", ""), 0, 0)
+
+
+def canonical(checked: Checked, is_standard: Callable[[Method], bool]) -> Spec:
+    """The spec that does the same without imports, recipes, aliases and overrides.
+
+    Methods that are not of the standard library are written out in full.
+    """
+    methods: dict[str, Method] = {}
+    for step in checked.steps:
+        if isinstance(step, Attachment) and not is_standard(step.method):
+            methods[step.method.name] = step.method
+    constants = tuple(_constant(name, value) for name, value in _used(checked))
+    statements = tuple(_statement(step) for step in checked.steps)
+    return Spec((*methods.values(), *constants, *statements), span=_NOWHERE)
+
+
+def _used(checked: Checked) -> tuple[tuple[str, Value], ...]:
+    """The constants that selectors name; arguments are written as values."""
+    text = " ".join(
+        step.selection.span.text
+        for step in checked.steps
+        if isinstance(step, Attachment | Tuning | Quantization | Fusion) and step.selection is not None
+    )
+    return tuple((name, value) for name, value in checked.constants if name in text)
+
+
+def _constant(name: str, value: Value) -> Constant:
+    return Constant(name, _expression(value), overridable=False, name_span=_NOWHERE, span=_NOWHERE)
+
+
+def _statement(step: Step) -> Statement:
+    match step:
+        case Attachment(method, arguments, selection, label, expect, settings):
+            use = Use(method.name, _arguments(arguments, method), _NOWHERE, _NOWHERE)
+            name = None if label == method.name else label
+            return Attach(use, selection, name, expect, settings, span=_NOWHERE)
+        case Tuning(what, selection, expect, settings):
+            return TuneStatement(what, selection, expect, settings, span=_NOWHERE)
+        case Quantization(arguments, selection):
+            return Attach(Use("quantize", _arguments(arguments, None), _NOWHERE, _NOWHERE), selection, span=_NOWHERE)
+        case Fusion(members, selection):
+            names = tuple(Argument(None, Name(member, _NOWHERE), _NOWHERE) for member in members)
+            return Attach(Use("fuse", names, _NOWHERE, _NOWHERE), selection, span=_NOWHERE)
+        case Modified(modifier, arguments, body):
+            use = Use(modifier, _arguments(arguments, None), _NOWHERE, _NOWHERE)
+            return Modify(use, tuple(_statement(inner) for inner in body), _NOWHERE)
+
+
+def _arguments(arguments: tuple[tuple[str, Value], ...], method: Method | None) -> tuple[Argument, ...]:
+    parameters = {p.name: p.type for p in method.parameters} if method else {}
+    return tuple(
+        Argument(name, _member(value) if isinstance(parameters.get(name), Enumeration) else _expression(value), _NOWHERE)
+        for name, value in arguments
+    )
+
+
+def _member(value: Value) -> Expression:
+    return Name(str(value), _NOWHERE)
+
+
+def _expression(value: Value) -> Expression:
+    match value:
+        case bool():
+            return Bool(value, _NOWHERE)
+        case int() | float() if value < 0:
+            return Unary("-", Number(-value, _NOWHERE), _NOWHERE)
+        case int() | float():
+            return Number(value, _NOWHERE)
+        case str():
+            return Text(value, _NOWHERE)
+        case range():
+            return Range(_expression(value.start), _expression(value.stop - 1), _NOWHERE)
+        case _:
+            return Sequence(tuple(_expression(item) for item in value), _NOWHERE)

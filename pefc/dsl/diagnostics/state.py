@@ -1,0 +1,134 @@
+"""Mistakes that show when an adapter is saved or loaded."""
+
+from dataclasses import dataclass
+
+from .core import Diagnostic, Label
+
+
+@dataclass(frozen=True, slots=True)
+class NoAdapter(Diagnostic):
+    """A folder that should hold a saved adapter does not.
+
+    An adapter folder holds `spec.peft`, `plan.json` and `adapter.safetensors`, as `pefc.save` writes them.
+    """
+
+    folder: str
+    missing: str
+
+    def title(self) -> str:
+        return f"`{self.folder}` holds no adapter"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(None, f"it has no `{self.missing}`"),)
+
+    def help(self) -> str:
+        return "give the folder that `pefc.save` or `pefc compile -o` wrote"
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedAdapter(Diagnostic):
+    """A file of an adapter folder is not what was saved.
+
+    It was edited, cut short or copied from another adapter. Save the adapter again.
+    """
+
+    path: str
+    reason: str
+
+    def title(self) -> str:
+        return f"`{self.path}` is damaged"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(None, self.reason),)
+
+    def help(self) -> str:
+        return "save the adapter again, or copy the whole folder"
+
+
+@dataclass(frozen=True, slots=True)
+class OtherFormat(Diagnostic):
+    """An adapter was saved by a version of pefc whose files this one does not read."""
+
+    folder: str
+    found: str
+    known: int
+
+    def title(self) -> str:
+        return f"`{self.folder}` has format {self.found}"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(None, f"this version reads format {self.known}"),)
+
+    def help(self) -> str:
+        return "load it with the version that saved it"
+
+
+@dataclass(frozen=True, slots=True)
+class OtherBase(Diagnostic):
+    """An adapter is loaded into another base model than the one it was trained on.
+
+    The shapes, and a few values of each weight, are compared with what they were when the adapter was saved. An adapter
+    on another base gives other outputs, so this is an error. Load the base it was made for.
+    """
+
+    folder: str
+    model: str
+    differences: tuple[tuple[str, str], ...]
+
+    def title(self) -> str:
+        return f"`{self.folder}` was made for another base than this {self.model}"
+
+    def labels(self) -> tuple[Label, ...]:
+        return tuple(Label(None, f"`{name}` {what}") for name, what in self.differences[:5])
+
+    def notes(self) -> tuple[str, ...]:
+        more = len(self.differences) - 5
+        return (f"and {more} more",) if more > 0 else ()
+
+    def help(self) -> str:
+        return "load the base that the adapter was trained on"
+
+
+@dataclass(frozen=True, slots=True)
+class OtherSites(Diagnostic):
+    """The saved spec, planned on this model, gives other tensors than the ones that were saved.
+
+    The model has more or fewer layers, or other sizes, than the one that the adapter was made for.
+    """
+
+    folder: str
+    model: str
+    differences: tuple[tuple[str, str], ...]
+
+    def title(self) -> str:
+        return f"`{self.folder}` does not fit this {self.model}"
+
+    def labels(self) -> tuple[Label, ...]:
+        return tuple(Label(None, f"`{name}` {what}") for name, what in self.differences[:5])
+
+    def notes(self) -> tuple[str, ...]:
+        more = len(self.differences) - 5
+        return (f"and {more} more",) if more > 0 else ()
+
+    def help(self) -> str:
+        return "load it into a model of the same shape"
+
+
+@dataclass(frozen=True, slots=True)
+class OtherMethod(Diagnostic):
+    """A method of the standard library has another definition now than when the adapter was saved.
+
+    The tensors would mean something else. Load the adapter with the version that saved it.
+    """
+
+    folder: str
+    method: str
+
+    def title(self) -> str:
+        return f"`{self.method}` is defined otherwise than when `{self.folder}` was saved"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(None, f"the formula of `{self.method}` has changed"),)
+
+    def help(self) -> str:
+        return "load it with the version that saved it"

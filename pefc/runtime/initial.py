@@ -1,0 +1,61 @@
+"""Random initial values, by the names that formulas use."""
+
+import math
+from collections.abc import Callable, Mapping
+from zlib import crc32
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import init
+
+Draw = Callable[..., object]
+
+
+def _kaiming(tensor: Tensor, slope: float, *, generator: Generator | None) -> None:
+    init.kaiming_uniform_(tensor, a=slope, generator=generator)
+
+
+def _normal(tensor: Tensor, mean: float = 0.0, deviation: float = 1.0, *, generator: Generator | None) -> None:
+    init.normal_(tensor, mean, deviation, generator=generator)
+
+
+def _uniform(tensor: Tensor, low: float = 0.0, high: float = 1.0, *, generator: Generator | None) -> None:
+    init.uniform_(tensor, low, high, generator=generator)
+
+
+def _xavier(tensor: Tensor, *, generator: Generator | None) -> None:
+    init.xavier_uniform_(tensor, generator=generator)
+
+
+def _orthogonal(tensor: Tensor, *, generator: Generator | None) -> None:
+    init.orthogonal_(tensor, generator=generator)
+
+
+def _linear_default(tensor: Tensor, *, generator: Generator | None) -> None:
+    init.kaiming_uniform_(tensor, a=math.sqrt(5), generator=generator)
+
+
+DISTRIBUTIONS: Mapping[str, Draw] = {
+    "kaiming": _kaiming,
+    "normal": _normal,
+    "uniform": _uniform,
+    "xavier": _xavier,
+    "orthogonal": _orthogonal,
+    "linear_default": _linear_default,
+}
+
+
+def draw(name: str, arguments: tuple[object, ...], tensor: Tensor, seed: int | None, salt: str) -> None:
+    """Fill a tensor at random; a seed fixes it, and `salt` keeps two tensors of one seed apart.
+
+    Values are drawn in 32 bits on the CPU where a seed is given, so that they are the same on every device.
+    """
+    if tensor.is_meta:
+        return
+    if seed is None:
+        DISTRIBUTIONS[name](tensor, *arguments, generator=None)
+        return
+    generator = torch.Generator().manual_seed((seed + crc32(salt.encode())) % 2**63)
+    drawn = torch.empty(tensor.shape, dtype=torch.float32)
+    DISTRIBUTIONS[name](drawn, *arguments, generator=generator)
+    tensor.copy_(drawn)

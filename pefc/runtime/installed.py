@@ -1,0 +1,61 @@
+"""What a model remembers of the spec that was applied to it."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import nn
+
+from ..dsl.diagnostics.attaching import NothingAttached
+from ..dsl.diagnostics.core import SpecError
+
+_NAME = "_pefc"
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """Enough to save, merge and take out again. It holds no module, so a copy of the model may share it."""
+
+    plan: object
+    """The `Plan` that was applied."""
+    flags: tuple[tuple[str, bool], ...]
+    """`requires_grad` of every parameter before."""
+    originals: tuple[tuple[str, torch.Tensor], ...]
+    """Copies of the parameters that `tune` lets train, as they were."""
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What a merge keeps so that it can be undone."""
+
+    originals: tuple[tuple[str, torch.Tensor], ...]
+    """Copies of the parameters that the merge or the training changed, as they were before the spec."""
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+
+def record(model: nn.Module) -> Installed | Merged | None:
+    """What a model remembers, if anything."""
+    return model.__dict__.get(_NAME)
+
+
+def installed(model: nn.Module) -> Installed:
+    """What is attached to a model. Raises SpecError if nothing is."""
+    found = record(model)
+    if not isinstance(found, Installed):
+        raise SpecError([NothingAttached(type(model).__name__)])
+    return found
+
+
+def remember(model: nn.Module, what: Installed | Merged) -> None:
+    """Replace what a model remembers."""
+    model.__dict__[_NAME] = what
+
+
+def forget(model: nn.Module) -> None:
+    """Leave no trace."""
+    model.__dict__.pop(_NAME, None)

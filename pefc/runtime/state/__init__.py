@@ -1,0 +1,7 @@
+"""The adapter folder: written so that a crash leaves the old one or the new one, read without trusting it."""
+
+from .fingerprint import Fingerprint as Fingerprint
+from .fingerprint import differences as differences
+from .fingerprint import fingerprint as fingerprint
+from .folder import read_folder as read_folder
+from .folder import write_folder as write_folder

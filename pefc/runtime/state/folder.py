@@ -1,0 +1,78 @@
+"""Files that belong together, replaced as one.
+
+The manifest names the digest of every other file. New files are written beside the old ones under `NAME.new`; replacing
+the manifest is the moment at which they hold. Whoever reads takes, of `NAME` and `NAME.new`, the one with the digest.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from ...dsl.diagnostics.core import SpecError
+from ...dsl.diagnostics.state import DamagedAdapter, NoAdapter
+
+MANIFEST = "plan.json"
+
+
+def write_folder(folder: Path, files: Mapping[str, bytes], manifest: Mapping[str, object]) -> None:
+    """Write files and their manifest; until the end, the folder holds what it held."""
+    folder.mkdir(parents=True, exist_ok=True)
+    digests = {name: _digest(content) for name, content in files.items()}
+    text = json.dumps({**manifest, "files": digests}, indent=1) + "\n"
+    fresh = {name: folder / f"{name}.new" for name in files}
+    for name, content in files.items():
+        _write(fresh[name], content)
+    _write(folder / f"{MANIFEST}.new", text.encode())
+    os.replace(folder / f"{MANIFEST}.new", folder / MANIFEST)
+    for name, path in fresh.items():
+        os.replace(path, folder / name)
+    _sync(folder)
+
+
+def read_folder(folder: Path) -> tuple[Mapping[str, bytes], Mapping[str, object]]:
+    """The files and the manifest.
+
+    Raises SpecError where the folder holds no adapter, or files that do not belong to its manifest.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise SpecError([NoAdapter(str(folder), MANIFEST)])
+    try:
+        manifest = json.loads(path.read_bytes())
+        digests = dict(manifest["files"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise SpecError([DamagedAdapter(str(path), "it is not the JSON that pefc writes")]) from error
+    return {name: _matching(folder, name, digest) for name, digest in digests.items()}, manifest
+
+
+def _matching(folder: Path, name: str, digest: str) -> bytes:
+    if Path(name).name != name:
+        raise SpecError([DamagedAdapter(str(folder / MANIFEST), f"it names `{name}`, outside of the folder")])
+    for path in (folder / name, folder / f"{name}.new"):
+        if path.is_file():
+            content = path.read_bytes()
+            if _digest(content) == digest:
+                return content
+    raise SpecError([DamagedAdapter(str(folder / name), f"it is not the file that {MANIFEST} was written with")])
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    """Renames are on disk when the folder is."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,41 @@
+"""The tensors of one attachment: a child of the module that it stands on."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+
+class Tensors(nn.Module):
+    """Holds what a method added to a site. It computes nothing: the patched module reads from it."""
+
+    shared: "Tensors | None"
+    """Tensors of the same method that several sites share; they are registered once, at the top of the model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        object.__setattr__(self, "shared", None)
+
+    def share(self, shared: "Tensors") -> None:
+        """Read tensors that live elsewhere, without owning them."""
+        object.__setattr__(self, "shared", shared)
+
+    def place(self, name: str, tensor: torch.Tensor, *, frozen: bool) -> None:
+        """Add a tensor; a dotted name such as `down.weight` makes children on the way."""
+        *parents, last = name.split(".")
+        owner = self
+        for parent in parents:
+            if parent not in owner._modules:  # noqa: SLF001
+                owner.add_module(parent, Tensors())
+            owner = owner.get_submodule(parent)  # type: ignore[assignment]
+        if frozen:
+            owner.register_buffer(last, tensor)
+        else:
+            owner.register_parameter(last, nn.Parameter(tensor))
+
+    def extra_repr(self) -> str:
+        return ", ".join(f"{name}: {list(tensor.shape)}" for name, tensor in self._own())
+
+    def _own(self) -> Iterator[tuple[str, torch.Tensor]]:
+        yield from self.named_parameters(recurse=False)
+        yield from self.named_buffers(recurse=False)
