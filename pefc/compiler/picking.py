@@ -1,0 +1,177 @@
+"""Picking: which sites of a kind a role, a path or a class of a table means."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from ..dsl.vocabulary import ROLES
+from .globs import matches
+from .site import Site, SiteTable
+
+ANY = ("linear", "norm", "conv", "embedding")
+"""The kinds that a method on `any` attaches to."""
+
+
+@dataclass(frozen=True)
+class Picker:
+    """A table, read for one kind of site."""
+
+    table: SiteTable
+    kind: str
+
+    def everywhere(self) -> tuple[Site, ...]:
+        """What `all layers` means: every site of the kind inside the layers."""
+        match self.kind:
+            case "tokens":
+                return (Site("", "tokens", None, None, None, self.table.model, None, None),)
+            case "block":
+                roles = ("attn", "xattn", "ffn")
+                return tuple(site for site in self.table.sites if site.kind == "block" and site.role in roles)
+            case "attention":
+                return self._attentions(self.table.sites)
+            case "linear":
+                return tuple(self._linear())
+            case _:
+                return tuple(self._whole(path) for path in self._paths_of_kind if self._is_in_layers(path))
+
+    def role(self, name: str) -> tuple[Site, ...] | None:
+        """The sites that a role means; None where it is no role of this model."""
+        if name == "linear":
+            return self._within_linear()
+        rows = tuple(site for site in self.table.sites if site.role == name)
+        if ROLES.get(name):
+            return self._family(name, rows)
+        if not rows:
+            return None
+        return tuple(found for row in rows for found in self._of_row(row))
+
+    def paths(self, pattern: str) -> tuple[Site, ...] | None:
+        """The sites of the modules whose path ends in a pattern; None where there is no such module."""
+        found = [path for path in self._names if matches(pattern, path)]
+        return self._of_modules(found) if found else None
+
+    def class_(self, name: str) -> tuple[Site, ...] | None:
+        """The sites of the modules of a class; None where there is no such module."""
+        found = [path for path, class_name in self.table.modules if class_name == name]
+        return self._of_modules(found) if found else None
+
+    def _family(self, name: str, rows: tuple[Site, ...]) -> tuple[Site, ...] | None:
+        members = tuple(site for site in self.table.sites if (site.role or "").startswith(f"{name}."))
+        if not rows and not members:
+            return None
+        if self.kind == "block":
+            return tuple(row for row in rows if row.kind == "block")
+        if self.kind == "attention":
+            return self._attentions(rows)
+        blocks = self._of_modules([row.path for row in rows if row.kind == "block"])
+        chosen = {site.path for site in blocks}
+        return (*blocks, *(site for site in self._of_members(members) if site.path not in chosen))
+
+    def _of_members(self, members: tuple[Site, ...]) -> Iterator[Site]:
+        """A module all of whose roles are of the family is meant whole."""
+        for site in members:
+            if not self._is_kind(site.kind):
+                continue
+            if all(row in members for row in self._rows[site.path]):
+                yield self._whole(site.path)
+            else:
+                yield site
+
+    def _of_row(self, row: Site) -> tuple[Site, ...]:
+        if self.kind == "attention":
+            return self._attentions((row,))
+        if row.kind == self.kind or self._is_kind(row.kind):
+            return (row,)
+        return self._inside(row.path)
+
+    def _of_modules(self, paths: list[str]) -> tuple[Site, ...]:
+        chosen: dict[tuple[str, str | None], Site] = {}
+        for path in paths:
+            for site in self._of_module(path):
+                chosen[site.path, site.role] = site
+        return tuple(chosen.values())
+
+    def _of_module(self, path: str) -> tuple[Site, ...]:
+        rows = self._rows.get(path, ())
+        if self.kind == "attention":
+            return self._attentions(rows) or self._attentions(self._rows_inside(path))
+        if self.kind == "block" and self._has_modules(path):
+            return (self._block(path),)
+        if any(self._is_kind(row.kind) for row in rows):
+            return (self._whole(path),)
+        return self._inside(path)
+
+    def _inside(self, path: str) -> tuple[Site, ...]:
+        names = dict.fromkeys(row.path for row in self._rows_inside(path) if self._is_kind(row.kind))
+        return tuple(self._whole(name) for name in names)
+
+    def _rows_inside(self, path: str) -> tuple[Site, ...]:
+        return tuple(site for site in self.table.sites if not path or site.path.startswith(f"{path}."))
+
+    def _within_linear(self) -> tuple[Site, ...]:
+        if self.kind == "linear":
+            return tuple(self._linear())
+        if self.kind in ("any", "param"):
+            return tuple(
+                self._whole(site.path)
+                for site in (*self._linear(), *self.table.sites)
+                if site.kind in (("linear",) if self.kind == "any" else ("param",)) and self._is_in_layers(site.path)
+            )
+        return ()
+
+    def _linear(self) -> Iterator[Site]:
+        """Every linear map inside the layers, without heads; in a model without layers, every one but the head."""
+        for path, rows in self._rows.items():
+            if rows[0].kind == "linear" and self._is_in_layers(path) and rows[0].role != "head":
+                yield self._whole(path)
+
+    def _attentions(self, rows: tuple[Site, ...]) -> tuple[Site, ...]:
+        return tuple(
+            replace(row, kind="attention") for row in rows if row.kind == "block" and row.role in ("attn", "xattn")
+        )
+
+    def _whole(self, path: str) -> Site:
+        """A module itself: with its role if it has one alone, without any if it is fused."""
+        rows = [row for row in self._rows[path] if row.kind != "block" or self.kind == "block"]
+        first = rows[0]
+        return first if len(rows) == 1 and first.slice is None else replace(first, slice=None, role=None)
+
+    def _block(self, path: str) -> Site:
+        rows = [row for row in self._rows.get(path, ()) if row.kind == "block"]
+        if rows:
+            return rows[0]
+        names = dict(self.table.modules)
+        return Site(path, "block", None, None, self.layer_around(path), names[path], None, None)
+
+    def layer_around(self, path: str) -> int | None:
+        """The index of the layer that a module is in."""
+        return next((r.layer for r in self._layers if path == r.path or path.startswith(f"{r.path}.")), None)
+
+    def _is_kind(self, kind: str) -> bool:
+        return kind == self.kind or (self.kind == "any" and kind in ANY)
+
+    def _is_in_layers(self, path: str) -> bool:
+        return not self.table.layers or self._rows[path][0].layer is not None
+
+    def _has_modules(self, path: str) -> bool:
+        return any(other.startswith(f"{path}.") for other, _ in self.table.modules)
+
+    @cached_property
+    def _rows(self) -> dict[str, tuple[Site, ...]]:
+        rows: dict[str, tuple[Site, ...]] = {}
+        for site in self.table.sites:
+            rows[site.path] = (*rows.get(site.path, ()), site)
+        return rows
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        parameters = tuple(path for path, rows in self._rows.items() if rows[0].kind == "param")
+        return (*(path for path, _ in self.table.modules), *parameters)
+
+    @cached_property
+    def _paths_of_kind(self) -> tuple[str, ...]:
+        return tuple(path for path, rows in self._rows.items() if any(self._is_kind(row.kind) for row in rows))
+
+    @cached_property
+    def _layers(self) -> tuple[Site, ...]:
+        return tuple(site for site in self.table.sites if site.role == "layer")

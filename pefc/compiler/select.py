@@ -1,0 +1,171 @@
+"""Selection: from a selector and a table to sites, with an account of every term."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from ..dsl.checked import Value
+from ..dsl.diagnostics.core import Diagnostic, SpecError
+from ..dsl.diagnostics.selection import EmptySelection, MissingFact, NoSuchSite, OtherLayers, UnmatchedSelector
+from ..dsl.evaluate import evaluate
+from ..dsl.source import Span
+from ..dsl.syntax import AnyOf, Both, ClassTerm, Except, Expression, Name, Quoted, Selection, Selector, Term, walk
+from ..dsl.vocabulary import FACTS, ROLES
+from .describe import instead, known_names
+from .globs import alternatives
+from .picking import Picker
+from .shares import remaining, shared, united
+from .site import Site, SiteTable
+from .stacks import Allowed, allowed
+
+Leaf = Term | Quoted | ClassTerm
+
+
+@dataclass(frozen=True, slots=True)
+class TermMatch:
+    """How many sites a term of a selector matched."""
+
+    text: str
+    matched: int
+    span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """Sites in the order of the model, each once, and the account of the terms."""
+
+    sites: tuple[Site, ...]
+    terms: tuple[TermMatch, ...]
+
+
+def select(
+    selection: Selection | None, kind: str, table: SiteTable, constants: Mapping[str, Value]
+) -> Selected:
+    """The sites of a kind that a selection means; raises SpecError if a term or the whole means nothing."""
+    picker = Picker(table, kind)
+    if selection is None:
+        return Selected(picker.everywhere(), ())
+    resolver = _Resolver(picker, constants)
+    sites = united(resolver.selection(selection, ()))
+    if not sites and not resolver.found and not _may_be_empty(selection):
+        resolver.found.append(EmptySelection(selection.span, table.model))
+    if resolver.found:
+        raise SpecError(resolver.found)
+    return Selected(_ordered(sites, table), tuple(resolver.terms))
+
+
+def _ordered(sites: Iterable[Site], table: SiteTable) -> tuple[Site, ...]:
+    order = {path: place for place, path in enumerate(dict.fromkeys(site.path for site in table.sites))}
+    return tuple(sorted(sites, key=lambda site: (order.get(site.path, -1), site.slice or ())))
+
+
+def _may_be_empty(selection: Selection) -> bool:
+    """Some term is marked `?`."""
+    return any(isinstance(node, Leaf) and node.optional for node in walk(selection))
+
+
+@dataclass(slots=True)
+class _Resolver:
+    picker: Picker
+    constants: Mapping[str, Value]
+    found: list[Diagnostic] = field(default_factory=list)
+    terms: list[TermMatch] = field(default_factory=list)
+
+    def selection(self, selection: Selection, layers: tuple[Allowed, ...]) -> tuple[Site, ...]:
+        if selection.layers is not None:
+            mistakes = len(self.found)
+            clause = allowed(selection.layers, self.picker.table, self.constants, self.found)
+            if len(self.found) > mistakes:
+                return ()
+            layers = (*layers, clause)
+        if selection.selector is None:
+            sites = _kept(self.picker.everywhere(), layers)
+        else:
+            sites = self.selector(selection.selector, layers)
+        if selection.where is None:
+            return sites
+        return tuple(site for site in sites if self._holds(selection.where, site))
+
+    def selector(self, selector: Selector, layers: tuple[Allowed, ...]) -> tuple[Site, ...]:
+        match selector:
+            case Selection():
+                return self.selection(selector, layers)
+            case AnyOf(members):
+                return united(site for member in members for site in self.selector(member, layers))
+            case Except(base, excluded):
+                return tuple(remaining(self.selector(base, layers), self.selector(excluded, ())))
+            case Both(left, right):
+                return tuple(shared(self.selector(left, layers), self.selector(right, layers)))
+            case Term() | Quoted() | ClassTerm():
+                return self._leaf(selector, layers)
+            case _:
+                assert_never(selector)
+
+    def _leaf(self, leaf: Leaf, layers: tuple[Allowed, ...]) -> tuple[Site, ...]:
+        sites: list[Site] = []
+        for pattern in _patterns(leaf):
+            matched = self._pick(leaf, pattern)
+            kept = _kept(matched or (), layers)
+            if not kept and not leaf.optional:
+                self.found.append(self._mistake(leaf, pattern, matched))
+            sites.extend(kept)
+        whole = united(sites)
+        self.terms.append(TermMatch(leaf.span.text, len(whole), leaf.span))
+        return whole
+
+    def _pick(self, leaf: Leaf, pattern: str) -> tuple[Site, ...] | None:
+        """None where nothing matches; no sites where what matches holds none of the kind."""
+        match leaf:
+            case ClassTerm():
+                return self.picker.class_(pattern)
+            case Term() if _is_role(pattern):
+                return self.picker.role(pattern)
+            case _:
+                return self.picker.paths(pattern)
+
+    def _mistake(self, leaf: Leaf, pattern: str, matched: tuple[Site, ...] | None) -> Diagnostic:
+        table = self.picker.table
+        shown = f":{pattern}" if isinstance(leaf, ClassTerm) else pattern
+        if matched is None:
+            names = known_names(table, classes=isinstance(leaf, ClassTerm), roles=isinstance(leaf, Term))
+            return UnmatchedSelector(
+                leaf.span, shown, table.model, instead(table, pattern, classes=isinstance(leaf, ClassTerm)), names
+            )
+        if not matched:
+            return NoSuchSite(leaf.span, shown, self.picker.kind)
+        where = tuple(dict.fromkeys(site.layer for site in matched))
+        return OtherLayers(leaf.span, shown, tuple(layer for layer in where if layer is not None))
+
+    def _holds(self, where: Expression, site: Site) -> bool:
+        facts: dict[str, Value] = dict(self.constants)
+        known = {"in": site.inputs, "out": site.width, "layer": site.layer}
+        facts |= {name: value for name, value in known.items() if value is not None}
+        missing = [n for n in walk(where) if isinstance(n, Name) and n.name in FACTS and n.name not in facts]
+        if missing:
+            if missing[0].name not in known:
+                self._report(MissingFact(missing[0].span, missing[0].name, site.path))
+            return False
+        try:
+            return bool(evaluate(where, facts))
+        except SpecError as error:
+            for diagnostic in error.diagnostics:
+                self._report(diagnostic)
+            return False
+
+    def _report(self, diagnostic: Diagnostic) -> None:
+        """A condition that fails for one site fails for many."""
+        if not any(type(known) is type(diagnostic) for known in self.found):
+            self.found.append(diagnostic)
+
+
+def _kept(sites: Iterable[Site], layers: tuple[Allowed, ...]) -> tuple[Site, ...]:
+    return tuple(site for site in sites if all(clause.holds(site) for clause in layers))
+
+
+def _patterns(leaf: Leaf) -> tuple[str, ...]:
+    return (leaf.name,) if isinstance(leaf, ClassTerm) else alternatives(leaf.pattern)
+
+
+def _is_role(pattern: str) -> bool:
+    family, dot, role = pattern.partition(".")
+    return family in ROLES and (not dot or role in ROLES[family])

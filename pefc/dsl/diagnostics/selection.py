@@ -1,0 +1,218 @@
+"""Mistakes that show when selectors meet a model."""
+
+from dataclasses import dataclass
+
+from ..nearest import suggestion
+from ..source import Span
+from .core import Diagnostic, Fix, Label
+
+
+@dataclass(frozen=True)
+class UnmatchedSelector(Diagnostic):
+    """A term of a selector matches nothing in the model.
+
+        lora(r=8) on attn.qery
+
+    A bare word that is in the table of roles is a role, anything else is the end of a module path. `pefc roles MODEL`
+    prints what there is. Mark a term with `?` if it may match nothing.
+    """
+
+    span: Span
+    term: str
+    model: str
+    instead: str
+    known: tuple[str, ...]
+
+    def title(self) -> str:
+        return f"`{self.term}` matches nothing in {self.model}"
+
+    def labels(self) -> tuple[Label, ...]:
+        what = "no module has this class" if self.term.startswith(":") else "no role and no module path ends in this"
+        return (Label(self.span, what),)
+
+    def notes(self) -> tuple[str, ...]:
+        return (self.instead,)
+
+    def help(self) -> str:
+        return suggestion(self.term, self.known) or "print what there is with `pefc roles`, or mark the term with `?`"
+
+    def fix(self) -> Fix | None:
+        return None
+
+
+@dataclass(frozen=True)
+class OtherLayers(Diagnostic):
+    """A term matches, but only in layers that `in layers` leaves out.
+
+        lora(r=8) on moe.router in layers 0..1        # the first two layers are dense
+
+    Widen the range, or mark the term with `?`.
+    """
+
+    span: Span
+    term: str
+    layers: tuple[int, ...]
+
+    def title(self) -> str:
+        return f"`{self.term}` matches nothing in these layers"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, "what this names is elsewhere"),)
+
+    def notes(self) -> tuple[str, ...]:
+        if not self.layers:
+            return (f"`{self.term}` is outside of the layers",)
+        return (f"`{self.term}` is in the layers {_ranges(self.layers)}",)
+
+    def help(self) -> str:
+        return "widen the layers, or mark the term with `?`"
+
+
+@dataclass(frozen=True)
+class NoSuchSite(Diagnostic):
+    """A term matches modules, but they neither are nor hold what the method attaches to.
+
+        lora(r=8) on norm
+
+    The kind of site stands after `on` in the definition of the method; `pefc explain METHOD` prints it.
+    """
+
+    span: Span
+    term: str
+    kind: str
+
+    def title(self) -> str:
+        return f"`{self.term}` has no site of the kind `{self.kind}`"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, f"no `{self.kind}` here"),)
+
+    def notes(self) -> tuple[str, ...]:
+        return ("the method attaches to a module of its kind, or to those inside what the selector names",)
+
+    def help(self) -> str:
+        return f"name modules that are `{self.kind}` or hold some, or mark the term with `?`"
+
+
+@dataclass(frozen=True)
+class EmptySelection(Diagnostic):
+    """Every term matches something, and yet nothing is left: by `&`, `except` or `where`.
+
+        lora(r=8) on attn.q & ffn.up
+
+    Look at the terms one by one with `pefc plan`.
+    """
+
+    span: Span
+    model: str
+
+    def title(self) -> str:
+        return f"this selects nothing in {self.model}"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, "each term matches, but together they leave nothing"),)
+
+    def help(self) -> str:
+        return "loosen `&`, `except` or `where`"
+
+
+@dataclass(frozen=True)
+class LayerOutOfRange(Diagnostic):
+    """A layer range goes beyond the layers of the model.
+
+        lora(r=8) on attn.q in layers 0..99
+
+    Layers count from 0, or from -1 backwards; both ends are included.
+    """
+
+    span: Span
+    layer: int
+    count: int
+
+    def title(self) -> str:
+        return f"there is no layer {self.layer}"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, "out of the range of the model"),)
+
+    def notes(self) -> tuple[str, ...]:
+        return (f"the model has the layers 0..{self.count - 1}, or -{self.count}..-1",)
+
+
+@dataclass(frozen=True)
+class NoLayers(Diagnostic):
+    """`in layers` or `all layers`, in a model in which no layers were found.
+
+        lora(r=8) on linear in layers 0..3
+
+    Leave the clause out, and name modules by path or class.
+    """
+
+    span: Span
+    model: str
+
+    def title(self) -> str:
+        return f"{self.model} has no layers"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, "layers of what"),)
+
+    def help(self) -> str:
+        return "leave the clause out, and name modules by path or class"
+
+
+@dataclass(frozen=True)
+class MissingFact(Diagnostic):
+    """`where` names a fact that a selected site does not have.
+
+        lora(r=8) on ffn.up where heads > 8
+
+    A linear site has `in`, `out` and `layer`.
+    """
+
+    span: Span
+    fact: str
+    path: str
+
+    def title(self) -> str:
+        return f"`{self.path}` has no `{self.fact}`"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, "not a fact of this kind of site"),)
+
+    def notes(self) -> tuple[str, ...]:
+        return ("a linear site has `in`, `out` and `layer`",)
+
+
+@dataclass(frozen=True)
+class ExpectMismatch(Diagnostic):
+    """`expect N` stands, and the selection has another number of sites.
+
+        lora(r=8) on attn.q expect 12
+
+    `pefc plan` prints what each term matched.
+    """
+
+    span: Span
+    expected: int
+    found: int
+
+    def title(self) -> str:
+        return f"{self.expected} sites were expected, {self.found} are selected"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, f"this reaches {self.found} sites"),)
+
+    def help(self) -> str:
+        return f"mend the selector, or write `expect {self.found}`"
+
+
+def _ranges(layers: tuple[int, ...]) -> str:
+    """`0..2, 5`."""
+    runs: list[list[int]] = []
+    for layer in sorted(layers):
+        if runs and layer == runs[-1][-1] + 1:
+            runs[-1].append(layer)
+        else:
+            runs.append([layer])
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}..{run[-1]}" for run in runs)
