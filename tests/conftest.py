@@ -1,9 +1,14 @@
-"""What all tests share: `--bless` rewrites golden files instead of comparing with them."""
+"""What all tests share: one thread a process, no network, and `--bless`, which rewrites golden files."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
