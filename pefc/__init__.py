@@ -1,0 +1,41 @@
+"""pefc: model surgery for parameter-efficient fine-tuning, by formula.
+
+What needs torch is imported when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from .dsl import SpecError as SpecError
+from .dsl import check as check
+from .dsl import parse as parse
+from .dsl import read as read
+
+if TYPE_CHECKING:
+    from .compiler import Plan as Plan
+    from .compiler import Program as Program
+    from .compiler.trace import trace as trace
+    from .surgery import apply as apply
+    from .surgery import compile as compile  # noqa: A004
+    from .surgery import load as load
+    from .surgery import merge as merge
+    from .surgery import plan as plan
+    from .surgery import remove as remove
+    from .surgery import save as save
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    **dict.fromkeys(("apply", "compile", "load", "merge", "plan", "remove", "save"), ".surgery"),
+    **dict.fromkeys(("Plan", "Program"), ".compiler"),
+    "trace": ".compiler.trace",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        message = f"module `pefc` has no attribute `{name}`"
+        raise AttributeError(message)
+    value = getattr(import_module(_HOMES[name], __name__), name)
+    globals()[name] = value
+    return value

@@ -10,6 +10,7 @@ from ..dsl import syntax
 from ..dsl.checked import Attachment, Checked, Fusion, Modified, Quantization, Step, Tuning
 from ..dsl.diagnostics.compiling import LabelTaken, NoBias, NotCompiled
 from ..dsl.diagnostics.core import Diagnostic, SpecError
+from ..dsl.diagnostics.selection import ExpectMismatch
 from .lower import Elaborated, LinearFacts, Member, elaborate
 from .plan import Patched, Plan, Planned, Tuned
 from .roles import find_sites
@@ -162,6 +163,11 @@ class _Planner:
                     self.tuned.append(Tuned(f"{path}.{name}", own[name].numel(), site, step.settings, step.span))
         if not found:
             raise SpecError([NoBias(step.span, sites[0].path)])
+
+
+def _expect(expected: int | None, sites: tuple[Site, ...], step: Attachment | Tuning) -> None:
+    if expected is not None and expected != len(sites):
+        raise SpecError([ExpectMismatch(step.span, expected, len(sites))])
 
 
 def _facts(site: Site) -> LinearFacts:

@@ -9,6 +9,7 @@ from torch.fx import Graph
 
 from ...dsl import syntax
 from ...runtime.initial import draw
+from ...runtime.patched import base_class
 from ...runtime.tensors import Tensors
 from ..lower import Declared, Member, Site, initial_value, run
 from ..passes import optimized
@@ -98,7 +99,8 @@ class _Making:
         if key not in self.graphs:
             self.graphs[key] = optimized(initial_value(patched.facts, members, tensor))
         module = self.model.get_submodule(patched.path)
-        return run(self.graphs[key], Site(lambda path: self._read(patched.path, module, path)))  # type: ignore[return-value]
+        site = Site(lambda path: self._read(patched.path, module, path), lambda x: base_class(module).forward(module, x))
+        return run(self.graphs[key], site)  # type: ignore[return-value]
 
     def _read(self, path: str, module: nn.Module, name: str) -> object:
         label, *rest = name.split(".")

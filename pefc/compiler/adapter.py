@@ -1,0 +1,143 @@
+"""Saving what was attached to a model, and loading it into another copy of the base; strict both ways."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import nn
+
+from ..dsl import library
+from ..dsl.canonical import canonical
+from ..dsl.checked import Attachment, Checked
+from ..dsl.checker import check
+from ..dsl.diagnostics.core import SpecError
+from ..dsl.diagnostics.state import DamagedAdapter, OtherBase, OtherFormat, OtherMethod, OtherSites
+from ..dsl.format import format as format_spec
+from ..dsl.parser import parse
+from ..dsl.source import Source
+from ..dsl.syntax import Method, Spec
+from ..runtime.installed import installed
+from ..runtime.state import differences, fingerprint, read_folder, write_folder
+from .plan import Plan
+from .program import Program, compiled
+from .report import report
+
+FORMAT = 1
+_SPEC = "spec.peft"
+_TENSORS = "adapter.safetensors"
+
+
+def save(model: nn.Module, folder: Path) -> None:
+    """Write the adapter of a model: its tensors and the model's own parameters that it trains, and nothing else.
+
+    Raises SpecError where nothing is attached, or tensors are on `meta`.
+    """
+    plan: Plan = installed(model).plan  # type: ignore[assignment]
+    write(plan, model, folder)
+
+
+def write(plan: Plan, model: nn.Module, folder: Path) -> None:
+    """Write the adapter folder of a plan whose tensors are in the model."""
+    spec = format_spec(canonical(plan.checked, _is_standard))
+    tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in _tensors(plan, model).items()}
+    files = {_SPEC: spec.encode(), _TENSORS: save_tensors(tensors)}
+    base = fingerprint(model, without=_owned(plan))
+    manifest = {"format": FORMAT, "methods": _digests(plan.checked), "base": base, "plan": report(plan)}
+    write_folder(folder, files, manifest)
+
+
+def load(model: nn.Module, folder: Path) -> None:
+    """Apply a saved spec to a model and fill its tensors. On any mistake the model is as it was.
+
+    Raises SpecError where the folder is damaged, was made for another base, or a tensor is missing, extra or misshapen.
+    """
+    files, manifest = read_folder(folder)
+    if manifest.get("format") != FORMAT:
+        raise SpecError([OtherFormat(str(folder), str(manifest.get("format")), FORMAT)])
+    text = files[_SPEC].decode()
+    checked = check(parse(Source(str(folder / _SPEC), text)))
+    _same_methods(checked, manifest, folder)
+    program = compiled(checked, model)
+    _same_base(program.plan, model, manifest, folder)
+    saved = _read_tensors(files, folder)
+    _same_tensors(program, saved, folder)
+    program.apply()
+    with torch.no_grad():
+        for name, tensor in _tensors(program.plan, model).items():
+            tensor.copy_(saved[name])
+
+
+def _tensors(plan: Plan, model: nn.Module) -> dict[str, torch.Tensor]:
+    """What belongs to the adapter, by path in the model."""
+    found = {}
+    for planned in plan.attachments:
+        for tensor in planned.tensors:
+            path = planned.path(tensor)
+            owner, _, name = path.rpartition(".")
+            found[path] = getattr(model.get_submodule(owner), name)
+    for tuned in plan.tuned:
+        found[tuned.name] = model.get_parameter(tuned.name)
+    return found
+
+
+def _shapes(program: Program) -> dict[str, tuple[int, ...]]:
+    plan = program.plan
+    shapes = {p.path(tensor): tensor.shape for p in plan.attachments for tensor in p.tensors}
+    tuned = {t.name: tuple(program.model.get_parameter(t.name).shape) for t in plan.tuned}
+    return {**shapes, **tuned}
+
+
+def _owned(plan: Plan) -> frozenset[str]:
+    """Names of parameters that are not the base: what was attached, and what trains."""
+    attached = {planned.path(tensor) for planned in plan.attachments for tensor in planned.tensors}
+    return frozenset(attached | {tuned.name for tuned in plan.tuned})
+
+
+def _read_tensors(files: Mapping[str, bytes], folder: Path) -> dict[str, torch.Tensor]:
+    try:
+        return load_tensors(files[_TENSORS])
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise SpecError([DamagedAdapter(str(folder / _TENSORS), str(error))]) from error
+
+
+def _same_tensors(program: Program, saved: Mapping[str, torch.Tensor], folder: Path) -> None:
+    expected = _shapes(program)
+    found = [(name, "is missing in the file") for name in expected if name not in saved]
+    found += [(name, "has no place in the model") for name in saved if name not in expected]
+    found += [
+        (name, f"has shape {list(saved[name].shape)}, not {list(shape)}")
+        for name, shape in expected.items()
+        if name in saved and tuple(saved[name].shape) != shape
+    ]
+    if found:
+        raise SpecError([OtherSites(str(folder), program.plan.model, tuple(found))])
+
+
+def _same_base(plan: Plan, model: nn.Module, manifest: Mapping[str, object], folder: Path) -> None:
+    found = fingerprint(model, without=_owned(plan))
+    different = differences(manifest["base"], found)  # type: ignore[arg-type]
+    if different:
+        raise SpecError([OtherBase(str(folder), plan.model, different)])
+
+
+def _same_methods(checked: Checked, manifest: Mapping[str, object], folder: Path) -> None:
+    saved: Mapping[str, str] = manifest["methods"]  # type: ignore[assignment]
+    changed = [name for name, digest in _digests(checked).items() if saved.get(name) != digest]
+    if changed:
+        raise SpecError([OtherMethod(str(folder), name) for name in changed])
+
+
+def _digests(checked: Checked) -> dict[str, str]:
+    """A digest of the definition of each method, comments and layout aside."""
+    methods = {s.method.name: s.method for s in checked.steps if isinstance(s, Attachment)}
+    return {
+        name: hashlib.sha256(format_spec(Spec((method,), span=method.span)).encode()).hexdigest()[:16]
+        for name, method in sorted(methods.items())
+    }
+
+
+def _is_standard(method: Method) -> bool:
+    return library.method(method.name) == method

@@ -1,0 +1,48 @@
+"""A plan as the JSON that `pefc plan --json` prints and that an adapter folder keeps."""
+
+from math import prod
+
+from .plan import Plan, Planned
+
+
+def report(plan: Plan) -> dict[str, object]:
+    """The plan as plain data; shapes are lists, spans are `file:line:column`."""
+    return {
+        "model": plan.model,
+        "trainable": plan.trainable,
+        "total": plan.total,
+        "attachments": [_attachment(planned) for planned in plan.attachments]
+        + [_tuned(index, plan) for index in range(len(plan.tuned))],
+        "terms": [{"text": term.text, "matched": term.matched} for term in plan.terms],
+    }
+
+
+def _attachment(planned: Planned) -> dict[str, object]:
+    return {
+        "site": planned.site.path,
+        "kind": planned.site.kind,
+        "role": planned.site.role,
+        "label": planned.label,
+        "method": planned.method.attachment.method.name,
+        "tensors": {planned.path(tensor): list(tensor.shape) for tensor in planned.tensors},
+        "parameters": sum(prod(tensor.shape) for tensor in planned.tensors if not tensor.frozen),
+        "identity": planned.verdict.identity.value,
+        "merges": planned.verdict.merges,
+        "span": str(planned.span),
+    }
+
+
+def _tuned(index: int, plan: Plan) -> dict[str, object]:
+    tuned = plan.tuned[index]
+    return {
+        "site": tuned.site.path,
+        "kind": tuned.site.kind,
+        "role": tuned.site.role,
+        "label": "tune",
+        "method": "tune",
+        "tensors": {tuned.name: [tuned.size]},
+        "parameters": tuned.size,
+        "identity": "exact",
+        "merges": True,
+        "span": str(tuned.span),
+    }

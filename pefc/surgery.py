@@ -1,0 +1,109 @@
+"""The functions that users call with a spec and a model. What they do lives in the compiler."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from torch import nn
+
+from . import compiler
+from .compiler import Plan, Program
+from .compiler.merge import TOLERATED
+from .dsl.checked import Checked, Value
+from .dsl.checker import check
+from .dsl.parser import parse
+from .dsl.source import Source
+from .dsl.syntax import Spec
+
+Model = TypeVar("Model", bound=nn.Module)
+_NONE: Mapping[str, Value] = {}
+
+
+def plan(spec: Spec | Checked | str, model: nn.Module, *, params: Mapping[str, Value] = _NONE) -> Plan:
+    """What a spec would do to a model, site by site; the model is untouched.
+
+    Args:
+        spec: a spec as `parse` or `read` gives it, or its text.
+        model: any module; its weights are not read, so a model on the `meta` device will do.
+        params: values for the `param`s of the spec.
+
+    Raises:
+        SpecError: with every mistake of the spec, and every selector term that matches nothing.
+    """
+    return compiler.plan(_checked(spec, params), model)
+
+
+def compile(spec: Spec | Checked | str, model: nn.Module, *, params: Mapping[str, Value] = _NONE) -> Program:  # noqa: A001
+    """Plan and lower a spec: `.plan`, `.graph` (the rewritten `fx.GraphModule`), `.apply()`.
+
+    Raises:
+        SpecError: with every mistake; the model is untouched.
+    """
+    return compiler.compiled(_checked(spec, params), model)
+
+
+def apply(spec: Spec | Checked | str, model: Model, *, params: Mapping[str, Value] = _NONE) -> Model:
+    """Attach a spec to a model, in place, and return the same object. All or nothing.
+
+    Afterwards only what the spec names trains. New tensors take the dtype and device of the weight beside them and are
+    children of its module: `lora on attn.q` gives `….q_proj.lora.A`.
+
+    Raises:
+        SpecError: with every mistake; the model is then bit for bit and flag for flag as it was.
+    """
+    compile(spec, model, params=params).apply()
+    return model
+
+
+def save(model: nn.Module, folder: str | Path) -> None:
+    """Write the adapter alone: `spec.peft`, `plan.json`, `adapter.safetensors`.
+
+    A crash leaves the old adapter or the new one.
+
+    Raises:
+        SpecError: nothing is attached to the model.
+    """
+    compiler.save(model, Path(folder))
+
+
+def load(model: Model, folder: str | Path) -> Model:
+    """Apply a saved adapter to a model, in place, and return the same object. All or nothing.
+
+    Raises:
+        SpecError: the folder is damaged, the base is another one, or a tensor is missing, extra or misshapen.
+    """
+    compiler.load(model, Path(folder))
+    return model
+
+
+def merge(model: Model, *, keep_base: bool = False, loss: float = TOLERATED) -> Model:
+    """Fold everything attached into the base weights and leave no trace.
+
+    Args:
+        model: a model with a spec applied.
+        keep_base: keep copies of what changes, so that `remove` restores the base exactly.
+        loss: the largest share of an update, ‖kept − update‖ / ‖update‖, that may be lost to the weight's dtype.
+
+    Raises:
+        SpecError: a method is not affine in x, a weight is tied, a bias is missing, or too much would be lost; the model
+            is then as it was.
+    """
+    compiler.merge(model, keep_base=keep_base, loss=loss)
+    return model
+
+
+def remove(model: Model) -> Model:
+    """Take everything attached out again: weights bit for bit and `requires_grad` flag for flag as before.
+
+    Raises:
+        SpecError: nothing is attached, or it was merged without `keep_base`.
+    """
+    compiler.remove(model)
+    return model
+
+
+def _checked(spec: Spec | Checked | str, params: Mapping[str, Value]) -> Checked:
+    if isinstance(spec, Checked):
+        return spec
+    tree = parse(Source("<spec>", spec)) if isinstance(spec, str) else spec
+    return check(tree, overrides=params)
