@@ -1,6 +1,6 @@
 """Demand: which elements of earlier tensors reach given elements of a later one, as masks walked backwards."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -65,8 +65,14 @@ def _inputs_of(tape: Tape, node: Node, mask: Tensor) -> list[Tensor]:
             return _product(node, sources, mask)
         case "linear":
             return _linear(sources, mask)
+        case "index" if all(source.constant is not None for source in sources[1:]):
+            return [_taken(node, sources, mask), *(whole(source) for source in sources[1:])]
         case "index" | "index_select" | "embedding":
             return _indexed(node, sources, mask)
+        case "copy":
+            return [torch.zeros_like(mask), _unbroadcast(mask, sources[1].shape)]
+        case "update":
+            return _updated(node, mask)
         case _ if not isinstance(node.operation, str) and torch.Tag.pointwise in node.operation.tags:
             return [_unbroadcast(mask, source.shape) for source in sources]
         case _:
@@ -168,6 +174,44 @@ def _indexed(node: Node, sources: list[Node], mask: Tensor) -> list[Tensor]:
     mask = mask.squeeze(tuple(range(axis, axis + width))) if width else mask
     data = mask.unsqueeze(axis).expand(sources[0].shape)
     return [data, *(whole(source) for source in sources[1:])]
+
+
+def _taken(node: Node, sources: list[Node], mask: Tensor) -> Tensor:
+    """Rows taken at places that the program states."""
+    places = iter([source.constant for source in sources[1:]])
+    index = tuple(slice(None) if item is None else next(places) for item in node.arguments[1])  # type: ignore[attr-defined]
+    taken = torch.zeros(sources[0].shape)
+    taken.index_put_(tuple(_all_of(taken, index)), mask.float(), accumulate=True)
+    return taken > 0
+
+
+def _all_of(data: Tensor, index: tuple[slice | Tensor | None, ...]) -> Iterator[Tensor]:
+    """`index_put` has no slices: the places of all axes, as they stand in the result of the indexing."""
+    for axis, size in enumerate(data.shape):
+        shape = [1] * data.ndim
+        shape[axis] = size
+        yield torch.arange(size).reshape(shape).expand(data.shape)[index]
+
+
+def _updated(node: Node, mask: Tensor) -> list[Tensor]:
+    """Where the written view lies, what is needed is the new value; elsewhere the old one."""
+    places, written = (_places(geometry) for geometry in node.arguments[2:])
+    size = 1 + max(int(places.max()), int(written.max()))
+    needed, covered = torch.zeros(size, dtype=torch.bool), torch.zeros(size, dtype=torch.bool)
+    needed[places[mask]] = True
+    covered[written] = True
+    return [mask & ~covered[places], needed[written]]
+
+
+def _places(geometry: object) -> Tensor:
+    """The offset in the storage of each element of a view."""
+    shape, strides, offset = geometry  # type: ignore[misc]
+    places = torch.full(shape, offset)
+    for axis, (size, stride) in enumerate(zip(shape, strides, strict=True)):
+        steps = [1] * len(shape)
+        steps[axis] = size
+        places = places + (torch.arange(size) * stride).reshape(steps)
+    return places
 
 
 def _unbroadcast(mask: Tensor, shape: tuple[int, ...]) -> Tensor:

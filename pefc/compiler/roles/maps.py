@@ -45,11 +45,11 @@ def rows(map: Map, mask: Tensor) -> Tensor:
     return mask.movedim(map.axis, -1).reshape(-1, mask.shape[map.axis]).any(dim=1)
 
 
-def features(tape: Tape, map: Map, mask: Tensor) -> tuple[Tensor, int]:
-    """The output features that a mask of the result holds, counted in the parameter, and their axis there."""
+def features(tape: Tape, map: Map, mask: Tensor) -> Tensor:
+    """The output features that a mask of the result holds, counted in the parameter."""
     chosen = mask.movedim(map.axis, -1).reshape(-1, mask.shape[map.axis]).any(dim=0)
-    axis = output_axis(tape, map)
-    return _in_parameter(tape, map, chosen, axis), axis
+    mask = _parameter_mask(tape, map, chosen)
+    return _along(mask, output_axis(tape, map))
 
 
 def output_axis(tape: Tape, map: Map) -> int:
@@ -57,7 +57,7 @@ def output_axis(tape: Tape, map: Map) -> int:
     single = torch.zeros(tape.nodes[map.node].shape[map.axis], dtype=torch.bool)
     single[0] = True
     mask = _parameter_mask(tape, map, single)
-    partial = [axis for axis in range(mask.ndim) if not _fills(mask, axis)]
+    partial = [axis for axis in range(mask.ndim) if not bool(_along(mask, axis).all())]
     return partial[-1] if partial else 0
 
 
@@ -71,13 +71,7 @@ def ranges(mask: Tensor) -> Ranges | None:
     return tuple(zip(starts, stops, strict=True))
 
 
-def _fills(mask: Tensor, axis: int) -> bool:
-    others = tuple(d for d in range(mask.ndim) if d != axis)
-    return bool((mask.any(dim=others) if others else mask).all())
-
-
-def _in_parameter(tape: Tape, map: Map, chosen: Tensor, axis: int) -> Tensor:
-    mask = _parameter_mask(tape, map, chosen)
+def _along(mask: Tensor, axis: int) -> Tensor:
     others = tuple(d for d in range(mask.ndim) if d != axis)
     return mask.any(dim=others) if others else mask
 

@@ -86,6 +86,7 @@ class _Writer:
             self.scope[-1],
             result,
             name,
+            getattr(tensor, "constant", None),
         )
         self.nodes.append(node)
         self.known[id(tensor)] = node.index
@@ -99,8 +100,8 @@ class _Writer:
         for other in tuple(self.views[changed.untyped_storage()._cdata]):
             if id(other) not in seen:
                 seen.add(id(other))
-                old = Reference(self.known[id(other)])
-                self._append(other, "update", (old, Reference(value)), {})
+                old, new = Reference(self.known[id(other)]), Reference(value)
+                self._append(other, "update", (old, new, _geometry(other), _geometry(changed)), {})
 
 
 class _Operations(TorchDispatchMode):
@@ -164,6 +165,10 @@ def _scopes(model: nn.Module, writer: _Writer) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _geometry(tensor: Tensor) -> tuple[tuple[int, ...], tuple[int, ...], int]:
+    return tuple(tensor.shape), tensor.stride(), tensor.storage_offset()
 
 
 def _leave(writer: _Writer) -> None:

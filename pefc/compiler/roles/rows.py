@@ -13,7 +13,7 @@ from .ends import find_embeddings, find_heads, find_norms
 from .feeding import feeding_roles
 from .finding import Finding
 from .flow import Flow, find_flow
-from .maps import Ranges, features, ranges
+from .maps import Ranges, features, output_axis, ranges
 from .tape import Tape
 
 
@@ -66,14 +66,11 @@ def _map_rows(
 
 def _row(flow: Flow, finding: Finding, modules: dict[str, nn.Module]) -> Row:
     map = flow.maps[finding.node]
-    parts, axis = (None, 0)
-    if finding.mask is not None:
-        chosen, axis = features(flow.tape, map, finding.mask)
-        parts = ranges(chosen)
+    parts = None if finding.mask is None else ranges(features(flow.tape, map, finding.mask))
     kind = module_kind(modules[map.scope])
     if kind in ("linear", "conv"):
         return Row(map.scope, kind, finding.role, parts)
-    shape = flow.tape.parameters[map.parameter]
+    shape, axis = flow.tape.parameters[map.parameter], output_axis(flow.tape, map)
     inputs = shape[-1] if axis % len(shape) != len(shape) - 1 else shape[-2]
     return Row(map.parameter, "param", finding.role, parts, (inputs, shape[axis]))
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from torch import Tensor
 from torch._ops import OpOverload
 
 
@@ -32,6 +33,8 @@ class Node:
     result: int = 0
     name: str | None = None
     """The path of a parameter or buffer, the name of an input."""
+    constant: Tensor | None = None
+    """The values, where the program states them."""
 
     @property
     def kind(self) -> str:

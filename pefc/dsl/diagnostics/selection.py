@@ -62,7 +62,7 @@ class OtherLayers(Diagnostic):
     def notes(self) -> tuple[str, ...]:
         if not self.layers:
             return (f"`{self.term}` is outside of the layers",)
-        return (f"`{self.term}` is in the layers {_ranges(self.layers)}",)
+        return (f"`{self.term}` is in layers {_ranges(self.layers)}",)
 
     def help(self) -> str:
         return "widen the layers, or mark the term with `?`"
