@@ -1,4 +1,6 @@
-"""The value of a constant expression over named constants: numbers, strings, bools, members, ranges, lists."""
+"""The value of a constant expression over named constants: numbers, strings, bools, members,
+ranges, lists.
+"""
 
 from collections.abc import Mapping
 from math import inf, isfinite, log2
@@ -35,8 +37,8 @@ Constants = Mapping[str, Value]
 def evaluate(expression: Expression, constants: Constants) -> Value:
     """The value of an expression; raises SpecError with the one mistake that was met first.
 
-    Enumeration members count as constants whose value is their name. A quotient of two integers that comes out even is
-    an integer.
+    Enumeration members count as constants whose value is their name. A quotient of two integers
+    that comes out even is an integer.
     """
     match expression:
         case Number(value, span) | Factor(value, span):

@@ -1,4 +1,6 @@
-"""Calls of the language's functions: whether the arguments fit, and the values of the functions of numbers."""
+"""Calls of the language's functions: whether the arguments fit, and the values of the functions of
+numbers.
+"""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,6 @@
-"""The standard library: one method or recipe a file of the language, read when it is first asked for."""
+"""The standard library: one method or recipe a file of the language, read when it is first asked
+for.
+"""
 
 from functools import cache
 from importlib.resources import files

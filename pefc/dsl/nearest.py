@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known name with the fewest typing slips from `word`, if they are few for its length."""
-    limit = max(1, (len(word) + 1) // 3)
+    limit = (len(word) + 1) // 3 or min(1, len(word) - 1)
     best: str | None = None
     for name in known:
         if abs(len(name) - len(word)) > limit:

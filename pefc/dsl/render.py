@@ -1,7 +1,9 @@
-"""Diagnostics as text: for people, one line each, and as data for tools. No colour and no printing here."""
+"""Diagnostics as text: for people, one line each, and as data for tools. No colour and no printing
+here.
+"""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from unicodedata import combining, east_asian_width
 
 from .diagnostics.core import Diagnostic, Label
@@ -16,7 +18,7 @@ def full(diagnostic: Diagnostic) -> str:
     """The diagnostic with its lines of source, notes and help."""
     head = f"{diagnostic.severity}[{diagnostic.code()}]: {diagnostic.title()}"
     labels = _with_uses(diagnostic.labels())
-    placed = [_Mark.of(label.span, label.text) for label in labels if label.span is not None]
+    placed = _marks(labels)
     width = max((len(str(mark.last)) for mark in placed), default=1)
     lines = [head, *_snippets(placed, width)]
     lines += [f"{' ' * width} = note: {label.text}" for label in labels if not label.span]
@@ -52,7 +54,7 @@ def as_json(diagnostic: Diagnostic) -> dict[str, object]:
 
 def _place(span: Span | None) -> dict[str, object]:
     if span is None:
-        return dict.fromkeys(("file", "line", "column", "start", "stop"))
+        return {"file": None, "line": None, "column": None, "start": None, "stop": None}
     row, column = span.source.position(span.start)
     return {
         "file": span.source.name,
@@ -94,6 +96,16 @@ class _Mark:
         first, start = span.source.position(span.start)
         last, stop = span.source.position(max(span.start, span.stop - 1))
         return cls(span.source, first, last, start - 1, stop - (span.stop <= span.start), text)
+
+    def covers(self, other: "_Mark") -> bool:
+        """Whether both mark the same characters."""
+        return replace(self, text=other.text) == other
+
+
+def _marks(labels: tuple[Label, ...]) -> list[_Mark]:
+    """The marks of labels; a second one at the place of the primary one says nothing more."""
+    marks = [_Mark.of(label.span, label.text) for label in labels if label.span is not None]
+    return [mark for place, mark in enumerate(marks) if place == 0 or not mark.covers(marks[0])]
 
 
 def _snippets(marks: list[_Mark], width: int) -> Iterator[str]:

@@ -1,4 +1,6 @@
-"""The words that the language knows by itself: kinds of site, functions, distributions, types, modifiers, roles."""
+"""The words that the language knows by itself: kinds of site, functions, distributions, types,
+modifiers, roles.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -141,7 +143,7 @@ class Function:
 
 
 def _table(family: str, *signatures: str) -> dict[str, Function]:
-    """Functions from lines such as `clamp(value, low, high?)`, `max(value, …)`, `svd(matrix) -> 3`."""
+    """Functions from `clamp(value, low, high?)`, `max(value, …)`, `svd(matrix) -> 3`."""
     return {entry.name: entry for entry in (_function(family, line) for line in signatures)}
 
 
@@ -176,8 +178,10 @@ FUNCTIONS: dict[str, Function] = {
         "einsum(pattern, value, …)", "dot(left, right)", "stack(value, …)", "mix(weights, values)",
         "sample(seed)", "largest(value)", "scatter(values, index)", "real(value)", "ifft2(value)",
         "split(value, parts)", "join(value)", "shuffle(value, parts)",
-        "block(matrix, size)", "unblock(blocks)", "halves(value, group)", "rotate_half(value, group)",
-        "attend(queries, keys, values)", "embed(text, length?)", "change(method)", "batch_mean(value)",
+        "block(matrix, size)", "unblock(blocks)", "halves(value, group)",
+        "rotate_half(value, group)",
+        "attend(queries, keys, values)", "embed(text, length?)", "change(method)",
+        "batch_mean(value)",
     ),
     **_table(
         "distribution",
@@ -213,7 +217,9 @@ BUILTINS: dict[str, tuple[tuple[str, str | tuple[str, ...], str | bool | None], 
         ("compute", ("bf16", "fp16", "fp32"), "bf16"),
     ),
 }
-"""Words that are used like methods and are none: (parameter, type or members, default or None) each. `fuse` takes names of tasks."""
+"""Words that are used like methods and are none: (parameter, type or members, default or None)
+each. `fuse` takes names of tasks.
+"""
 MODIFIERS = ("gate", "adapterdrop")
 RESERVED = (*BUILTINS, "fuse")
 

@@ -1,4 +1,6 @@
-"""Arguments bound to parameters: by keyword, by position, or bare as a member or the name of a bool."""
+"""Arguments bound to parameters: by keyword, by position, or bare as a member or the name of a
+bool.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,8 +21,8 @@ class _Binding:
     table: Table
     constants: Mapping[str, Value]
     found: list[Diagnostic]
-    values: dict[str, Value] = field(default_factory=dict)
-    places: dict[str, Span] = field(default_factory=dict)
+    values: dict[str, Value] = field(default_factory=dict[str, Value])
+    places: dict[str, Span] = field(default_factory=dict[str, Span])
     keyword: bool = False
     """Whether an argument was given by keyword."""
 
@@ -37,11 +39,11 @@ def bind(
             _positional(argument.value, binding)
         else:
             _keyword(argument, argument.name, binding)
-    for name in table.types:
-        if name in table.required and name not in binding.places:
-            found.append(
-                diagnostics.MissingArgument(table.owner, name, words(table.types[name]), use.span)
-            )
+    found += [
+        diagnostics.MissingArgument(table.owner, name, words(kind), use.span)
+        for name, kind in table.types.items()
+        if name in table.required and name not in binding.places
+    ]
     own = tuple((name, binding.values[name]) for name in table.types if name in binding.values)
     return (*table.fixed, *own)
 
@@ -85,7 +87,7 @@ def _positional(expression: Expression, binding: _Binding) -> None:
 
 
 def _bare(name: Name, binding: _Binding) -> bool:
-    """Whether a bare name was a member of an enumeration or a bool parameter, or a mistake for one."""
+    """Whether a bare name was a member or the name of a bool, or a mistake for one of these."""
     table = binding.table
     word = name.name
     if word in table.members:
@@ -131,6 +133,10 @@ def _give(name: str, expression: Expression, span: Span, binding: _Binding) -> N
     table = binding.table
     value = value_of(expression, table.types[name], name, binding)
     if value is None:
+        return
+    if name in table.sizes and not isinstance(value, int):
+        given = describe(value)
+        binding.found.append(diagnostics.WrongType(name, "an integer", given, expression.span))
         return
     if name in table.sizes and isinstance(value, int) and value < 1:
         binding.found.append(diagnostics.NotPositive(name, str(value), expression.span))

@@ -25,7 +25,6 @@ def attachment(
     arguments = bind(use, usable.table, constants=constants, found=found)
     selection = _selection(statement.selection, constants, found)
     _target(statement, usable, found)
-    _expect(statement, found)
     settings = statement.settings
     if settings:
         settings = _settings(settings, usable.table.owner, usable.tensors, constants, found)
@@ -41,7 +40,6 @@ def attachment(
 def tuning(statement: TuneStatement, scope: Scope, run: Run, task: str | None) -> Tuning:
     """The model's own parameters, trained."""
     selection = resolved(statement.selection, scope.constants, run.found)
-    _expect(statement, run.found)
     tensors = ("weight", "bias") if statement.what is None else (statement.what,)
     settings = _settings(statement.settings, "tune", tensors, scope.constants, run.found)
     return Tuning(statement.what, selection, statement.expect, settings, task, statement.span)
@@ -118,11 +116,6 @@ def _target(statement: Attach, usable: Usable, found: list[Diagnostic]) -> None:
             found.append(diagnostics.MissingTarget(name, words.kind, statement.use.span))
     elif words.selector == "forbidden":
         found.append(diagnostics.UnwantedTarget(name, selection.span))
-
-
-def _expect(statement: Attach | TuneStatement, found: list[Diagnostic]) -> None:
-    if statement.expect is not None and statement.expect < 0:
-        found.append(diagnostics.NegativeExpect(statement.expect, statement.span))
 
 
 def _settings(

@@ -1,4 +1,6 @@
-"""One check from end to end: definitions first, then statements from top to bottom, then what was left over."""
+"""One check from end to end: definitions first, then statements from top to bottom, then what was
+left over.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,7 +9,7 @@ from .. import diagnostics, library
 from ..checked import Checked, Value
 from ..diagnostics import Diagnostic, SpecError
 from ..source import Span
-from ..syntax import Constant, Recipe, Spec, Task
+from ..syntax import Recipe, Spec, Task
 from .constants import own_constants
 from .definitions import check_definition, check_definitions, gather
 from .imports import folder
@@ -21,9 +23,11 @@ NONE: Mapping[str, Value] = {}
 def check(
     spec: Spec, *, overrides: Mapping[str, Value] = NONE, root: Path | None = None
 ) -> Checked:
-    """The spec with names, arguments and types checked; raises SpecError with every mistake, in the order of the text.
+    """The spec with names, arguments and types checked; raises SpecError with every mistake, in the
+    order of the text.
 
-    `overrides` are values for `param`s; imports stay inside `root`, by default the folder of the spec's own file.
+    `overrides` are values for `param`s; imports stay inside `root`, by default the folder of the
+    spec's own file.
     """
     source = spec.span.source
     run = Run(root.resolve() if root is not None else folder(source.name))
@@ -35,7 +39,6 @@ def check(
     _tasks(spec, run)
     _overrides(spec, overrides, run)
     constants = own_constants(spec)
-    scope.later.update({name: entry.name_span for name, entry in constants.items()})
     steps = steps_of(spec.statements, Block(scope, run, overrides=overrides))
     _leftovers(spec, scope, run)
     warnings = _sorted(run.found)
@@ -76,18 +79,24 @@ def _overrides(spec: Spec, overrides: Mapping[str, Value], run: Run) -> None:
 def _leftovers(spec: Spec, scope: Scope, run: Run) -> None:
     """Reports constants that nothing used, and mistakes in recipes that nothing used."""
     for statement in spec.statements:
-        match statement:
-            case Recipe() if id(statement) not in run.expanded:
-                rehearse(statement, Block(scope, run))
-            case _:
-                pass
-    for statement in spec.statements:
-        match statement:
-            case Constant(name=name, overridable=False, name_span=span):
-                if name not in scope.constants.used:
-                    run.found.append(diagnostics.UnusedConstant(name, span))
-            case _:
-                pass
+        if isinstance(statement, Recipe) and id(statement) not in run.expanded:
+            rehearse(statement, Block(scope, run))
+    run.found[:] = [_in_hindsight(diagnostic, scope) for diagnostic in run.found]
+    for name, constant in own_constants(spec).items():
+        if not constant.overridable and name not in scope.constants.used:
+            run.found.append(diagnostics.UnusedConstant(name, constant.name_span))
+
+
+def _in_hindsight(diagnostic: Diagnostic, scope: Scope) -> Diagnostic:
+    """An unknown name that the file defines further down was used too early."""
+    if not isinstance(diagnostic, diagnostics.UnknownName):
+        return diagnostic
+    name, span = diagnostic.name, diagnostic.span
+    place = scope.places.get(name)
+    if place is None or place.source is not span.source or place.start < span.start:
+        return diagnostic
+    scope.constants.used.add(name)
+    return diagnostics.UsedBeforeDefinition(name, span, place)
 
 
 def _sorted(found: list[Diagnostic]) -> tuple[Diagnostic, ...]:

@@ -1,10 +1,10 @@
-"""`let` and `param`: evaluated from top to bottom, with values from outside in place of defaults."""
+"""`let` and `param`, evaluated from top to bottom; values from outside replace defaults."""
 
 from collections.abc import Mapping
 
 from .. import diagnostics
 from ..checked import Value
-from ..diagnostics import Diagnostic, SpecError
+from ..diagnostics import SpecError
 from ..evaluate import describe, evaluate
 from ..syntax import Constant, Spec
 from .scope import Run, Scope
@@ -27,23 +27,14 @@ def define(constant: Constant, scope: Scope, run: Run, *, overrides: Mapping[str
         run.found.append(diagnostics.DuplicateDefinition(name, span, first))
         return
     scope.places[name] = span
-    scope.later.pop(name, None)
     value: Value = 1
     try:
         value = evaluate(constant.value, scope.constants)
     except SpecError as error:
-        run.found.extend(ordered(entry, scope) for entry in error.diagnostics)
+        run.found.extend(error.diagnostics)
     if constant.overridable and name in overrides:
         value = _override(constant, value, overrides[name], run)
     scope.constants[name] = value
-
-
-def ordered(diagnostic: Diagnostic, scope: Scope) -> Diagnostic:
-    """An unknown name that the file defines further down is used too early."""
-    if isinstance(diagnostic, diagnostics.UnknownName) and diagnostic.name in scope.later:
-        place = scope.later[diagnostic.name]
-        return diagnostics.UsedBeforeDefinition(diagnostic.name, diagnostic.span, place)
-    return diagnostic
 
 
 def _override(constant: Constant, default: Value, given: Value, run: Run) -> Value:

@@ -116,6 +116,7 @@ def _unknown(name: Name, frame: Frame) -> None:
     if word in frame.members:
         return
     if word in frame.later:
+        frame.used.add(word)
         frame.found.append(diagnostics.UsedBeforeDefinition(word, span, frame.later[word]))
     elif word in FUNCTIONS or word in SITES[frame.site].calls:
         frame.found.append(diagnostics.NotValue(word, span))

@@ -28,6 +28,8 @@ class Known:
     owner: str = "a value"
     """What it is called in a message."""
     span: Span | None = None
+    is_whole: bool = True
+    """Whether it may be the size of a tensor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class Frame:
     later: dict[str, Span]
     """Everything that its body declares."""
     found: list[Diagnostic]
-    used: set[str] = field(default_factory=set)
+    used: set[str] = field(default_factory=set[str])
 
     def branch(self) -> "Frame":
         """A frame whose declarations do not show outside; mistakes and uses do."""

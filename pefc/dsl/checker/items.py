@@ -137,22 +137,21 @@ def _size(size: Expression, frame: Frame) -> None:
             frame.found.append(diagnostics.WrongShape(span, "not an integer of at least 1"))
         case Text(span=span) | Bool(span=span):
             frame.found.append(diagnostics.WrongShape(span, "not a number"))
+        case Name(name, span) if name in frame.names and not frame.names[name].is_whole:
+            frame.used.add(name)
+            frame.found.append(diagnostics.WrongShape(span, "a parameter of another type"))
         case _:
             look(size, SIZE, frame)
 
 
 def _initial(item: Tensor | Affine, frame: Frame) -> None:
     """Checks the initial value, the distribution and the seed of a declaration."""
-    if (item.value is None) == (item.distribution is None):
-        frame.found.append(diagnostics.InitialValue(item.name, item.value is not None, item.span))
     if item.value is not None:
         look(item.value, INITIAL, frame)
     if item.distribution is not None:
         _distribution(item.distribution, frame)
     if item.seed is not None:
         look(item.seed, SEED, frame)
-        if item.distribution is None:
-            frame.found.append(diagnostics.SeedWithoutRandom(item.name, item.seed.span))
 
 
 def _distribution(expression: Expression, frame: Frame) -> None:
@@ -237,8 +236,6 @@ def _extend(item: Extend, frame: Frame) -> None:
         _offered("extend", target, span, SITES[frame.site].extends, frame)
     for value in item.values:
         look(value, FORMULA, frame)
-    if len(item.targets) != len(item.values):
-        frame.found.append(diagnostics.WrongLength(len(item.targets), len(item.values), item.span))
 
 
 def _shrink(item: Shrink, frame: Frame) -> None:

@@ -1,6 +1,7 @@
 """A method definition: its parameters, its declarations from top to bottom, its rules."""
 
 from collections.abc import Iterator
+from typing import Literal
 
 from .. import diagnostics
 from ..diagnostics import Diagnostic, SpecError
@@ -128,9 +129,31 @@ def _enter(parameter: Parameter, frame: Frame) -> None:
     first = frame.names.get(parameter.name)
     if first is not None and first.span is None:
         frame.found.append(diagnostics.Rebound(parameter.name, parameter.span, first.owner))
-    role = kind if kind == "method" or kind == "methods" else "value"
+    role = _role(parameter)
     stage = Stage.SIZE if role == "value" else Stage.FORWARD
-    frame.names[parameter.name] = Known(stage, role, "a parameter", parameter.span)
+    frame.names[parameter.name] = Known(
+        stage, role, "a parameter", parameter.span, _is_whole(parameter)
+    )
+
+
+def _role(parameter: Parameter) -> Literal["value", "method", "methods"]:
+    match parameter.type:
+        case NamedType("method"):
+            return "method"
+        case NamedType("methods"):
+            return "methods"
+        case _:
+            return "value"
+
+
+def _is_whole(parameter: Parameter) -> bool:
+    match parameter.type:
+        case None:
+            return True
+        case NamedType(name):
+            return name == "int" or name not in TYPES
+        case _:
+            return False
 
 
 def _declared(body: tuple[MethodItem, ...]) -> Iterator[tuple[str, Span]]:

@@ -55,13 +55,13 @@ def _resolve(
 def _behind(alias: Alias, home: Scope, run: Run, trail: tuple[str, ...]) -> Usable | None:
     name, span = alias.base.name, alias.base.name_span
     if name in trail:
-        run.found.append(diagnostics.CircularDefinition((*trail[trail.index(name) :], name), span))
+        run.circle((*trail[trail.index(name) :], name), span)
         return None
     base = _resolve(name, span, home, run, trail)
     if base is None:
         return None
     if isinstance(base, Recipe):
-        run.found.append(diagnostics.UnknownMethod(name, span, ()))
+        run.found.append(diagnostics.AliasOfRecipe(alias.name, name, span))
         return None
     table = base.table
     given = bind(alias.base, table, constants=home.constants, found=run.found)

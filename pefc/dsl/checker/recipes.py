@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from .. import diagnostics
 from ..checked import Value
 from ..diagnostics import SpecError
 from ..evaluate import evaluate
@@ -19,8 +18,7 @@ def expanded(
 ) -> tuple[tuple[Statement, ...], Scope] | None:
     """The statements that a use of a recipe stands for, and the file that they are written in."""
     if recipe.name in run.expanding:
-        circle = (*run.expanding[run.expanding.index(recipe.name) :], recipe.name)
-        run.found.append(diagnostics.CircularDefinition(circle, use.name_span))
+        run.circle((*run.expanding[run.expanding.index(recipe.name) :], recipe.name), use.name_span)
         return None
     run.expanded.add(id(recipe))
     table = recipe_table(recipe)
@@ -36,7 +34,9 @@ def expanded(
 
 
 def rehearsed(recipe: Recipe, scope: Scope, run: Run) -> tuple[Statement, ...]:
-    """The statements of a recipe that nothing used, with its defaults, and stand-ins where there are none."""
+    """The statements of a recipe that nothing used, with its defaults, and stand-ins where there
+    are none.
+    """
     table = recipe_table(recipe)
     given = {name: _stand_in(table, name) for name in table.required}
     values = _with_defaults(recipe, given, scope, run)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .. import diagnostics
 from ..checked import Value
 from ..diagnostics import Diagnostic
 from ..source import Span
@@ -30,14 +31,16 @@ class Scope:
 
     path: Path | None
     """The file itself, resolved; None for a text without a file."""
-    definitions: "dict[str, tuple[Definition, Scope]]" = field(default_factory=dict)
+    definitions: "dict[str, tuple[Definition, Scope]]" = field(
+        default_factory=dict[str, "tuple[Definition, Scope]"]
+    )
     """Own and imported ones, each with the file that it is written in."""
     constants: Constants = field(default_factory=Constants)
-    places: dict[str, Span] = field(default_factory=dict)
-    """Where each constant, own definition and later constant stands."""
-    later: dict[str, Span] = field(default_factory=dict)
-    """Constants of the file that are not reached yet."""
-    usable: "dict[str, Usable | Recipe | None]" = field(default_factory=dict)
+    places: dict[str, Span] = field(default_factory=dict[str, Span])
+    """Where each constant stands."""
+    usable: "dict[str, Usable | Recipe | None]" = field(
+        default_factory=dict[str, "Usable | Recipe | None"]
+    )
     """What names of methods were found to mean."""
 
 
@@ -56,16 +59,27 @@ class Run:
     """One check of a spec."""
 
     root: Path
-    found: list[Diagnostic] = field(default_factory=list)
-    files: dict[Path, Scope] = field(default_factory=dict)
+    found: list[Diagnostic] = field(default_factory=list[Diagnostic])
+    files: dict[Path, Scope] = field(default_factory=dict[Path, Scope])
     """Files that were imported."""
-    open: list[Path] = field(default_factory=list)
+    open: list[Path] = field(default_factory=list[Path])
     """Files that are being imported, outermost first."""
-    tasks: dict[str, Task] = field(default_factory=dict)
-    labels: "dict[object, Attach]" = field(default_factory=dict)
+    tasks: dict[str, Task] = field(default_factory=dict[str, Task])
+    labels: dict[object, Attach] = field(default_factory=dict[object, Attach])
     """Attachments by task, label and selection."""
     expanding: tuple[str, ...] = ()
     """Recipes that are being expanded, outermost first."""
-    expanded: set[int] = field(default_factory=set)
+    expanded: set[int] = field(default_factory=set[int])
     """Recipes that were used, by identity."""
     steps: int = 0
+    """Statements that recipes stood for."""
+    is_full: bool = False
+    """Whether there were too many, which was reported."""
+    circles: set[frozenset[str]] = field(default_factory=set[frozenset[str]])
+    """Circles of definitions that were reported."""
+
+    def circle(self, names: tuple[str, ...], span: Span) -> None:
+        """Reports a circle of definitions once, wherever it is entered."""
+        if frozenset(names) not in self.circles:
+            self.circles.add(frozenset(names))
+            self.found.append(diagnostics.CircularDefinition(names, span))

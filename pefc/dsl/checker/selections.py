@@ -87,9 +87,11 @@ def _condition(where: Expression, constants: Constants, found: list[Diagnostic])
         found.append(diagnostics.NotCondition(where.span))
     used = {name.name for name in _names(where, found)}
     values = {name: constants[name] for name in used if name not in FACTS and name in constants}
-    for name in _names(where, []):
-        if name.name not in FACTS and name.name not in values:
-            found.append(diagnostics.UnknownFact(name.name, name.span, FACTS, tuple(constants)))
+    found += [
+        diagnostics.UnknownFact(name.name, name.span, FACTS, tuple(constants))
+        for name in _names(where, [])
+        if name.name not in FACTS and name.name not in values
+    ]
     return substitute(where, values) if values else where
 
 

@@ -29,9 +29,9 @@ from .recipes import expanded, rehearsed
 from .scope import Run, Scope, Usable
 
 DEEPEST = 8
-"""Blocks inside each other."""
-MOST = 200_000
-"""Steps of a spec after the expansion of recipes."""
+"""Blocks and recipes inside each other."""
+MOST = 20_000
+"""Statements that recipes may stand for, all together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +42,18 @@ class Block:
     run: Run
     task: str | None = None
     depth: int = 0
-    overrides: Mapping[str, Value] = field(default_factory=dict)
+    overrides: Mapping[str, Value] = field(default_factory=dict[str, Value])
 
 
 def steps_of(statements: tuple[Statement, ...], block: Block) -> tuple[Step, ...]:
     """The steps of the statements of a block."""
     steps: list[Step] = []
+    run = block.run
     for statement in statements:
         try:
             _read(statement, steps, block)
         except RecursionError:
-            block.run.found.append(diagnostics.NestedTooDeep(statement.span))
+            run.found.append(diagnostics.NestedTooDeep(statement.span))
     return tuple(steps)
 
 
@@ -75,7 +76,6 @@ def _read(statement: Statement, steps: list[Step], block: Block) -> None:
 
 def _attach(statement: Attach, steps: list[Step], block: Block) -> None:
     scope, run, use = block.scope, block.run, statement.use
-    run.steps += 1
     match use.name:
         case "quantize":
             steps.append(quantization(statement, scope, run))
@@ -95,11 +95,17 @@ def _attach(statement: Attach, steps: list[Step], block: Block) -> None:
 def _expand(use: Use, recipe: Recipe, block: Block) -> tuple[Step, ...]:
     run = block.run
     if run.steps > MOST:
-        run.found.append(diagnostics.TooManySteps(use.name, MOST, use.span))
+        if not run.is_full:
+            run.found.append(diagnostics.TooManySteps(use.name, MOST, use.span))
+        run.is_full = True
+        return ()
+    if block.depth >= DEEPEST:
+        run.found.append(diagnostics.NestedTooDeep(use.span))
         return ()
     inner = expanded(use, recipe, block.scope, run)
     if inner is None:
         return ()
+    run.steps += len(inner[0])
     outer, run.expanding = run.expanding, (*run.expanding, recipe.name)
     steps = steps_of(inner[0], Block(inner[1], run, block.task, block.depth + 1))
     run.expanding = outer

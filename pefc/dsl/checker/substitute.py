@@ -1,6 +1,6 @@
 """Copies of syntax in which names stand for values: what expands a recipe."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import TypeVar
@@ -19,7 +19,7 @@ def substitute(
     via: Span | None = None,
     members: frozenset[str] = frozenset(),
 ) -> Node:
-    """A copy of a node with names replaced by their values and every span marked as brought in by `via`.
+    """A copy of a node with names replaced by values, its spans marked as brought in by `via`.
 
     Strings in `members` come back as bare names, other strings as text.
     """
@@ -47,25 +47,19 @@ def _copy(
     node: object, values: Mapping[str, Value], via: Span | None, members: frozenset[str]
 ) -> object:
     if isinstance(node, Span):
-        return node if via is None else Span(node.source, node.start, node.stop, _under(node, via))
+        return node if via is None else Span(node.source, node.start, node.stop, via)
     if isinstance(node, Name) and node.name in values:
         span = _copy(node.span, values, via, members)
         assert isinstance(span, Span)
         return literal(values[node.name], span, members)
     if isinstance(node, tuple):
-        return tuple(_copy(item, values, via, members) for item in node)
+        items: tuple[object, ...] = node
+        return tuple(_copy(item, values, via, members) for item in items)
     if not is_dataclass(node):
         return node
-    return type(node)(
-        **{name: _copy(getattr(node, name), values, via, members) for name in _names(type(node))}
-    )
-
-
-def _under(span: Span, via: Span) -> Span:
-    """The chain of uses of a span, with one more at its outer end."""
-    if span.via is None:
-        return via
-    return Span(span.via.source, span.via.start, span.via.stop, _under(span.via, via))
+    kind: Callable[..., object] = type(node)
+    parts = {name: getattr(node, name) for name in _names(type(node))}
+    return kind(**{name: _copy(part, values, via, members) for name, part in parts.items()})
 
 
 @cache

@@ -1,4 +1,5 @@
-"""What a diagnostic is, and those of the checker, each loaded when the first one of its kind is needed.
+"""What a diagnostic is, and those of the checker, each loaded when the first one of its kind is
+needed.
 
 A spec without mistakes needs none of them, and starting is quicker without.
 """
@@ -32,13 +33,23 @@ if TYPE_CHECKING:
     from .blocks import NotModifier as NotModifier
     from .blocks import TooManySteps as TooManySteps
     from .blocks import UnknownTask as UnknownTask
-    from .declarations import InitialValue as InitialValue
     from .declarations import Rebound as Rebound
-    from .declarations import SeedWithoutRandom as SeedWithoutRandom
     from .declarations import UnknownDistribution as UnknownDistribution
     from .declarations import UnusedTensor as UnusedTensor
     from .declarations import UnusedValue as UnusedValue
     from .declarations import WrongShape as WrongShape
+    from .embedding import BadConfig as BadConfig
+    from .embedding import DuplicateKey as DuplicateKey
+    from .embedding import LooseText as LooseText
+    from .embedding import MissingFile as MissingFile
+    from .embedding import MissingKey as MissingKey
+    from .embedding import NotAConfig as NotAConfig
+    from .embedding import NotAPart as NotAPart
+    from .embedding import NotASpec as NotASpec
+    from .embedding import NotUtf8 as NotUtf8
+    from .embedding import TooLargeFile as TooLargeFile
+    from .embedding import UnknownKey as UnknownKey
+    from .embedding import UnreadableFile as UnreadableFile
     from .formulas import IllegalOver as IllegalOver
     from .formulas import MisplacedDistribution as MisplacedDistribution
     from .formulas import MisplacedMethod as MisplacedMethod
@@ -47,7 +58,6 @@ if TYPE_CHECKING:
     from .formulas import NotValue as NotValue
     from .formulas import TooLate as TooLate
     from .formulas import UnknownAttribute as UnknownAttribute
-    from .formulas import WrongLength as WrongLength
     from .formulas import WrongUnpacking as WrongUnpacking
     from .imports import CircularImport as CircularImport
     from .imports import ImportOutside as ImportOutside
@@ -61,6 +71,7 @@ if TYPE_CHECKING:
     from .methods import UnknownSite as UnknownSite
     from .methods import UnknownType as UnknownType
     from .methods import UnusedParameter as UnusedParameter
+    from .names import AliasOfRecipe as AliasOfRecipe
     from .names import CircularDefinition as CircularDefinition
     from .names import DuplicateDefinition as DuplicateDefinition
     from .names import ReservedName as ReservedName
@@ -76,12 +87,24 @@ if TYPE_CHECKING:
     from .settings import UnknownTensor as UnknownTensor
     from .statements import DuplicateLabel as DuplicateLabel
     from .statements import MissingTarget as MissingTarget
-    from .statements import NegativeExpect as NegativeExpect
     from .statements import NestedTooDeep as NestedTooDeep
     from .statements import NotCondition as NotCondition
     from .statements import UnknownFact as UnknownFact
     from .statements import UnwantedClause as UnwantedClause
     from .statements import UnwantedTarget as UnwantedTarget
+    from .syntax import FractionalLayer as FractionalLayer
+    from .syntax import MissingSelector as MissingSelector
+    from .syntax import NotAModule as NotAModule
+    from .syntax import NoWholeNumber as NoWholeNumber
+    from .syntax import RepeatedClause as RepeatedClause
+    from .syntax import TooManyMistakes as TooManyMistakes
+    from .syntax import UnclosedBracket as UnclosedBracket
+    from .syntax import UnclosedString as UnclosedString
+    from .syntax import UnevenNames as UnevenNames
+    from .syntax import UnexpectedText as UnexpectedText
+    from .syntax import UnknownCharacter as UnknownCharacter
+    from .syntax import UnknownEscape as UnknownEscape
+    from .syntax import UnmatchedBracket as UnmatchedBracket
     from .values import DivisionByZero as DivisionByZero
     from .values import EmptyRange as EmptyRange
     from .values import NotConstant as NotConstant
@@ -96,12 +119,14 @@ _MODULES = (
     "arguments",
     "blocks",
     "declarations",
+    "embedding",
     "formulas",
     "imports",
     "methods",
     "names",
     "settings",
     "statements",
+    "syntax",
     "values",
 )
 

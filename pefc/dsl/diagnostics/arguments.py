@@ -14,8 +14,8 @@ class UnknownArgument(Diagnostic):
 
         lora(rank=8) on attn.q
 
-    `pefc explain METHOD` shows the parameters of a method. Names that other tools use (`rank`, `lora_alpha`) are
-    answered with ours.
+    `pefc explain METHOD` shows the parameters of a method. Names that other tools use (`rank`,
+    `lora_alpha`) are answered with ours.
     """
 
     method: str
@@ -177,7 +177,8 @@ class WrongType(Diagnostic):
 
         lora(r="x") on attn.q
 
-    Types are `int`, `float`, `prob` (at least 0 and below 1), `bool`, `string`, `range` (`0..5`), `list` and enumerations.
+    Types are `int`, `float`, `prob` (at least 0 and below 1), `bool`, `string`, `range` (`0..5`),
+    `list` and enumerations.
     """
 
     name: str

@@ -141,7 +141,7 @@ class NestedDefinition(Diagnostic):
 
         task sst {
           method fast = lora(r=4)
-          fast on attn.q
+          lora(r=4) on attn.q
         }
 
     Definitions hold for the whole file and stand at its top level.
@@ -167,7 +167,8 @@ class NothingToModify(Diagnostic):
         gate(unipelt)
         lora(r=8) on attn.q
 
-    A bare `gate(unipelt)` gates what stands above it: move it below, or write `gate(unipelt) { … }`.
+    A bare `gate(unipelt)` gates what stands above it: move it below, or write `gate(unipelt) { …
+    }`.
     """
 
     name: str
@@ -238,14 +239,13 @@ class NotModifier(Diagnostic):
 class TooManySteps(Diagnostic):
     """Recipes that use recipes grow beyond any use.
 
-        recipe grow1() { lora(r=1) on attn.q; lora(r=1) on attn.k; lora(r=1) on attn.v; lora(r=1) on attn.o; lora(r=1) on ffn.up; lora(r=1) on ffn.down; lora(r=1) on head; lora(r=1) on embed }
-        recipe grow2() { grow1; grow1; grow1; grow1; grow1; grow1; grow1; grow1 }
-        recipe grow3() { grow2; grow2; grow2; grow2; grow2; grow2; grow2; grow2 }
-        recipe grow4() { grow3; grow3; grow3; grow3; grow3; grow3; grow3; grow3 }
-        recipe grow5() { grow4; grow4; grow4; grow4; grow4; grow4; grow4; grow4 }
-        recipe grow6() { grow5; grow5; grow5; grow5; grow5; grow5; grow5; grow5 }
-        recipe grow7() { grow6; grow6; grow6; grow6; grow6; grow6; grow6; grow6 }
-        grow7
+        recipe a() { tune bias on norm; tune bias on norm; tune bias on norm; tune bias on norm }
+        recipe b() { a; a; a; a; a; a; a; a }
+        recipe c() { b; b; b; b; b; b; b; b }
+        recipe d() { c; c; c; c; c; c; c; c }
+        recipe e() { d; d; d; d; d; d; d; d }
+        recipe f() { e; e; e; e; e; e; e; e }
+        f
 
     Use fewer recipes inside recipes.
     """

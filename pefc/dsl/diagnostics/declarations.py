@@ -30,8 +30,9 @@ class Rebound(Diagnostic):
         return f"`{self.name}` is already {self.owner}"
 
     def labels(self) -> tuple[Label, ...]:
-        here = Label(self.span, "given again here")
-        return (here,) if self.first is None else (here, Label(self.first, "first given here"))
+        if self.first is None:
+            return (Label(self.span, "would hide it"),)
+        return (Label(self.span, "given again here"), Label(self.first, "first given here"))
 
     def help(self) -> str | None:
         return "choose another name"
@@ -39,7 +40,8 @@ class Rebound(Diagnostic):
 
 @dataclass(frozen=True)
 class WrongShape(Diagnostic):
-    """An item of a shape is not a size: sizes are known when a method is attached, so they are made of dims, parameters and integers.
+    """An item of a shape is not a size: sizes are known when a method is attached, so they are made
+    of dims, parameters and integers.
 
         method scaled on linear {
           g: [out, 0] = 1
@@ -93,56 +95,6 @@ class UnknownDistribution(Diagnostic):
     def fix(self) -> Fix | None:
         name = nearest(self.name, self.known)
         return None if name is None else Fix(self.span, name)
-
-
-@dataclass(frozen=True)
-class InitialValue(Diagnostic):
-    """A tensor has no initial value, or two.
-
-        method scaled on linear {
-          g: [out] = 1 ~ normal(0, 1)
-          output *= g
-        }
-
-    Write `= e` for a value, which the identity proof can use, or `~ dist` for a random one.
-    """
-
-    name: str
-    given: bool
-    """Whether there are two; otherwise there is none."""
-    span: Span
-
-    def title(self) -> str:
-        count = "two initial values" if self.given else "no initial value"
-        return f"`{self.name}` has {count}"
-
-    def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, "one of `= e` and `~ dist` is needed"),)
-
-
-@dataclass(frozen=True)
-class SeedWithoutRandom(Diagnostic):
-    """`seed` stands beside an initial value that is not random.
-
-        method scaled(key: int = 0) on linear {
-          frozen g: [out] = 1 seed key
-          output *= g
-        }
-
-    A seed fixes what `~` draws; with `=` there is nothing to draw.
-    """
-
-    name: str
-    span: Span
-
-    def title(self) -> str:
-        return f"`{self.name}` has a seed and nothing random"
-
-    def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, "this seed has no effect"),)
-
-    def help(self) -> str | None:
-        return "remove the seed, or draw the initial value with `~`"
 
 
 @dataclass(frozen=True)

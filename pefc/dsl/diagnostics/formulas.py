@@ -119,7 +119,8 @@ class MisplacedPositions(Diagnostic):
           output += c where 3
         }
 
-    `where first(3) or last(3)` restricts a rule to positions of the sequence; it holds `first`, `last`, `and`, `or`, `not`.
+    `where first(3) or last(3)` restricts a rule to positions of the sequence; it holds `first`,
+    `last`, `and`, `or`, `not`.
     """
 
     span: Span
@@ -142,8 +143,8 @@ class MisplacedPositions(Diagnostic):
 
 @dataclass(frozen=True)
 class TooLate(Diagnostic):
-    """Something must be known earlier than the values that it names: an `if`, a size or a seed before there are tensors, an
-    initial value before there is an input.
+    """Something must be known earlier than the values that it names: an `if`, a size or a seed
+    before there are tensors, an initial value before there is an input.
 
         method halved on linear {
           g: [out] = 1
@@ -152,8 +153,8 @@ class TooLate(Diagnostic):
           }
         }
 
-    `if`, `require`, sizes, seeds and distributions are made of parameters and dims; initial values and `init` also of `W`
-    and the tensors above.
+    `if`, `require`, sizes, seeds and distributions are made of parameters and dims; initial values
+    and `init` also of `W` and the tensors above.
     """
 
     name: str
@@ -206,7 +207,8 @@ class IllegalOver(Diagnostic):
           bias += d over dropout(p)
         }
 
-    It means that the change sees dropout(x), so it fits `weight` and `output` rules of sites with an input.
+    It means that the change sees dropout(x), so it fits `weight` and `output` rules of sites with
+    an input.
     """
 
     target: str
@@ -220,29 +222,6 @@ class IllegalOver(Diagnostic):
 
     def notes(self) -> tuple[str, ...]:
         return ("`over dropout` fits `weight` and `output` rules",)
-
-
-@dataclass(frozen=True)
-class WrongLength(Diagnostic):
-    """`extend` lists more or fewer values than targets.
-
-        method prefixed(len: int = 8) on attention {
-          K: [len, kv_heads, head_dim] ~ normal(0, 1)
-          extend keys, values by K
-        }
-
-    Give one value a target.
-    """
-
-    targets: int
-    values: int
-    span: Span
-
-    def title(self) -> str:
-        return f"{self.targets} targets are extended by {self.values} values"
-
-    def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, "one value a target is needed"),)
 
 
 @dataclass(frozen=True)

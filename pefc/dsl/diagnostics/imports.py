@@ -36,8 +36,8 @@ class ImportOutside(Diagnostic):
 
         import "../../elsewhere.peft"
 
-    A spec reads files of its own folder and below only, so that running a stranger's spec gives nothing away. Copy the
-    file, or name a folder further up as the root.
+    A spec reads files of its own folder and below only, so that running a stranger's spec gives
+    nothing away. Copy the file, or name a folder further up as the root.
     """
 
     path: str

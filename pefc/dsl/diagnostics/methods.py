@@ -16,7 +16,8 @@ class UnknownSite(Diagnostic):
           output *= g
         }
 
-    The kinds are `linear`, `block`, `attention`, `tokens`, `embedding`, `norm`, `conv`, `param` and `any`.
+    The kinds are `linear`, `block`, `attention`, `tokens`, `embedding`, `norm`, `conv`, `param` and
+    `any`.
     """
 
     name: str
@@ -45,7 +46,8 @@ class UnknownType(Diagnostic):
           output *= 1 + sum(g)
         }
 
-    The types are `int`, `float`, `prob`, `bool`, `string`, `range`, `list`, `method`, `methods` and enumerations `{a, b}`.
+    The types are `int`, `float`, `prob`, `bool`, `string`, `range`, `list`, `method`, `methods` and
+    enumerations `{a, b}`.
     """
 
     name: str
@@ -176,7 +178,8 @@ class NoEffect(Diagnostic):
 
 @dataclass(frozen=True)
 class UnknownPolicy(Diagnostic):
-    """`shrink` names a rank allocator that the runtime does not have, or something that is no size of the method.
+    """`shrink` names a rank allocator that the runtime does not have, or something that is no size
+    of the method.
 
         method shrinking(r: int = 8, goal: int = 4) on linear {
           A: [r, in]  ~ kaiming(sqrt(5))

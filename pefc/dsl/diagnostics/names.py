@@ -10,7 +10,8 @@ from .core import Diagnostic, Fix, Label
 
 @dataclass(frozen=True)
 class UnknownMethod(Diagnostic):
-    """A statement uses a method that neither the standard library nor this file nor its imports define.
+    """A statement uses a method that neither the standard library nor this file nor its imports
+    define.
 
         lroa(r=8) on attn.q
 
@@ -41,8 +42,9 @@ class UnknownName(Diagnostic):
 
         lora(r=rank_of_all) on attn.q
 
-    Define it above with `let` or `param`; inside a method, a formula may name the parameters, the tensors and values
-    declared above, and what the kind of site offers (`pefc explain linear` lists it).
+    Define it above with `let` or `param`; inside a method, a formula may name the parameters, the
+    tensors and values declared above, and what the kind of site offers (`pefc explain linear` lists
+    it).
     """
 
     name: str
@@ -98,6 +100,7 @@ class DuplicateDefinition(Diagnostic):
 
         let size = 8
         let size = 16
+        lora(r=size) on attn.q
 
     Give one of them another name.
     """
@@ -126,7 +129,8 @@ class ReservedName(Diagnostic):
           weight += B @ A
         }
 
-    A spec must mean the same for everyone who reads it, so these names cannot be given again: choose another.
+    A spec must mean the same for everyone who reads it, so these names cannot be given again:
+    choose another.
     """
 
     name: str
@@ -165,6 +169,30 @@ class CircularDefinition(Diagnostic):
 
     def help(self) -> str | None:
         return "one of them must be defined by a formula or by statements"
+
+
+@dataclass(frozen=True)
+class AliasOfRecipe(Diagnostic):
+    """An alias names a recipe, where it can name a method only.
+
+        method mixed = mam(len=30)
+        mixed
+
+    Write a recipe that uses the other one: `recipe mixed() { mam(len=30) }`.
+    """
+
+    name: str
+    recipe: str
+    span: Span
+
+    def title(self) -> str:
+        return f"`{self.name}` is an alias of a recipe"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, f"`{self.recipe}` is a recipe, not a method"),)
+
+    def help(self) -> str | None:
+        return f"write `recipe {self.name}() {{ {self.recipe} }}`"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ class UnknownSetting(Diagnostic):
 
         lora(r=8) on attn.q with learning_rate=10x
 
-    `lr` is a factor of the learning rate (`10x`) or a rate, `decay` the weight decay; `lr.B` speaks of one tensor.
+    `lr` is a factor of the learning rate (`10x`) or a rate, `decay` the weight decay; `lr.B` speaks
+    of one tensor.
     """
 
     name: str

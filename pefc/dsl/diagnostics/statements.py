@@ -57,9 +57,11 @@ class UnwantedTarget(Diagnostic):
 class UnwantedClause(Diagnostic):
     """A clause follows something that it says nothing about, such as `as` after a recipe.
 
+        lora(r=8) on attn.q
         gate(unipelt) as style
 
-    `as`, `expect` and `with` belong to attachments of a method; recipes, modifiers, `quantize` and `fuse` take fewer.
+    `as`, `expect` and `with` belong to attachments of a method; recipes, modifiers, `quantize` and
+    `fuse` take fewer.
     """
 
     name: str
@@ -79,7 +81,8 @@ class UnwantedClause(Diagnostic):
 
 @dataclass(frozen=True)
 class DuplicateLabel(Diagnostic):
-    """Two attachments have one label on the same selection, so that the names of their tensors would collide.
+    """Two attachments have one label on the same selection, so that the names of their tensors
+    would collide.
 
         lora(r=8) on attn.q
         lora(r=4) on attn.q
@@ -102,31 +105,13 @@ class DuplicateLabel(Diagnostic):
 
 
 @dataclass(frozen=True)
-class NegativeExpect(Diagnostic):
-    """`expect` asserts a negative number of sites.
-
-        lora(r=8) on attn.q expect -1
-
-    Give the number of sites that the statement should reach; `pefc plan` prints it.
-    """
-
-    given: int
-    span: Span
-
-    def title(self) -> str:
-        return "`expect` must be at least 0"
-
-    def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, f"expects {self.given} sites"),)
-
-
-@dataclass(frozen=True)
 class UnknownFact(Diagnostic):
     """A `where` condition names something that is neither a fact of a site nor a constant.
 
         lora(r=8) on linear where width >= 1024
 
-    The facts of a site are `in`, `out`, `layer` and, at attention, `heads`, `kv_heads` and `head_dim`.
+    The facts of a site are `in`, `out`, `layer` and, at attention, `heads`, `kv_heads` and
+    `head_dim`.
     """
 
     name: str
@@ -172,7 +157,11 @@ class NotCondition(Diagnostic):
 class NestedTooDeep(Diagnostic):
     """A construct is nested so deeply that following it would exhaust the stack.
 
-        gate(unipelt) { gate(unipelt) { gate(unipelt) { gate(unipelt) { gate(unipelt) { gate(unipelt) { gate(unipelt) { gate(unipelt) { gate(unipelt) { lora(r=8) on attn.q } } } } } } } } }
+        gate(unipelt) { gate(unipelt) { gate(unipelt) {
+          gate(unipelt) { gate(unipelt) { gate(unipelt) {
+            gate(unipelt) { gate(unipelt) { gate(unipelt) { lora(r=8) on attn.q } } }
+          } } }
+        } } }
 
     Name the inner parts with `let`, or leave the nesting out.
     """

@@ -28,7 +28,8 @@ class DivisionByZero(Diagnostic):
 
 @dataclass(frozen=True)
 class NumberTooLarge(Diagnostic):
-    """A number is beyond what any model has a use for: an integer of more than 64 bits, or a float beyond its range.
+    """A number is beyond what any model has a use for: an integer of more than 64 bits, or a float
+    beyond its range.
 
         lora(r=10 ** 10 ** 10) on attn.q
 
@@ -51,7 +52,8 @@ class WrongOperand(Diagnostic):
         let size = "8" * 2
         lora(r=size) on attn.q
 
-    Arithmetic and order need numbers, `and`, `or`, `not` and the test of an `if` need true or false.
+    Arithmetic and order need numbers, `and`, `or`, `not` and the test of an `if` need true or
+    false.
     """
 
     operator: str
@@ -97,8 +99,8 @@ class NotConstant(Diagnostic):
         let size = relu(8)
         lora(r=size) on attn.q
 
-    Arguments of statements, `let` and `param` are made of numbers, strings, true, false, ranges, lists, other constants and
-    the functions of numbers.
+    Arguments of statements, `let` and `param` are made of numbers, strings, true, false, ranges,
+    lists, other constants and the functions of numbers.
     """
 
     span: Span
@@ -110,9 +112,7 @@ class NotConstant(Diagnostic):
         return (Label(self.span, "has a value in a formula of a method only"),)
 
     def notes(self) -> tuple[str, ...]:
-        return (
-            "constants are numbers, strings, true, false, ranges, lists and what is computed from them",
-        )
+        return ("a constant is a number, string, true, false, range, list or computed from these",)
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,8 @@ class EmptyRange(Diagnostic):
 
         lora(r=8) on attn.q in layers 5..2
 
-    Both ends of a range are included and the smaller one comes first; negative ends count from the last layer, so the
-    last four layers are `-4..-1`.
+    Both ends of a range are included and the smaller one comes first; negative ends count from the
+    last layer, so the last four layers are `-4..-1`.
     """
 
     start: int

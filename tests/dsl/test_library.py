@@ -1,0 +1,37 @@
+"""The standard library checks cleanly, and each file defines what its name says."""
+
+import pytest
+
+from pefc.dsl import library
+from pefc.dsl.checker import check, check_library
+from pefc.dsl.parser import parse
+from pefc.dsl.source import Source
+from pefc.dsl.syntax import Alias, Method, Recipe
+from pefc.dsl.vocabulary import SITES
+
+
+def test_library_has_no_mistakes() -> None:
+    assert check_library() == ()
+
+
+@pytest.mark.parametrize("name", library.names())
+def test_every_file_defines_its_name(name: str) -> None:
+    definition = library.definition(name)
+    assert isinstance(definition, Method | Alias | Recipe)
+    assert definition.name == name
+    if not isinstance(definition, Alias):
+        assert definition.documentation is not None
+
+
+@pytest.mark.parametrize("name", library.names())
+def test_every_definition_can_be_used_as_it_is(name: str) -> None:
+    method = library.method(name)
+    place = "" if method is None or SITES[method.site].selector != "required" else " on linear"
+    assert check(parse(Source("<use>", name + place))).steps
+
+
+def test_aliases_are_resolved() -> None:
+    assert library.method("rslora") is library.method("lora")
+    assert library.method("mam") is None
+    assert library.recipe("mam") is not None
+    assert library.method("nothing") is None

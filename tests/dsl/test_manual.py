@@ -1,0 +1,35 @@
+"""The manual answers to every word, and the generated pages are fresh."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pefc.dsl import library, manual
+from pefc.dsl.vocabulary import FUNCTIONS, SITES
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.mark.parametrize("word", [*library.names(), *manual.codes(), *SITES, *FUNCTIONS])
+def test_every_word_is_explained(word: str) -> None:
+    assert manual.explain(word)
+
+
+def test_other_words_are_answered_with_the_nearest() -> None:
+    assert manual.explain("lroa") is None
+    assert manual.near("lroa") == "lora"
+    assert manual.near("unknown-metod") == "unknown-method"
+
+
+def test_every_method_says_what_it_is() -> None:
+    assert all(summary for _, summary in manual.methods())
+
+
+@pytest.mark.parametrize(
+    ("name", "page"), [("errors.md", manual.errors_page), ("methods.md", manual.methods_page)]
+)
+def test_pages_are_fresh(
+    name: str, page: Callable[[], str], golden: Callable[[Path, str], None]
+) -> None:
+    golden(DOCS / name, page())
