@@ -16,6 +16,10 @@ _LAYOUTS = frozenset(
     "constant_pad_nd slice_scatter select_scatter diagonal tril triu narrow movedim "
     "pixel_shuffle unsafe_split unsafe_chunk chunk".split()
 )
+_FILLS = frozenset(
+    "new_empty new_zeros new_ones new_full empty_like zeros_like ones_like full_like rand_like randn_like".split()
+)
+"""Operations that take only the shape of their input."""
 _REDUCTIONS = frozenset(
     "sum mean amax amin var std linalg_vector_norm norm logsumexp prod any all max min".split()
 )
@@ -27,7 +31,8 @@ _PRODUCTS = {"mm": (0, 1), "bmm": (0, 1), "addmm": (1, 2), "baddbmm": (1, 2)}
 def demand(tape: Tape, seeds: Mapping[int, Tensor], stop: Callable[[Node], bool]) -> Masks:
     """Masks of every node that reaches the seeds; nodes where `stop` holds are reached and not passed.
 
-    What is not known of an operation is taken to need all of its inputs, so a mask is never too small.
+    What is not known of an operation is taken to need all of its inputs, so a mask is never too small. What comes from
+    parameters alone is left out.
     """
     masks: Masks = dict(seeds)
     pending = set(masks)
@@ -38,6 +43,8 @@ def demand(tape: Tape, seeds: Mapping[int, Tensor], stop: Callable[[Node], bool]
         if stop(node):
             continue
         for source, mask in zip(node.inputs, _inputs_of(tape, node, masks[index]), strict=True):
+            if not tape.live >> source & 1:
+                continue
             masks[source] = masks[source] | mask if source in masks else mask
             pending.add(source)
     return masks
@@ -50,6 +57,8 @@ def whole(node: Node) -> Tensor:
 
 def _inputs_of(tape: Tape, node: Node, mask: Tensor) -> list[Tensor]:
     sources = [tape.nodes[index] for index in node.inputs]
+    if node.kind in _FILLS or not bool(mask.any()):
+        return [torch.zeros(source.shape, dtype=torch.bool) for source in sources]
     match node.kind:
         case name if name in _IDENTITIES and len(sources) == 1:
             return [mask.reshape(sources[0].shape)]

@@ -113,7 +113,7 @@ def _is_within_linear(path: str, modules: Mapping[str, nn.Module]) -> bool:
 
 def _site(model: nn.Module, row: Row, modules: Mapping[str, nn.Module], layers: Mapping[str, int]) -> Site:
     owner = modules.get(row.path)
-    layer = next((index for path, index in layers.items() if is_inside(row.path, path)), None)
+    layer = _layer_around(row.path, layers)
     if owner is None:
         holder = modules[row.path.rpartition(".")[0]]
         inputs, outputs = row.widths or (None, None)
@@ -122,6 +122,12 @@ def _site(model: nn.Module, row: Row, modules: Mapping[str, nn.Module], layers: 
     bias = row.kind != "block" and getattr(owner, "bias", None) is not None
     name = base_class(owner).__name__
     return Site(row.path, row.kind, row.role, row.slice, layer, name, inputs, outputs, bias)
+
+
+def _layer_around(path: str, layers: Mapping[str, int]) -> int | None:
+    while path and path not in layers:
+        path = path.rpartition(".")[0]
+    return layers.get(path)
 
 
 def _place(site: Site, places: Mapping[str, int]) -> tuple[int, str, int, tuple[tuple[int, int], ...]]:

@@ -82,9 +82,10 @@ def _facts(module: nn.Module, path: str) -> Iterator[tuple[str, object]]:
 def skeleton(model: nn.Module, stacks: tuple[Stack, ...]) -> nn.Module:
     """A copy in which the stacks are cut after their last new structure; under a fake mode its tensors hold nothing."""
     memo: dict[int, object] = {}
-    for tensor in (*model.parameters(), *model.buffers()):
-        memo[id(tensor)] = _emptied(tensor)
-    for module in model.modules():
+    for module in _kept_modules(model, stacks):
+        for tensor in (*module._parameters.values(), *module._buffers.values()):
+            if tensor is not None and id(tensor) not in memo:
+                memo[id(tensor)] = _emptied(tensor)
         if isinstance(module, nn.Linear) and type(module) is not nn.Linear:
             memo[id(module)] = _plain_linear(module, memo)
     with _Emptying():
@@ -97,6 +98,16 @@ def skeleton(model: nn.Module, stacks: tuple[Stack, ...]) -> nn.Module:
         _without_hooks(module)
     _configure(copied)
     return copied.eval()
+
+
+def _kept_modules(model: nn.Module, stacks: tuple[Stack, ...]) -> Iterator[nn.Module]:
+    dropped = {
+        id(module)
+        for stack in stacks
+        for element in tuple(model.get_submodule(stack.path).children())[stack.kept :]
+        for module in element.modules()
+    }
+    return (module for module in model.modules() if id(module) not in dropped)
 
 
 def _first(container: nn.Module, count: int) -> nn.Module:

@@ -8,6 +8,14 @@ from torch import Tensor
 from torch._ops import OpOverload
 
 
+_CARRIERS = frozenset(
+    "_to_copy clone alias detach view _unsafe_view reshape permute transpose t expand slice select "
+    "split split_with_sizes unbind chunk squeeze unsqueeze index index_select".split()
+)
+"""What a weight may go through and still be that weight."""
+_PRODUCTS = frozenset("linear attention mm bmm addmm baddbmm convolution embedding".split())
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """A tensor argument: the node that made it."""
@@ -70,3 +78,27 @@ class Tape:
     def reaches(self, source: int, target: int) -> bool:
         """`target` depends on `source`, or is it."""
         return bool(self.ancestors[target] >> source & 1)
+
+    @cached_property
+    def weights(self) -> Mapping[int, str]:
+        """For every node that is a parameter, or one seen through rearrangements, its name."""
+        found: dict[int, str] = {}
+        for node in self.nodes:
+            if node.kind == "parameter" and node.name is not None and len(node.shape) > 1:
+                found[node.index] = node.name
+            elif node.kind in _CARRIERS and node.inputs and node.inputs[0] in found:
+                found[node.index] = found[node.inputs[0]]
+        return found
+
+    @cached_property
+    def live(self) -> int:
+        """The nodes that depend on an input or on a product, as bits: data, not weights nor what comes of them alone."""
+        sources = 0
+        for node in self.nodes:
+            if node.kind == "input" or node.kind in _PRODUCTS:
+                sources |= 1 << node.index
+        return sum(
+            1 << node.index
+            for node in self.nodes
+            if node.index not in self.weights and self.ancestors[node.index] & sources
+        )
