@@ -58,7 +58,8 @@ def llama() -> nn.Module:
 
 def states() -> torch.Tensor:
     """Hidden states that every model here takes, with gradients."""
-    return torch.randn(3, 7, WIDTH, generator=torch.Generator().manual_seed(4)).requires_grad_()
+    generator = torch.Generator().manual_seed(4)
+    return torch.randn(3, 7, WIDTH, generator=generator, dtype=torch.float64).requires_grad_()
 
 
 def output(model: nn.Module, x: torch.Tensor) -> torch.Tensor:

@@ -39,8 +39,9 @@ class Pair:
 
 def pair(case: Case) -> Pair:
     """Both sides, with every trained tensor moved away from its initial value."""
-    base = case.build().eval()
-    theirs = get_peft_model(deepcopy(base), deepcopy(case.config)).base_model.model.eval()
+    base = case.build().double().eval()
+    wrapped = get_peft_model(deepcopy(base), deepcopy(case.config))
+    theirs = wrapped.base_model.model.double().eval()
     torch.manual_seed(5)
     with torch.no_grad():
         for parameter in theirs.parameters():
@@ -55,7 +56,8 @@ def pair(case: Case) -> Pair:
 
 def change(case: Case, theirs: nn.Module) -> float:
     """How far the adapted output is from that of the base."""
-    return (output(theirs, states()) - output(case.build().eval(), states())).abs().max().item()
+    base = case.build().double().eval()
+    return (output(theirs, states()) - output(base, states())).abs().max().item()
 
 
 def merged(theirs: nn.Module) -> dict[str, torch.Tensor]:
