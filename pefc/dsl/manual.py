@@ -1,6 +1,7 @@
 """The manual: what `pefc explain` and `pefc methods` say, and the generated pages of docs/."""
 
 import inspect
+from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
@@ -25,6 +26,7 @@ def codes() -> dict[str, type[Diagnostic]]:
                 and entry is not Diagnostic
             ):
                 found[entry.code()] = entry
+    del found[Diagnostic.code()]
     return dict(sorted(found.items()))
 
 
@@ -53,7 +55,7 @@ def entry(kind: type[Diagnostic]) -> str:
 
 
 def example(kind: type[Diagnostic]) -> str:
-    """The spec in a manual entry that gives the diagnostic; empty if it takes a model to show it."""
+    """The spec in a manual entry that gives the diagnostic; empty if that takes a model."""
     lines: list[str] = []
     for line in entry(kind).splitlines():
         if line.startswith("    ") or (lines and not line):
@@ -151,10 +153,12 @@ def _site(words: SiteWords) -> str:
         ("`extend`", words.extends),
         ("`tune`", words.tunes),
     )
-    lines = [
-        f"- {title}: {', '.join(f'`{name}`' for name in names)}" for title, names in rows if names
-    ]
+    lines = [f"- {title}: {_quoted(names)}" for title, names in rows if names]
     return f"`{words.kind}`: {words.summary}\n\n" + "\n".join(lines) + "\n"
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _functions() -> str:
@@ -162,7 +166,7 @@ def _functions() -> str:
     for function in FUNCTIONS.values():
         families.setdefault(function.family, []).append(function)
     return "\n".join(
-        f"- {family}: {', '.join(f'`{function.signature}`' for function in functions)}"
+        f"- {family}: {_quoted(function.signature for function in functions)}"
         for family, functions in families.items()
     )
 

@@ -62,5 +62,7 @@ def _step(step: Step) -> list[str]:
         f"{setting.name}.{setting.tensor}={evaluate(setting.value, {})}"
         for setting in getattr(step, "settings", ())
     ]
-    inner = [line for part in step.body for line in _step(part)] if isinstance(step, Modified) else []
+    inner = (
+        [line for part in step.body for line in _step(part)] if isinstance(step, Modified) else []
+    )
     return [" ".join(lines), *(f"  {line}" for line in inner)]

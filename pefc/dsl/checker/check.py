@@ -30,9 +30,8 @@ def check(
     spec's own file.
     """
     source = spec.span.source
-    run = Run(root.resolve() if root is not None else folder(source.name))
-    scope = Scope(run.root / Path(source.name).name)
-    assert scope.path is not None
+    run = Run(root.resolve() if root else folder(source.name) or Path.cwd())
+    scope = Scope((folder(source.name) or run.root) / Path(source.name).name)
     run.open.append(scope.path)
     gather(spec, scope, run)
     check_definitions(spec, scope, run)
@@ -78,7 +77,7 @@ def _overrides(spec: Spec, overrides: Mapping[str, Value], run: Run) -> None:
 
 def _leftovers(spec: Spec, scope: Scope, run: Run) -> None:
     """Reports constants that nothing used, and mistakes in recipes that nothing used."""
-    for statement in spec.statements:
+    for statement in reversed(spec.statements):
         if isinstance(statement, Recipe) and id(statement) not in run.expanded:
             rehearse(statement, Block(scope, run))
     run.found[:] = [_in_hindsight(diagnostic, scope) for diagnostic in run.found]
@@ -110,7 +109,7 @@ def _sorted(found: list[Diagnostic]) -> tuple[Diagnostic, ...]:
             continue
         place = _outermost(span)
         order = files.setdefault(place.source.name, len(files))
-        key = (diagnostic.code(), span.source.name, span.start, span.stop)
+        key = (type(diagnostic), span.source.name, span.start, span.stop)
         unique.setdefault(key, ((order, place.start), diagnostic))
     return tuple(entry for _, entry in sorted(unique.values(), key=lambda pair: pair[0]))
 

@@ -14,21 +14,20 @@ LARGEST = 4_000_000
 """Bytes of a file that is read."""
 
 
-def folder(name: str) -> Path:
-    """The folder of a source, or the current one for a text without a file."""
+def folder(name: str) -> Path | None:
+    """The folder of the file that a source is named after; None for a text without a file."""
     path = Path(name.partition("#")[0])
     try:
-        return path.parent.resolve() if path.is_file() else Path.cwd()
+        return path.parent.resolve() if path.is_file() else None
     except (OSError, ValueError):
-        return Path.cwd()
+        return None
 
 
 def locate(statement: Import, scope: Scope, run: Run) -> Path | Diagnostic:
     """The file that an import names, or what is wrong with it."""
     text, span = statement.path.value, statement.path.span
-    base = run.root if scope.path is None else scope.path.parent
     try:
-        path = (base / text).resolve()
+        path = (scope.path.parent / text).resolve()
         if not path.is_relative_to(run.root):
             return diagnostics.ImportOutside(text, span)
         if not path.exists():

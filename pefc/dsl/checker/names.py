@@ -1,5 +1,7 @@
 """What the name of a method means in a file: a method behind its aliases, a recipe, or nothing."""
 
+from pathlib import Path
+
 from .. import diagnostics, library
 from ..source import Span
 from ..syntax import Affine, Alias, Method, MethodItem, Module, Recipe, Tensor, Tune, When
@@ -8,14 +10,21 @@ from .arguments import bind
 from .parameters import alias_table, method_table
 from .scope import Definition, Run, Scope, Usable
 
-STANDARD = Scope(None)
+LONGEST = 32
+"""Aliases of aliases."""
+STANDARD = Scope(Path())
 """The file that the standard library is written in, as it were."""
 
 
-def meaning(name: str, span: Span, scope: Scope, run: Run) -> Usable | Recipe | None:
-    """What a statement uses under a name; None after a mistake, which is reported."""
+def meaning(
+    name: str, span: Span, scope: Scope, run: Run, *, trail: tuple[str, ...] = ()
+) -> Usable | Recipe | None:
+    """What a statement uses under a name; None after a mistake, which is reported.
+
+    `trail` holds the aliases that lead here.
+    """
     if name not in scope.usable:
-        scope.usable[name] = _resolve(name, span, scope, run, ())
+        scope.usable[name] = _resolve(name, span, scope, run, trail)
     elif scope.usable[name] is None and defined(name, scope) is None:
         run.found.append(diagnostics.UnknownMethod(name, span, known(scope)))
     return scope.usable[name]
@@ -57,7 +66,10 @@ def _behind(alias: Alias, home: Scope, run: Run, trail: tuple[str, ...]) -> Usab
     if name in trail:
         run.circle((*trail[trail.index(name) :], name), span)
         return None
-    base = _resolve(name, span, home, run, trail)
+    if len(trail) > LONGEST:
+        run.found.append(diagnostics.NestedTooDeep(alias.span))
+        return None
+    base = meaning(name, span, home, run, trail=trail)
     if base is None:
         return None
     if isinstance(base, Recipe):

@@ -29,8 +29,8 @@ class Constants(dict[str, Value]):
 class Scope:
     """One file while it is checked."""
 
-    path: Path | None
-    """The file itself, resolved; None for a text without a file."""
+    path: Path
+    """The file itself, resolved; a text without a file lies in the root."""
     definitions: "dict[str, tuple[Definition, Scope]]" = field(
         default_factory=dict[str, "tuple[Definition, Scope]"]
     )

@@ -53,13 +53,17 @@ def _copy(
         assert isinstance(span, Span)
         return literal(values[node.name], span, members)
     if isinstance(node, tuple):
-        items: tuple[object, ...] = node
+        items: tuple[object, ...] = node  # pyright: ignore[reportUnknownVariableType]
         return tuple(_copy(item, values, via, members) for item in items)
     if not is_dataclass(node):
         return node
-    kind: Callable[..., object] = type(node)
     parts = {name: getattr(node, name) for name in _names(type(node))}
-    return kind(**{name: _copy(part, values, via, members) for name, part in parts.items()})
+    copies = {name: _copy(part, values, via, members) for name, part in parts.items()}
+    return _made(type(node), copies)
+
+
+def _made(kind: Callable[..., object], parts: dict[str, object]) -> object:
+    return kind(**parts)
 
 
 @cache
