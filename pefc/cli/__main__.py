@@ -1,0 +1,5 @@
+"""`python -m pefc.cli` is `pefc`."""
+
+from .main import main
+
+main()

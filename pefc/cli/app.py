@@ -1,0 +1,196 @@
+"""What can be typed: the commands with their arguments. The work of each is imported when it runs."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .failing import Style, reported
+from .loading import loading
+
+app = typer.Typer(
+    name="pefc",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+SpecName = Annotated[
+    str, typer.Argument(metavar="SPEC", help="a .peft file, FILE.yaml#KEY, or - for standard input")
+]
+SpecNames = Annotated[
+    list[str],
+    typer.Argument(metavar="SPEC...", help=".peft files, FILE.yaml#KEY, or - for standard input"),
+]
+ModelName = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL", help="a folder, a hub id, or package.module:function that returns a model"
+    ),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="give a param of the spec another value"),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
+
+
+class Format(StrEnum):
+    """How `pefc check` shows what it found."""
+
+    FULL = "full"
+    LINE = "line"
+    JSON = "json"
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from .. import __version__
+
+        typer.echo(f"pefc {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def start(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="print the version"),
+    ] = False,
+) -> None:
+    """Compile .peft specs: what is added to a model, and where."""
+
+
+@app.command()
+def check(
+    specs: SpecNames,
+    overrides: Overrides = None,
+    format: Annotated[Format, typer.Option(help="how mistakes are shown")] = Format.FULL,
+    json: Annotated[bool, typer.Option("--json", help="the same as --format json")] = False,
+) -> None:
+    """Check specs: names, arguments, types. No model is needed."""
+    from .checking import check as run
+
+    style = Style.JSON if json else Style(format.value)
+    with reported(style):
+        run(tuple(specs), tuple(overrides or ()), style)
+
+
+@app.command()
+def fmt(
+    specs: SpecNames,
+    check: Annotated[
+        bool, typer.Option("--check", help="change nothing; exit with 1 if something would change")
+    ] = False,
+) -> None:
+    """Rewrite specs in canonical form, with their comments."""
+    from .formatting import fmt as run
+
+    with reported():
+        run(tuple(specs), only_check=check)
+
+
+@app.command()
+def explain(
+    word: Annotated[
+        str, typer.Argument(metavar="CODE-OR-METHOD", help="as in error[CODE], or as in a spec")
+    ],
+) -> None:
+    """Print the manual entry of a diagnostic, method, recipe, kind of site or function."""
+    from .manual import explain as run
+
+    with reported():
+        run(word)
+
+
+@app.command()
+def methods() -> None:
+    """List the methods and recipes that ship."""
+    from .manual import methods as run
+
+    run()
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of a spec that is written as a structure in a config."""
+    from .manual import schema as run
+
+    run()
+
+
+@app.command()
+def roles(model: ModelName, json: AsJson = False) -> None:
+    """Show what is where in a model."""
+    with loading():
+        from .roles import roles as run
+
+    with reported(Style.of(json=json)):
+        run(model, as_json=json)
+
+
+@app.command()
+def plan(
+    spec: SpecName, model: ModelName, overrides: Overrides = None, json: AsJson = False
+) -> None:
+    """Show what a spec would do to a model, which may be without weights."""
+    with loading():
+        from .planning import plan as run
+
+    with reported(Style.of(json=json)):
+        run(spec, model, tuple(overrides or ()), as_json=json)
+
+
+@app.command()
+def compile(
+    spec: SpecName,
+    model: ModelName,
+    out: Annotated[
+        Path, typer.Option("-o", "--out", metavar="OUT", help="the adapter folder to write")
+    ],
+    overrides: Overrides = None,
+) -> None:
+    """Write the adapter folder with its initial values, ready to train or to load."""
+    with loading():
+        from .compiling import compile as run
+
+    with reported():
+        run(spec, model, tuple(overrides or ()), out)
+
+
+@app.command()
+def graph(
+    spec: SpecName,
+    model: ModelName,
+    overrides: Overrides = None,
+    site: Annotated[
+        str | None, typer.Option(metavar="PATH", help="only the module of this path")
+    ] = None,
+    layer: Annotated[
+        int | None, typer.Option(metavar="N", help="only what stands in this layer")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="write a page instead of printing")
+    ] = None,
+) -> None:
+    """Show the graph before and after, and each patch as its formula and as it runs."""
+    with loading():
+        from .graphing import Where
+        from .graphing import graph as run
+
+    if site is not None and layer is not None:
+        raise typer.BadParameter("give --site or --layer, not both")
+    with reported():
+        run(spec, model, tuple(overrides or ()), Where(site, layer), html)
+
+
+@app.command()
+def verify(spec: SpecName, model: ModelName, overrides: Overrides = None) -> None:
+    """Measure on this model what the plan promises: identity, both linkers, merge, remove."""
+    with loading():
+        from .verifying import verify as run
+
+    with reported():
+        run(spec, model, tuple(overrides or ()))

@@ -1,0 +1,201 @@
+"""How a plan looks: its statements, each with its sites in rows that stand for many layers, then the totals."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+from torch import nn
+
+from ..compiler.lower import Declared
+from ..compiler.plan import Plan, Planned, Tuned
+from ..compiler.site import Site
+from ..compiler.verdict import UNTOUCHED, Verdict
+from ..dsl.source import Span
+from .console import width
+from .layers import collapsed, shape
+from .roles import sliced
+from .totals import totals
+
+_INDENT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a statement does at sites that differ in their layer alone."""
+
+    span: Span
+    numbers: str
+    """The hyper-parameters, with their values."""
+    verdict: Verdict
+    site: Site
+    """The first one."""
+    path: str
+    count: int
+    tensors: tuple[str, ...]
+    parameters: int
+
+
+def plan_view(plan: Plan, model: nn.Module) -> tuple[RenderableType, ...]:
+    """The parts of the plan, from top to bottom."""
+    heading = f"{plan.model}, {plan.table.layers} layers, {plan.total:,} parameters"
+    rows = [*_attached(plan), *_tuned(plan, model)]
+    return (
+        Text(heading, style="bold"),
+        *(_statement(own) for own in _grouped(rows, lambda row: _key(row.span))),
+        _terms(plan),
+        totals(plan, model),
+    )
+
+
+def _attached(plan: Plan) -> Iterator[Row]:
+    groups: dict[object, list[Planned]] = {}
+    for planned in plan.attachments:
+        site = planned.site
+        place = (site.role, shape(site.path), site.slice, site.inputs, site.outputs)
+        groups.setdefault((*_key(planned.span), planned.label, planned.verdict, place), []).append(
+            planned
+        )
+    for members in groups.values():
+        first = members[0]
+        sizes = {p.path(t): prod(t.shape) for p in members for t in p.tensors if not t.frozen}
+        yield Row(
+            first.span,
+            _numbers(first),
+            first.verdict,
+            first.site,
+            collapsed(planned.site.path for planned in members) + sliced(first.site),
+            len(members),
+            tuple(_tensor(tensor) for tensor in first.tensors),
+            sum(sizes.values()),
+        )
+
+
+def _tuned(plan: Plan, model: nn.Module) -> Iterator[Row]:
+    groups: dict[object, list[Tuned]] = {}
+    for tuned in plan.tuned:
+        dims = tuple(model.get_parameter(tuned.name).shape)
+        groups.setdefault((*_key(tuned.span), tuned.site.role, shape(tuned.name), dims), []).append(
+            tuned
+        )
+    for members in groups.values():
+        first = members[0]
+        name = first.name.rpartition(".")[2]
+        dims = list(model.get_parameter(first.name).shape)
+        path = collapsed(tuned.site.path for tuned in members)
+        size = sum(tuned.size for tuned in members)
+        yield Row(
+            first.span, "", UNTOUCHED, first.site, path, len(members), (f"{name} {dims}",), size
+        )
+
+
+def _key(span: Span) -> tuple[object, ...]:
+    outer = None if span.via is None else _key(span.via)
+    return id(span.source), span.start, span.stop, outer
+
+
+def _numbers(planned: Planned) -> str:
+    numbers = planned.method.numbers
+    names = [parameter.name for parameter in planned.method.attachment.method.parameters]
+    return ", ".join(f"{name}={_number(numbers[name])}" for name in names)
+
+
+def _number(value: object) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case float():
+            return f"{value:g}"
+        case _:
+            return str(value)
+
+
+def _tensor(tensor: Declared) -> str:
+    marks = [
+        mark
+        for mark, holds in (("frozen", tensor.frozen), (f"per {tensor.scope}", tensor.scope))
+        if holds
+    ]
+    remark = f" ({', '.join(marks)})" if marks else ""
+    return f"{tensor.name} {list(tensor.shape)}{remark}"
+
+
+def _grouped(rows: Sequence[Row], key: Callable[[Row], object]) -> list[list[Row]]:
+    groups: dict[object, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(key(row), []).append(row)
+    return list(groups.values())
+
+
+def _statement(rows: Sequence[Row]) -> RenderableType:
+    """A statement, and a table for each of its verdicts."""
+    span = rows[0].span
+    title = Text("\n")
+    title.append(" ".join(span.text.split()), style="bold cyan")
+    title.append(f"   {span}", style="dim")
+    parts = [_part(own) for own in _grouped(rows, lambda row: (row.verdict, row.numbers))]
+    return Group(title, *(Padding(part, (0, 0, 0, _INDENT)) for part in parts))
+
+
+def _part(rows: Sequence[Row]) -> RenderableType:
+    numbers = [Text(rows[0].numbers)] if rows[0].numbers else []
+    return Group(*numbers, Text(_promise(rows)), _drawn(rows))
+
+
+def _promise(rows: Sequence[Row]) -> str:
+    verdict = rows[0].verdict
+    kinds = " and ".join(dict.fromkeys(row.site.kind for row in rows))
+    count = sum(row.count for row in rows)
+    sites = f"{count} {kinds} site{'' if count == 1 else 's'}"
+    merges = "merges" if verdict.merges else "does not merge"
+    return (
+        f"{sites}; identity {verdict.identity.value}; {merges}; needs {_NEEDS[verdict.needs.value]}"
+    )
+
+
+_NEEDS = {
+    "nothing": "nothing of the base weight",
+    "product": "products with the base weight",
+    "values": "the values of the base weight",
+}
+
+
+def _drawn(rows: Sequence[Row]) -> Table:
+    drawn = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    drawn.add_column("role", no_wrap=True)
+    drawn.add_column("path", overflow="fold")
+    drawn.add_column("sites", justify="right", no_wrap=True)
+    drawn.add_column("tensors", no_wrap=True)
+    drawn.add_column("parameters", justify="right", no_wrap=True)
+    between = ", " if _fits(rows) else "\n"
+    for row in rows:
+        tensors = between.join(row.tensors)
+        drawn.add_row(
+            row.site.role or "-", row.path, str(row.count), tensors, f"{row.parameters:,}"
+        )
+    return drawn
+
+
+def _fits(rows: Sequence[Row]) -> bool:
+    """Whether the tensors of every row stand on one line."""
+    roles = max(len(row.site.role or "-") for row in rows)
+    paths = max(len(row.path) for row in rows)
+    tensors = max(len(", ".join(row.tensors)) for row in rows)
+    others = (
+        _INDENT
+        + len("sites")
+        + max(len("parameters"), *(len(f"{row.parameters:,}") for row in rows))
+    )
+    return roles + paths + tensors + others + 2 * 4 <= width()
+
+
+def _terms(plan: Plan) -> RenderableType:
+    drawn = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    drawn.add_column("selector")
+    drawn.add_column("sites matched", justify="right")
+    for term in plan.terms:
+        drawn.add_row(term.text, str(term.matched))
+    return Group(Text(), drawn) if plan.terms else Text()

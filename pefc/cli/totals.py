@@ -1,0 +1,87 @@
+"""The sums of a plan: what trains, how large the adapter is, and which roles it reaches."""
+
+from collections import Counter
+from collections.abc import Mapping
+from math import prod
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+from torch import nn
+
+from ..compiler.plan import Plan
+
+_ADAM = 3
+"""Numbers beside each trained parameter: its gradient and two moments."""
+
+
+def totals(plan: Plan, model: nn.Module) -> RenderableType:
+    """The lines below a plan."""
+    saved, trained = _bytes(plan, model)
+    share = plan.trainable / plan.total if plan.total else 0
+    lines = {
+        "trains": f"{plan.trainable:,} of {plan.total:,} parameters ({share:.3%})",
+        "adapter": f"{size(sum(saved.values()))} on disk, {_dtypes(saved)}",
+        "training": f"{size(_ADAM * trained)} for gradients and the two moments of Adam",
+        **_coverage(plan),
+    }
+    drawn = Table.grid(padding=(0, 2, 0, 0))
+    drawn.add_column(style="dim", no_wrap=True)
+    drawn.add_column()
+    for name, text in lines.items():
+        drawn.add_row(name, text)
+    return Group(Text(), drawn)
+
+
+def size(count: float) -> str:
+    """A count of bytes, as people read it."""
+    for unit in ("bytes", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} bytes" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB"
+
+
+def _bytes(plan: Plan, model: nn.Module) -> tuple[Mapping[str, int], int]:
+    """Bytes in the adapter file by dtype, and of what trains."""
+    tensors: dict[str, tuple[str, int, bool]] = {}
+    for planned in plan.attachments:
+        weight = model.get_submodule(planned.site.path).get_parameter("weight")
+        for tensor in planned.tensors:
+            count = prod(tensor.shape) * weight.element_size()
+            tensors.setdefault(planned.path(tensor), (_dtype(weight), count, not tensor.frozen))
+    for tuned in plan.tuned:
+        parameter = model.get_parameter(tuned.name)
+        tensors[tuned.name] = (
+            _dtype(parameter),
+            parameter.numel() * parameter.element_size(),
+            True,
+        )
+    saved: dict[str, int] = {}
+    for dtype, count, _ in tensors.values():
+        saved[dtype] = saved.get(dtype, 0) + count
+    return saved, sum(count for _, count, trains in tensors.values() if trains)
+
+
+def _dtype(parameter: nn.Parameter) -> str:
+    return str(parameter.dtype).removeprefix("torch.")
+
+
+def _dtypes(saved: Mapping[str, int]) -> str:
+    return " and ".join(saved) if saved else "without tensors"
+
+
+def _coverage(plan: Plan) -> dict[str, str]:
+    """How many of the linear maps of each role the spec reaches."""
+    everywhere = Counter(
+        site.role for site in plan.table.sites if site.kind == "linear" and site.role
+    )
+    sites = [planned.site for planned in plan.attachments] + [tuned.site for tuned in plan.tuned]
+    places = {(site.path, site.slice, site.role) for site in sites}
+    reached = Counter(role for _, _, role in places)
+    parts = [
+        f"{role} {reached[role]}/{count}" for role, count in everywhere.items() if reached[role]
+    ]
+    missed = [f"{role} {count}" for role, count in everywhere.items() if not reached[role]]
+    lines = {"reaches": ", ".join(parts), "leaves": ", ".join(missed)}
+    return {name: text for name, text in lines.items() if text}
