@@ -11,9 +11,9 @@ from operator import itemgetter
 from typing import Any
 
 from ..grammar import tables
+from . import diagnostics
 from .actions import ACTIONS, Fault
-from .diagnostics.core import Diagnostic, SpecError
-from .diagnostics.statements import NestedTooDeep
+from .diagnostics import Diagnostic, SpecError
 from .layout import END, Token
 from .source import Source, Span
 
@@ -174,7 +174,7 @@ class Automaton:
 
     def _give_up(self, start: int) -> None:
         place = Span(self.source, start, start + 1)
-        raise SpecError((*self.faults, NestedTooDeep(place)))
+        raise SpecError((*self.faults, diagnostics.NestedTooDeep(place)))
 
 
 def _picker(rule: tables.Rule) -> Callable[[list[Any]], Any]:

@@ -19,7 +19,8 @@ _CONTINUES = frozenset(
 )
 """After these a newline does not count."""
 _OPENS = {"LPAR": 1, "LSQB": 1, "RPAR": -1, "RSQB": -1}
-_LAYOUT = re.compile(r"[ \t\r\n]+|;|#[^\n]*")
+_SEMICOLON, _SEPARATOR = re.compile(";"), re.compile(r"[;\n]")
+_LAYOUT = re.compile(r"[ \t\r\n;]+|#[^\n]*")
 
 
 class Token(NamedTuple):
@@ -82,18 +83,14 @@ class Scanner:
     def _layout(self, start: int) -> Token | None:
         """Skips blank space and comments; a token if they end a statement."""
         quiet = self.brackets > 0 or self._previous in _CONTINUES
+        ends = _SEMICOLON if quiet else _SEPARATOR
         first: int | None = None
         while match := _LAYOUT.match(self.source.text, self.position):
             begin, self.position = match.span()
-            match self.source.text[begin]:
-                case ";":
-                    first = begin if first is None else first
-                case "#":
-                    self._comment(match[0].rstrip(), begin)
-                case _ if "\n" in match[0] and not quiet and first is None:
-                    first = begin + match[0].index("\n")
-                case _:
-                    pass
+            if match[0].startswith("#"):
+                self._comment(match[0].rstrip(), begin)
+            elif first is None and (end := ends.search(match[0])):
+                first = begin + end.start()
         if first is None or self._previous in {BREAK, "LBRACE"}:
             return None
         self._previous = BREAK

@@ -4,22 +4,18 @@ import re
 import unicodedata
 
 from ..grammar import tables
+from . import diagnostics
 from .automaton import Automaton
-from .diagnostics.core import Diagnostic
-from .diagnostics.syntax import (
-    UnclosedBracket,
-    UnclosedString,
-    UnexpectedText,
-    UnknownCharacter,
-    UnmatchedBracket,
-    nearest_keyword,
-)
+from .diagnostics import Diagnostic
 from .layout import BREAK, END, STRAY, Token
+from .nearest import nearest
 from .recovery import statement_starts
 from .source import Span
 
 _WORD = re.compile(r"[A-Za-z0-9_]+")
 _LONGEST = 30
+
+_LOOKALIKES = str.maketrans("013", "ole")
 
 _CLOSING = {"(": "RPAR", "[": "RSQB", "{": "RBRACE"}
 _OPENING = {")": "(", "]": "[", "}": "{"}
@@ -70,8 +66,8 @@ def describe(token: Token, automaton: Automaton) -> Diagnostic:
     if unclosed is not None:
         return unclosed
     if token.text in _OPENING and _OPENING[token.text] not in {open_.text for open_ in brackets}:
-        return UnmatchedBracket(span)
-    return _misspelled(token, automaton) or UnexpectedText(
+        return diagnostics.UnmatchedBracket(span, token.text)
+    return _misspelled(token, automaton) or diagnostics.UnexpectedText(
         _whole(token, automaton), _found(token, automaton), phrases(automaton.expected())
     )
 
@@ -99,15 +95,15 @@ def _character(span: Span) -> Diagnostic:
     if character == '"':
         line = span.source.text.find("\n", span.start)
         stop = line if line >= 0 else len(span.source.text)
-        return UnclosedString(Span(span.source, span.start, min(stop, span.start + _LONGEST)))
+        return diagnostics.UnclosedString(Span(span.source, span.start, min(stop, span.start + _LONGEST)))
     name = unicodedata.name(character, f"U+{ord(character):04X}").lower()
     shown = f"`{character}`" if character.isascii() and character.isprintable() else name
-    return UnknownCharacter(span, shown)
+    return diagnostics.UnknownCharacter(span, character, shown)
 
 
 def _unclosed(
     token: Token, automaton: Automaton, brackets: tuple[Token, ...]
-) -> UnclosedBracket | None:
+) -> Diagnostic | None:
     """A bracket that should have been closed before the token."""
     if not brackets:
         return None
@@ -120,30 +116,35 @@ def _unclosed(
     if not ended and not (opening.text != "{" and automaton.accepts(closing, token.kind)):
         return None
     source = automaton.source
-    return UnclosedBracket(
-        Span(source, token.start, token.stop), Span(source, opening.start, opening.stop)
-    )
+    place = Span(source, token.start, token.stop)
+    beginning = Span(source, opening.start, opening.stop)
+    return diagnostics.UnclosedBracket(place, opening.text, beginning)
 
 
-def _misspelled(token: Token, automaton: Automaton) -> UnexpectedText | None:
+def _misspelled(token: Token, automaton: Automaton) -> Diagnostic | None:
     """A keyword with a slip in it: this word, or the one before."""
-    words = tables.load().words
     expected = automaton.expected()
-    span = _whole(token, automaton)
-    found, wanted = _found(token, automaton), phrases(expected)
+    wanted, span = phrases(expected), _whole(token, automaton)
     if _WORD.fullmatch(span.text):
-        known = tuple(word for word, kind in words.items() if kind in expected)
-        keyword = nearest_keyword(span.text, known)
+        known = (word for word, kind in tables.load().words.items() if kind in expected)
+        keyword = _nearest(span.text, tuple(known))
         if keyword is not None:
-            return UnexpectedText(span, found, wanted, keyword, span)
+            return diagnostics.UnexpectedText(span, _found(token, automaton), wanted, keyword)
     before = automaton.values[-1]
     if isinstance(before, Token) and before.kind == "NAME":
-        known = automaton.replacements(token.kind)
-        keyword = nearest_keyword(before.text, known)
+        keyword = _nearest(before.text, automaton.replacements(token.kind))
         if keyword is not None:
             place = Span(span.source, before.start, before.stop)
-            return UnexpectedText(span, found, wanted, keyword, place)
+            return diagnostics.UnexpectedText(place, f"`{before.text}`", wanted, keyword)
     return None
+
+
+def _nearest(word: str, keywords: tuple[str, ...]) -> str | None:
+    """The keyword that was probably meant; digits that look like letters count as those."""
+    read = word.lower().translate(_LOOKALIKES)
+    if read in keywords:
+        return read
+    return nearest(word, keywords) if len(word) > 1 else None
 
 
 def _whole(token: Token, automaton: Automaton) -> Span:

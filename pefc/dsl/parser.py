@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import cast
 
+from . import diagnostics
 from .automaton import Automaton
-from .diagnostics.core import Diagnostic, SpecError
-from .diagnostics.syntax import TooManyMistakes
+from .diagnostics import Diagnostic, SpecError
 from .layout import BREAK, END, Scanner, Token
 from .mistakes import describe
 from .recovery import next_stop, statement_starts
@@ -17,7 +17,8 @@ from .syntax import Spec
 _MOST = 1000
 """Mistakes; who makes more has given something else than a spec."""
 
-_STOPS = {"": END, ";": BREAK, "\n": BREAK, "{": "LBRACE", "}": "RBRACE"}
+_STOPS = {";": BREAK, "\n": BREAK, "{": "LBRACE", "}": "RBRACE"}
+"""Where a statement that could not be read may end."""
 
 
 def parse(source: Source) -> Spec:
@@ -56,7 +57,7 @@ def _uncollected() -> Iterator[None]:
 def _result(automaton: Automaton, scanner: Scanner, mistakes: list[Diagnostic]) -> Spec:
     source = automaton.source
     if len(mistakes) > _MOST:
-        mistakes[-1] = TooManyMistakes(Span(source, scanner.position, scanner.position), _MOST)
+        mistakes[-1] = diagnostics.TooManyMistakes(Span(source, scanner.position, scanner.position), _MOST)
     if mistakes or automaton.faults:
         found = (*mistakes, *automaton.faults)
         raise SpecError(sorted(found, key=lambda mistake: _place(mistake)))
@@ -66,20 +67,17 @@ def _result(automaton: Automaton, scanner: Scanner, mistakes: list[Diagnostic]) 
 
 def _recover(token: Token, automaton: Automaton, scanner: Scanner) -> None:
     """Puts ERROR in the place of the statement or item that holds the mistake, and goes on where it ends."""
-    source = automaton.source
-    brackets = automaton.open_brackets()
+    source, position = automaton.source, token.start
+    brackets = len(automaton.open_brackets())
     first = automaton.retreat("ERROR")
     broken = "BROKEN_METHOD" if isinstance(first, Token) and first.kind == "METHOD" else "ERROR"
-    open_ = len(brackets) - len(automaton.open_brackets())
-    position = token.start
-    if open_ and statement_starts(source, position):
-        position = max(source.text.rfind("\n", 0, position), 0)
-        stop = "\n"
-    else:
-        position, stop = next_stop(source, position, brackets=open_)
+    brackets -= len(automaton.open_brackets())
     automaton.feed(Token(broken, "", position, position))
-    while not automaton.accepts(_STOPS[stop]) and stop:
-        position, stop = next_stop(source, position + 1, brackets=0)
+    if brackets and statement_starts(source, position):
+        position = max(source.text.rfind("\n", 0, position), 0)
+    else:
+        stops = frozenset(sign for sign, kind in _STOPS.items() if automaton.accepts(kind))
+        position, _ = next_stop(source, position, brackets=brackets, stops=stops)
     scanner.resume(position, brackets=0)
 
 

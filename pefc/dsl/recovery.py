@@ -4,7 +4,7 @@ import re
 
 from .source import Source
 
-_THING = re.compile(r'"(?:[^"\\\n]|\\.)*"|#[^\n]*|[()\[\]{};\n]')
+_THING = re.compile(r'"(?:[^"\\\n]|\\.)*+"?|#[^\n]*|[(\[]+|[)\]]+|\}+|\{+|[;\n]')
 _CONTINUED = re.compile(r"[-,+*/%@=<>&~][ \t\r]*(?:#[^\n]*)?\Z")
 _STATEMENT = re.compile(
     r"[ \t\r]*(?:(?:let|param|task|tune|import|recipe|method)[ \t]"
@@ -20,31 +20,29 @@ def statement_starts(source: Source, offset: int) -> bool:
     return not source.text[line:offset].strip() and _STATEMENT.match(source.text, line) is not None
 
 
-def next_stop(source: Source, offset: int, *, brackets: int) -> tuple[int, str]:
-    """The next place where a statement may end, and its character: `;`, a newline, `{`, `}` or nothing at the end.
+def next_stop(
+    source: Source, offset: int, *, brackets: int, stops: frozenset[str]
+) -> tuple[int, str]:
+    """The next place where the statement ends, and its character: one of `stops`, or nothing at the end of the text.
 
     `brackets` is how many parentheses and square brackets are open at the offset.
     """
     text, inner = source.text, 0
     for thing in _THING.finditer(text, offset):
-        at = thing.start()
-        match thing[0][0]:
+        at, sign = thing.start(), thing[0][0]
+        match sign:
             case "(" | "[":
-                brackets += 1
+                brackets += len(thing[0])
             case ")" | "]":
-                brackets = max(0, brackets - 1)
-            case "{" if brackets == 0 and _opens_block(text, at):
-                return at, "{"
-            case "{":
-                inner += 1
+                brackets = max(0, brackets - len(thing[0]))
+            case "{" if brackets or not _opens_block(text, at):
+                inner += len(thing[0])
             case "}" if inner:
-                inner -= 1
-            case "}":
-                return at, "}"
-            case ";":
-                return at, ";"
-            case "\n" if _ends(source, at, brackets):
-                return at, "\n"
+                inner = max(0, inner - len(thing[0]))
+            case "\n" if not _ends(source, at, brackets):
+                pass
+            case _ if sign in stops:
+                return at, sign
             case _:
                 pass
     return len(text), ""

@@ -2,8 +2,7 @@
 
 import re
 
-from ..diagnostics.syntax import UnknownEscape
-from ..diagnostics.values import NumberTooLarge
+from .. import diagnostics
 from ..layout import Token
 from ..source import Span
 from ..syntax import (
@@ -40,11 +39,11 @@ def value_of(token: Token, span: Span) -> int | float:
     text = token.text.rstrip("x")
     if text.isdigit():
         if len(text) > LARGEST_DIGITS:
-            raise Fault(NumberTooLarge(span), Number(0, span))
+            raise Fault(diagnostics.NumberTooLarge(span), Number(0, span))
         return int(text)
     value = float(text)
     if value == float("inf"):
-        raise Fault(NumberTooLarge(span), Number(0, span))
+        raise Fault(diagnostics.NumberTooLarge(span), Number(0, span))
     return value
 
 
@@ -65,7 +64,7 @@ def text(span: Span, token: Token) -> Text:
         if escape[2] is not None and escape[2] not in _ESCAPES:
             start = token.start + 1 + escape.start()
             place = Span(span.source, start, start + len(escape[0]))
-            raise Fault(UnknownEscape(place), Text(inside, span))
+            raise Fault(diagnostics.UnknownEscape(place, escape[0]), Text(inside, span))
     return Text(_ESCAPE.sub(_unescaped, inside), span)
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..diagnostics.core import Diagnostic
+from ..diagnostics import Diagnostic
 from ..source import Span
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..diagnostics.syntax import NotAModule, UnevenNames
+from .. import diagnostics
 from ..layout import Token
 from ..source import Span
 from ..syntax import (
@@ -142,7 +142,7 @@ def affine(
 
 def module(span: Span, scope: str | None, name: Token, value: Expression) -> Module:
     if not isinstance(value, Call):
-        fault = NotAModule(value.span, name.text)
+        fault = diagnostics.NotAModule(value.span, name.text)
         raise Fault(fault, Module(name.text, Call(value, (), span), scope, span=span))
     return Module(name.text, value, scope, span=span)
 
@@ -179,14 +179,14 @@ def random(_: Span, distribution: Expression, seed: Expression | None) -> Initia
 def let(span: Span, names: tuple[str, ...], values: tuple[Expression, ...]) -> Let:
     node = Let(names, values, span)
     if len(values) not in {1, len(names)}:
-        raise Fault(UnevenNames(span, len(names), len(values)), node)
+        raise Fault(diagnostics.UnevenNames(span, len(names), len(values)), node)
     return node
 
 
 def init(span: Span, names: tuple[str, ...], values: tuple[Expression, ...]) -> Init:
     node = Init(names, values, span)
     if len(values) not in {1, len(names)}:
-        raise Fault(UnevenNames(span, len(names), len(values)), node)
+        raise Fault(diagnostics.UnevenNames(span, len(names), len(values)), node)
     return node
 
 
@@ -238,7 +238,7 @@ def over(_: Span, probability: Expression) -> Over:
 def extend(span: Span, targets: tuple[str, ...], values: tuple[Expression, ...]) -> Extend:
     node = Extend(targets, values, span)
     if len(values) != len(targets):
-        raise Fault(UnevenNames(span, len(targets), len(values)), node)
+        raise Fault(diagnostics.UnevenNames(span, len(targets), len(values)), node)
     return node
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from ..diagnostics.syntax import FractionalLayer, RepeatedClause
+from .. import diagnostics
 from ..layout import Token
 from ..source import Span
 from ..syntax import (
@@ -105,7 +105,7 @@ def layer_range(span: Span, start: Name | Number, stop: Name | Number | None) ->
 def layer_number(span: Span, minus: Token | None, token: Token) -> Number:
     value = expression.value_of(token, span)
     if not isinstance(value, int):
-        raise Fault(FractionalLayer(span), Number(0, span))
+        raise Fault(diagnostics.FractionalLayer(span), Number(0, span))
     return Number(value if minus is None else -value, span)
 
 
@@ -136,12 +136,13 @@ def pick(clauses: tuple[object, ...], kind: type[Kind]) -> Kind | None:
     return None
 
 
-def repeated(clauses: tuple[Clause, ...]) -> RepeatedClause | None:
+def repeated(clauses: tuple[Clause, ...]) -> diagnostics.Diagnostic | None:
     """The mistake of saying one thing twice."""
     first: dict[type, Clause] = {}
     for clause in clauses:
         if first.setdefault(type(clause), clause) is not clause:
-            return RepeatedClause(clause.span, first[type(clause)].span)
+            word = clause.span.text.split()[0]
+            return diagnostics.RepeatedClause(clause.span, word, first[type(clause)].span)
     return None
 
 

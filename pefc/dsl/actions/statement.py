@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..diagnostics.syntax import MissingSelector, NoWholeNumber
+from .. import diagnostics
 from ..layout import Token
 from ..source import Span
 from ..syntax import (
@@ -80,7 +80,7 @@ def label(span: Span, name: Token) -> Label:
 def expect(span: Span, token: Token) -> Expect:
     count = expression.value_of(token, span)
     if not isinstance(count, int):
-        raise Fault(NoWholeNumber(span), Expect(0, span))
+        raise Fault(diagnostics.NoWholeNumber(span), Expect(0, span))
     return Expect(count, span)
 
 
@@ -122,7 +122,7 @@ def tune_statement(span: Span, kind: Token | None, *clauses: Clause) -> TuneStat
         given.items if given else (),
         span=span,
     )
-    fault = repeated(clauses) or (MissingSelector(span) if where is None else None)
+    fault = repeated(clauses) or (diagnostics.MissingSelector(span) if where is None else None)
     if fault is not None:
         raise Fault(fault, node)
     return node

@@ -135,5 +135,6 @@ def __getattr__(name: str) -> object:
     for module in _MODULES:
         found = getattr(import_module(f".{module}", __name__), name, None)
         if found is not None:
+            globals()[name] = found
             return found
     raise AttributeError(name)

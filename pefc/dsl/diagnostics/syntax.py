@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from ..nearest import nearest
 from ..source import Span
 from .core import Diagnostic, Fix, Label
 
@@ -23,18 +22,16 @@ class UnexpectedText(Diagnostic):
     expected: tuple[str, ...]
     """In words; empty if too much may stand there for a list to help."""
     keyword: str | None = None
-    """What was probably meant."""
-    misspelled: Span | None = None
-    """The place of what was probably misspelled."""
+    """What was probably meant; then the span is that of the misspelled word."""
 
     def title(self) -> str:
-        if self.keyword is not None and self.misspelled is not None:
-            return f"`{self.misspelled.text}` is no word of the language here"
+        if self.keyword is not None:
+            return f"{self.found} is no word of the language here"
         return f"{self.found} has no place here"
 
     def labels(self) -> tuple[Label, ...]:
-        if self.keyword is not None and self.misspelled is not None:
-            return (Label(self.misspelled, f"near to `{self.keyword}`"),)
+        if self.keyword is not None:
+            return (Label(self.span, f"near to `{self.keyword}`"),)
         return (Label(self.span, "nothing like this can stand here"),)
 
     def notes(self) -> tuple[str, ...]:
@@ -46,9 +43,9 @@ class UnexpectedText(Diagnostic):
         return f"did you mean `{self.keyword}`?" if self.keyword else None
 
     def fix(self) -> Fix | None:
-        if self.keyword is None or self.misspelled is None:
+        if self.keyword is None or f"`{self.span.text}`" != self.found:
             return None
-        return Fix(self.misspelled, self.keyword)
+        return Fix(self.span, self.keyword)
 
 
 @dataclass(frozen=True)
@@ -62,10 +59,11 @@ class UnclosedBracket(Diagnostic):
 
     span: Span
     """The place where it should have been closed."""
+    bracket: str
     opening: Span
 
     def title(self) -> str:
-        return f"`{self.opening.text}` is never closed"
+        return f"`{self.bracket}` is never closed"
 
     def labels(self) -> tuple[Label, ...]:
         return (
@@ -75,7 +73,7 @@ class UnclosedBracket(Diagnostic):
 
     @property
     def closing(self) -> str:
-        return {"(": ")", "[": "]", "{": "}"}[self.opening.text]
+        return {"(": ")", "[": "]", "{": "}"}[self.bracket]
 
     def help(self) -> str | None:
         return f"write the closing `{self.closing}`"
@@ -91,9 +89,10 @@ class UnmatchedBracket(Diagnostic):
     """
 
     span: Span
+    bracket: str
 
     def title(self) -> str:
-        return f"`{self.span.text}` closes nothing"
+        return f"`{self.bracket}` closes nothing"
 
     def labels(self) -> tuple[Label, ...]:
         return (Label(self.span, "no bracket of this kind is open here"),)
@@ -102,7 +101,7 @@ class UnmatchedBracket(Diagnostic):
         return "take it out"
 
     def fix(self) -> Fix | None:
-        return Fix(self.span, "")
+        return Fix(self.span, "") if self.span.text == self.bracket else None
 
 
 @dataclass(frozen=True)
@@ -137,8 +136,9 @@ class UnknownCharacter(Diagnostic):
     """
 
     span: Span
+    character: str
     name: str
-    """The name that Unicode gives to the character, or its number."""
+    """What it is called in a message."""
 
     def title(self) -> str:
         return f"the character {self.name} means nothing here"
@@ -147,7 +147,7 @@ class UnknownCharacter(Diagnostic):
         return (Label(self.span, "not a part of the language"),)
 
     def help(self) -> str | None:
-        if self.span.text[0] in "'`\u2018\u2019\u201c\u201d":
+        if self.character in "'`\u2018\u2019\u201c\u201d":
             return 'strings stand in double quotes: `"…"`'
         return "take it out"
 
@@ -162,9 +162,10 @@ class UnknownEscape(Diagnostic):
     """
 
     span: Span
+    escape: str
 
     def title(self) -> str:
-        return f"`{self.span.text}` is no escape"
+        return f"`{self.escape}` is no escape"
 
     def labels(self) -> tuple[Label, ...]:
         return (Label(self.span, "this backslash has no meaning"),)
@@ -186,10 +187,11 @@ class RepeatedClause(Diagnostic):
     """
 
     span: Span
+    clause: str
     first: Span
 
     def title(self) -> str:
-        return f"`{self.span.text.split()[0]}` stands twice in one statement"
+        return f"`{self.clause}` stands twice in one statement"
 
     def labels(self) -> tuple[Label, ...]:
         return Label(self.span, "said again here"), Label(self.first, "said first here")
@@ -330,14 +332,6 @@ class TooManyMistakes(Diagnostic):
 
     def labels(self) -> tuple[Label, ...]:
         return (Label(self.span, "reading stopped here"),)
-
-
-def nearest_keyword(word: str, keywords: tuple[str, ...]) -> str | None:
-    """The keyword that was probably meant; digits that look like letters count as those."""
-    read = word.lower().translate(str.maketrans("013", "ole"))
-    if read in keywords:
-        return read
-    return nearest(word, keywords) if len(word) > 1 else None
 
 
 def _alternatives(words: tuple[str, ...]) -> str:
