@@ -1,4 +1,4 @@
-"""What all tests share: one thread a process, no network, and `--bless`, which rewrites golden files."""
+"""What all tests share: one thread, no network, and `--bless`, which rewrites golden files."""
 
 import os
 from collections.abc import Callable

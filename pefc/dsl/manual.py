@@ -20,11 +20,7 @@ def codes() -> dict[str, type[Diagnostic]]:
     for module in iter_modules(diagnostics.__path__):
         content = import_module(f"{diagnostics.__name__}.{module.name}")
         for entry in vars(content).values():
-            if (
-                isinstance(entry, type)
-                and issubclass(entry, Diagnostic)
-                and entry is not Diagnostic
-            ):
+            if isinstance(entry, type) and issubclass(entry, Diagnostic):
                 found[entry.code()] = entry
     del found[Diagnostic.code()]
     return dict(sorted(found.items()))
@@ -98,8 +94,8 @@ def errors_page() -> str:
     """The text of docs/errors.md."""
     parts = [
         "# Diagnostics",
-        "Each mistake has a code; `pefc explain CODE` prints its entry. This page is generated from"
-        " the entries: `python -m pefc.dsl.manual` writes it.",
+        "Each mistake has a code; `pefc explain CODE` prints its entry.",
+        "This page is made of those entries; `pytest --bless` writes it.",
     ]
     for code, kind in codes().items():
         parts.append(f"## {code}")
@@ -113,8 +109,8 @@ def methods_page() -> str:
     """The text of docs/methods.md."""
     parts = [
         "# Methods",
-        "What ships, in the language itself. This page is generated from `pefc/grammar/std`:"
-        " `python -m pefc.dsl.manual` writes it.",
+        "What ships, in the language itself.",
+        "This page is made of `pefc/grammar/std`; `pytest --bless` writes it.",
     ]
     for kind in (Method, Alias, Recipe):
         parts.append(f"## {_title(kind)}")

@@ -1,4 +1,4 @@
-"""Each spec in check/ is checked: what was found stands beside it, `.err` for mistakes, `.out` for steps."""
+"""Each spec in check/ is checked: `.err` beside it shows mistakes, `.out` steps."""
 
 import re
 from collections.abc import Callable

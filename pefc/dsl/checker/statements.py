@@ -30,7 +30,7 @@ from .scope import Run, Scope, Usable
 
 DEEPEST = 8
 """Blocks and recipes inside each other."""
-MOST = 20_000
+MOST = 10_000
 """Statements that recipes may stand for, all together."""
 
 
