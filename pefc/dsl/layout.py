@@ -58,7 +58,7 @@ class Scanner:
             if match is None or kind is None:
                 return self._rest()
             if kind == BREAK:
-                broken = self._layout(match.start(BREAK))
+                broken = self._layout()
                 if broken is not None:
                     return broken
                 continue
@@ -80,7 +80,7 @@ class Scanner:
         self.brackets = brackets
         self._previous = STRAY
 
-    def _layout(self, start: int) -> Token | None:
+    def _layout(self) -> Token | None:
         """Skips blank space and comments; a token if they end a statement."""
         quiet = self.brackets > 0 or self._previous in _CONTINUES
         ends = _SEMICOLON if quiet else _SEPARATOR

@@ -77,10 +77,12 @@ def phrases(kinds: frozenset[str]) -> tuple[str, ...]:
     words: list[str] = []
     if BREAK in kinds:
         kinds -= {END}
-    for group, phrase in ((_SELECTOR, "a selector"), (_EXPRESSION, "an expression")):
-        if group - {"TRUE", "FALSE", "MAX"} <= kinds:
-            words.append(phrase)
-            kinds -= group
+    if {"PATTERN", "CLASS"} <= kinds:
+        words.append("a selector")
+        kinds -= _SELECTOR
+    if {"NAME", "NUMBER", "LPAR"} <= kinds:
+        words.append("an expression")
+        kinds -= _EXPRESSION
     if {"PLUS", "MULTIPLY"} <= kinds:
         words.append("an operator")
         kinds -= _OPERATORS

@@ -147,7 +147,7 @@ class BadConfig(Diagnostic):
     The message is that of the format's own reader.
     """
 
-    span: Span
+    span: Span | None
     language: str
     reason: str
 
@@ -168,7 +168,7 @@ class DuplicateKey(Diagnostic):
     Keep one. (Most readers would silently keep the last.)
     """
 
-    span: Span
+    span: Span | None
     key: str
 
     def title(self) -> str:
@@ -217,7 +217,7 @@ class UnknownKey(Diagnostic):
     An attachment is a method with its arguments, and `on`, `in`, `where`, `as`, `expect`, `with`.
     """
 
-    span: Span
+    span: Span | None
     key: str
     known: tuple[str, ...]
 
@@ -244,7 +244,7 @@ class NotAPart(Diagnostic):
     `pefc schema` prints what each place takes.
     """
 
-    span: Span
+    span: Span | None
     what: str
     expected: str
 
@@ -266,7 +266,7 @@ class LooseText(Diagnostic):
     of their own.
     """
 
-    span: Span
+    span: Span | None
     what: str
 
     def title(self) -> str:

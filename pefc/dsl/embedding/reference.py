@@ -1,0 +1,75 @@
+"""`train.peft`, `train.yaml#model.peft`: from the name of a spec to its tree."""
+
+from pathlib import Path
+
+from .. import diagnostics
+from ..diagnostics import SpecError
+from ..parser import parse
+from ..source import Source, Span
+from ..syntax import Spec
+from .config import LANGUAGES, read_config
+from .draft import Draft
+from .files import load_source
+from .node import Leaf, Node, Table
+from .structure import write_spec
+from .values import node_of
+
+KEY = "peft"
+"""The key of a config that holds the spec if none is named."""
+
+
+def read(reference: str | Path) -> Spec:
+    """The spec of a `.peft` file, or of a key of a config; raises SpecError with every mistake in finding or reading it."""
+    name, _, key = str(reference).rpartition("#")
+    if not name:
+        name, key = key, ""
+    path = Path(name)
+    suffix = path.suffix.lower()
+    if suffix in LANGUAGES:
+        return _embedded(load_source(path, name), suffix, key)
+    if suffix == ".peft" and key:
+        raise SpecError([diagnostics.NotAConfig(name, key)])
+    source = load_source(path, name) if suffix == ".peft" or not path.is_file() else None
+    if source is None or suffix != ".peft":
+        raise SpecError([diagnostics.NotASpec(name, suffix)])
+    return parse(source)
+
+
+def parse_value(value: object, *, name: str = "<spec>") -> Spec:
+    """The spec of a text, or of a structure of lists and tables."""
+    if isinstance(value, str):
+        return parse(Source(name, value))
+    return _spec(node_of(value), None, name)
+
+
+def _embedded(source: Source, suffix: str, key: str) -> Spec:
+    document = read_config(source, suffix)
+    whole = Span(source, 0, len(source.text))
+    return _spec(_under(document, key, source.name), whole, source.name)
+
+
+def _under(document: Node, key: str, path: str) -> Node:
+    """The value under a key with dots; without a key, that of `peft`, or a config that is nothing but a spec."""
+    if not key and not isinstance(document, Table):
+        return document
+    node: Node | None = document
+    for word in (key or KEY).split("."):
+        table = node
+        node = table.get(word) if isinstance(table, Table) else None
+        if node is None:
+            known = table.keys() if isinstance(table, Table) else ()
+            raise SpecError([diagnostics.MissingKey(path, key or KEY, known)])
+    return node
+
+
+def _spec(node: Node, whole: Span | None, name: str) -> Spec:
+    draft = Draft(whole if isinstance(node, Leaf) or node.span is None else node.span)
+    write_spec(node, draft)
+    if draft.mistakes:
+        raise SpecError(draft.mistakes)
+    generated = Source(name, draft.text)
+    try:
+        return draft.relocated(parse(generated), generated)
+    except SpecError as error:
+        found = [draft.relocated(mistake, generated) for mistake in error.diagnostics]
+        raise SpecError(found) from None
