@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How large the example is."""
+    """How large the example is, and whether sequences come with a mask."""
 
     batch: int
     length: int
+    masked: bool = False
 
 
 class NoInputs(Exception):
@@ -43,6 +44,8 @@ def _of_transformers(model: nn.Module, size: Size) -> dict[str, Tensor]:
         inputs = {"input_values": torch.zeros(size.batch, 16000)}
     else:
         inputs = {"input_ids": _ids(size)}
+        if size.masked and "attention_mask" in accepted:
+            inputs["attention_mask"] = torch.ones(size.batch, size.length, dtype=torch.long)
     if "decoder_input_ids" in accepted:
         inputs["decoder_input_ids"] = _ids(size)
     return inputs

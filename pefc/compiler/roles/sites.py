@@ -2,18 +2,20 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import torch
 from torch import nn
 from torch._subclasses import FakeTensorMode
 
 from ..families import base_class, module_kind, module_width
 from ..inputs import Size, example_inputs
 from ..site import Site, SiteTable
+from ..skeleton import Cut, skeleton
 from .attending import is_inside
 from .blocks import Layer
 from .feeding import LENGTH
 from .record import record
 from .rows import Roles, Row, read_roles
-from .skeleton import Stack, find_stacks, skeleton
+from .repetition import Stack, find_stacks
 
 _ORDER = ("layer", "attn", "xattn", "ffn", "moe", "attn.q", "attn.k", "attn.v")
 
@@ -33,7 +35,8 @@ def find_sites(model: nn.Module) -> SiteTable:
 
 def _trace_roles(model: nn.Module, stacks: tuple[Stack, ...]) -> Roles:
     with FakeTensorMode():
-        copied = skeleton(model, stacks)
+        cuts = [Cut(stack.path, stack.kept) for stack in stacks]
+        copied = skeleton(model, cuts, device=torch.device("cpu"), keep_types=False)
         tape = record(copied, example_inputs(copied, Size(batch=1, length=LENGTH)))
     return read_roles(tape, copied)
 

@@ -1,0 +1,113 @@
+"""The skeleton: a copy of a model whose tensors hold nothing, with long lists of layers cut short."""
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from .families import is_transposed
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A list of modules of which the copy has only the first ones."""
+
+    path: str
+    kept: int
+
+
+def skeleton(model: nn.Module, cuts: Sequence[Cut], *, device: torch.device, keep_types: bool) -> nn.Module:
+    """A copy, in evaluation mode, without hooks; made under a fake mode it takes no memory.
+
+    With `keep_types` its tensors have the types of the model's, else floating ones are of single precision.
+    """
+    emptying = _Emptying(device, keep_types=keep_types)
+    memo: dict[int, object] = {}
+    for module in _kept_modules(model, cuts):
+        for tensor in (*module._parameters.values(), *module._buffers.values()):
+            if tensor is not None and id(tensor) not in memo:
+                memo[id(tensor)] = emptying.empty(tensor)
+        if isinstance(module, nn.Linear) and type(module) is not nn.Linear:
+            memo[id(module)] = _plain_linear(module, memo)
+    with emptying:
+        for cut in cuts:
+            original = model.get_submodule(cut.path)
+            memo[id(original)] = copy.deepcopy(_first(original, cut.kept), memo)
+        copied: nn.Module = copy.deepcopy(model, memo)
+    for module in copied.modules():
+        _without_hooks(module)
+    _configure(copied)
+    return copied.eval()
+
+
+def _kept_modules(model: nn.Module, cuts: Sequence[Cut]) -> Iterator[nn.Module]:
+    dropped = {
+        id(module)
+        for cut in cuts
+        for element in tuple(model.get_submodule(cut.path).children())[cut.kept :]
+        for module in element.modules()
+    }
+    return (module for module in model.modules() if id(module) not in dropped)
+
+
+def _first(container: nn.Module, count: int) -> nn.Module:
+    shortened = object.__new__(type(container))
+    shortened.__dict__.update(vars(container))
+    shortened.__dict__["_modules"] = dict(list(container._modules.items())[:count])
+    return shortened
+
+
+def _plain_linear(module: nn.Linear, memo: Mapping[int, object]) -> nn.Linear:
+    """The linear map under a quantized or patched one, whose weight may be packed."""
+    plain = nn.Linear(module.in_features, module.out_features, bias=module.bias is not None)
+    weight = memo.get(id(module.weight))
+    if isinstance(weight, nn.Parameter) and weight.shape == plain.weight.shape:
+        plain.weight = weight
+    return plain.requires_grad_(requires_grad=False)
+
+
+class _Emptying(TorchFunctionMode):
+    """Copies of tensors hold nothing, also of those that modules keep as plain attributes."""
+
+    def __init__(self, device: torch.device, *, keep_types: bool) -> None:
+        super().__init__()
+        self.device = device
+        self.keep_types = keep_types
+
+    def empty(self, tensor: Tensor) -> Tensor:
+        is_cast = tensor.is_floating_point() and not self.keep_types
+        dtype = torch.float32 if is_cast else tensor.dtype
+        empty = torch.empty(tensor.shape, dtype=dtype, device=self.device)
+        return nn.Parameter(empty, requires_grad=False) if isinstance(tensor, nn.Parameter) else empty
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func is Tensor.__deepcopy__:
+            return self.empty(args[0])
+        return func(*args, **(kwargs or {}))
+
+
+def _without_hooks(module: nn.Module) -> None:
+    module._forward_hooks.clear()
+    module._forward_pre_hooks.clear()
+    module.__dict__.pop("forward", None)
+    if hasattr(module, "gradient_checkpointing"):
+        module.gradient_checkpointing = False
+    if is_transposed(module):
+        module._modules.clear()
+        module.__class__ = next(cls for cls in type(module).__mro__ if cls.__name__ == "Conv1D")
+
+
+def _configure(model: nn.Module) -> None:
+    """No caches, no kernels that need their device, experts as one product: none of it changes a role."""
+    config = getattr(model, "config", None)
+    if config is None or not hasattr(config, "get_text_config"):
+        return
+    for part in {id(c): c for c in (config, config.get_text_config())}.values():
+        part.use_cache = False
+        part.return_dict = True
+        part._experts_implementation = "batched_mm"
+    if config._attn_implementation not in ("eager", "sdpa"):
+        config._attn_implementation = "sdpa" if getattr(model, "_supports_sdpa", False) else "eager"

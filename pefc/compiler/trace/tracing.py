@@ -1,0 +1,47 @@
+"""From a model to its traced graph."""
+
+import inspect
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor, nn
+from torch.export import unflatten
+
+from ..families import base_class
+from ..inputs import Size
+from .cleaning import clean
+from .exporting import Exported, dynamic_axes, export, quiet
+from .hierarchy import Builder
+from .traced import Input, Traced
+
+SIZE = Size(batch=2, length=7, masked=True)
+
+
+def trace(model: nn.Module, inputs: Mapping[str, Tensor] | Sequence[Tensor] | None = None) -> Traced:
+    """Trace a whole model as a hierarchy of graphs; the model is not run and not changed, its weights are not read.
+
+    `inputs`, by name or in the order of the forward, are needed only where they cannot be told from the model. A model that
+    cannot be exported gives a `Traced` without a graph, with the reason.
+    """
+    name = base_class(model).__name__
+    try:
+        with quiet():
+            exported = export(model, SIZE, None if inputs is None else _named(model, inputs))
+            clean(exported.program.graph)
+            hierarchy = unflatten(exported.program)
+        root = Builder(model, exported.simple).root(hierarchy, exported.program.call_spec.out_spec)
+    except Exception as error:  # noqa: BLE001  (whatever the forward of a foreign model raises)
+        return Traced(name, None, (), f"{type(error).__name__}: {str(error).strip().splitlines()[:1]}")
+    return Traced(name, root.train(model.training), _described(exported))
+
+
+def _named(model: nn.Module, inputs: Mapping[str, Tensor] | Sequence[Tensor]) -> Mapping[str, Tensor]:
+    if isinstance(inputs, Mapping):
+        return inputs
+    names = inspect.signature(model.forward).parameters
+    return dict(zip(names, inputs, strict=False))
+
+
+def _described(exported: Exported) -> tuple[Input, ...]:
+    return tuple(
+        Input(name, tuple(value.shape), value.dtype, dynamic_axes(value)) for name, value in exported.inputs.items()
+    )
