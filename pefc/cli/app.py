@@ -1,4 +1,6 @@
-"""What can be typed: the commands with their arguments. The work of each is imported when it runs."""
+"""What can be typed: the commands with their arguments. The work of each is imported when it
+runs.
+"""
 
 from enum import StrEnum
 from pathlib import Path

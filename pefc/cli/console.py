@@ -1,4 +1,4 @@
-"""Where Rich draws: tables on stdout, progress on stderr. Nothing is cut off when the output is a file."""
+"""Where Rich draws: tables on stdout, progress on stderr. Nothing is cut off in a file."""
 
 import os
 import sys

@@ -50,7 +50,7 @@ def show(diagnostics: Iterable[Diagnostic], style: Style = Style.FULL) -> None:
 
 
 def _text(diagnostics: tuple[Diagnostic, ...], style: Style) -> str:
-    """Diagnostics for people; full ones have a blank line between them, and their count at the end."""
+    """Diagnostics for people; full ones with blank lines between them, and their count."""
     from ..dsl.render import full, line
 
     if style is Style.LINE:

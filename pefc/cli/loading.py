@@ -1,4 +1,4 @@
-"""Importing torch and what needs it: it takes seconds, and says things that are not for this terminal."""
+"""Importing torch and what needs it: it takes seconds, and says what nobody here asked."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Where `pefc` starts, and how it ends: cleanly, also when interrupted or when its reader has gone."""
+"""Where `pefc` starts, and how it ends: cleanly, also when interrupted or left by its reader."""
 
 import os
 import sys

@@ -13,7 +13,10 @@ from .console import working
 
 
 def model_named(reference: str, *, weights: bool = False) -> nn.Module:
-    """The model of a folder, hub id or `package.module:function`; on `meta` unless weights are asked for."""
+    """The model of a folder, hub id or `package.module:function`; maybe on `meta`.
+
+    Raises SpecError where there is none, or weights are asked for and it has none.
+    """
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     if ":" in reference:

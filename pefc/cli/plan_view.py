@@ -1,4 +1,4 @@
-"""How a plan looks: its statements, each with its sites in rows that stand for many layers, then the totals."""
+"""How a plan looks: its statements with their sites, a row for many layers, then the totals."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

@@ -4,7 +4,7 @@ import os
 import stat
 from contextlib import suppress
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import mkstemp
 
 from ..dsl.diagnostics.commands import UnwritableFile
 from ..dsl.diagnostics.core import SpecError
@@ -24,17 +24,16 @@ def write(path: Path, text: str) -> None:
 
 def _replace(path: Path, text: str) -> None:
     mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~_umask()
-    fresh = NamedTemporaryFile(
-        "w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8", newline=""
-    )
+    handle, name = mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    fresh = Path(name)
     try:
-        with fresh:
-            fresh.write(text)
-        Path(fresh.name).chmod(mode)
-        Path(fresh.name).replace(path)
+        with open(handle, "w", encoding="utf-8", newline="") as file:  # noqa: PTH123  (a handle)
+            file.write(text)
+        fresh.chmod(mode)
+        fresh.replace(path)
     except BaseException:
         with suppress(OSError):
-            Path(fresh.name).unlink()
+            fresh.unlink()
         raise
 
 

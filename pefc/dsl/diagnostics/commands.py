@@ -1,4 +1,4 @@
-"""Mistakes in what a command was given beside the spec: words to look up, models, files to write."""
+"""Mistakes in what a command was given beside the spec: words, models, files to write."""
 
 from dataclasses import dataclass
 

@@ -1,0 +1,32 @@
+"""`pefc compile`: the adapter folder, with the initial values."""
+
+from pathlib import Path
+
+import typer
+
+from .. import compiler
+from ..compiler.adapter import write
+from ..dsl.diagnostics.commands import UnwritableFile
+from ..dsl.diagnostics.core import SpecError
+from .console import working
+from .models import model_named
+from .planning import remark
+from .specs import checked_spec
+from .totals import size
+
+
+def compile(spec: str, reference: str, settings: tuple[str, ...], out: Path) -> None:
+    """Write the folder that `pefc.load` reads, and name it."""
+    checked = checked_spec(spec, settings)
+    model = model_named(reference, weights=True)
+    with working("compiling"):
+        program = compiler.compiled(checked, model)
+        program.apply()
+    remark(program.plan)
+    try:
+        write(program.plan, model, out)
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise SpecError([UnwritableFile(str(out), reason)]) from error
+    written = sum(path.stat().st_size for path in out.iterdir())
+    typer.echo(f"{out}: {program.plan.trainable:,} trained parameters, {size(written)}")

@@ -1,0 +1,64 @@
+"""`pefc graph`: what a module computes before and after, as text or as a page."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from .. import compiler
+from ..compiler.plan import Patched, Plan
+from ..dsl.diagnostics.commands import UntouchedLayer, UntouchedSite
+from ..dsl.diagnostics.core import SpecError
+from .console import draw, working
+from .graph_page import page
+from .graph_view import Part, graph_view, parts
+from .models import model_named
+from .planning import remark
+from .specs import checked_spec
+from .writing import write
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Which part of the model is wanted: a module, a layer, or all of it."""
+
+    site: str | None
+    layer: int | None
+
+
+def graph(
+    spec: str, reference: str, settings: tuple[str, ...], where: Where, html: Path | None
+) -> None:
+    """Print the graphs, or write a page."""
+    checked = checked_spec(spec, settings)
+    model = model_named(reference)
+    with working("compiling"):
+        program = compiler.compiled(checked, model)
+        shown = parts(program, _wanted(program.plan, where))
+    remark(program.plan)
+    if html is None:
+        draw(*graph_view(program.plan, shown))
+        return
+    write(html, page(program.plan, shown))
+    typer.echo(f"{html}: {_counted(shown)}")
+
+
+def _wanted(plan: Plan, where: Where) -> tuple[Patched, ...]:
+    """The patched modules of the wanted part. Raises SpecError where the spec does nothing there."""
+    found = plan.modules
+    if where.site is not None:
+        inside = f"{where.site}."
+        found = tuple(p for p in found if p.path == where.site or p.path.startswith(inside))
+        if not found:
+            raise SpecError([UntouchedSite(where.site, tuple(p.path for p in plan.modules))])
+    if where.layer is not None:
+        found = tuple(p for p in found if p.members[0].site.layer == where.layer)
+        if not found:
+            layers = {p.members[0].site.layer for p in plan.modules}
+            known = tuple(sorted(layer for layer in layers if layer is not None))
+            raise SpecError([UntouchedLayer(where.layer, known)])
+    return found
+
+
+def _counted(shown: tuple[Part, ...]) -> str:
+    return f"{len(shown)} kind{'' if len(shown) == 1 else 's'} of module"

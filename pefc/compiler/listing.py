@@ -1,0 +1,85 @@
+"""A graph as lines that people read: one operation each, with the shape of its result."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.fx import Graph, Node
+
+from .lower.nodes import TOKENS
+from .lower.nodes import axes as node_axes
+
+_INFIX = {"matmul": "@", "add": "+", "sub": "-", "mul": "*", "div": "/"}
+RESULT = "y"
+_NAMES = {"base_forward": "base", "linalg_vector_norm": "norm"}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """`name = expression` with its shape; what a graph returns is called `y`."""
+
+    name: str
+    expression: str
+    shape: str
+    """Such as `[8, in]`; empty where it is not known. A leading `…` stands for batch and length."""
+
+
+def listing(graph: Graph) -> tuple[Line, ...]:
+    """The operations of a graph in their order; what is only read stands where it is used."""
+    computed = [node for node in graph.nodes if node.op.startswith("call_")]
+    result = graph.output_node().args[0]
+    names = {node: _name(node) for node in graph.nodes}
+    if computed and result is computed[-1]:
+        names[computed[-1]] = RESULT
+    lines = tuple(Line(names[node], _expression(node, names), _shape(node)) for node in computed)
+    if computed and result is computed[-1]:
+        return lines
+    return (*lines, Line(RESULT, _text(result, names), _shape(result)))
+
+
+def _name(node: Node) -> str:
+    if node.op == "get_attr":
+        return str(node.target)
+    for long, short in _NAMES.items():
+        if node.name.startswith(long):
+            return f"{short}{node.name.removeprefix(long)}"
+    return node.name
+
+
+def _expression(node: Node, names: Mapping[Node, str]) -> str:
+    operation = _operation(node)
+    arguments = [_text(argument, names) for argument in node.args if argument is not None]
+    if operation in _INFIX and len(arguments) == 2 and not node.kwargs:
+        return f"{arguments[0]} {_INFIX[operation]} {arguments[1]}"
+    arguments += [f"{key}={_text(value, names)}" for key, value in node.kwargs.items()]
+    return f"{operation}({', '.join(arguments)})"
+
+
+def _operation(node: Node) -> str:
+    if isinstance(node.target, str):
+        return _NAMES.get(node.target, node.target)
+    name = getattr(node.target, "__name__", str(node.target)).partition(".")[0]
+    return _NAMES.get(name, name)
+
+
+def _text(value: object, names: Mapping[Node, str]) -> str:
+    match value:
+        case Node():
+            return names[value]
+        case tuple() | list():
+            inside = ", ".join(_text(part, names) for part in value)
+            return f"({inside})" if isinstance(value, tuple) else f"[{inside}]"
+        case float():
+            return f"{value:g}"
+        case _:
+            return str(value)
+
+
+def _shape(value: object) -> str:
+    tensor = value.meta.get("val") if isinstance(value, Node) else None
+    if not isinstance(tensor, Tensor):
+        return ""
+    sizes = [str(size) for size in tensor.shape]
+    if sizes and tensor.shape[0] == TOKENS and node_axes(value)[0] is None:
+        sizes[0] = "…"
+    return f"[{', '.join(sizes)}]"
