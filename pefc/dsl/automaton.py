@@ -104,10 +104,14 @@ class Automaton:
         )
 
     def retreat(self, kind: str) -> object:
-        """Forgets what was read, back to where a token of this kind has a place; the first value forgotten."""
+        """Forgets what was read, back to where a token of this kind has a place, but not into a block that is closed;
+        the first value forgotten."""
         value: object = None
-        while kind not in self.row:
+        closed = 0
+        while kind not in self.row or closed:
             value = self.values.pop()
+            if isinstance(value, Token):
+                closed += (value.kind == "RBRACE") - (value.kind == "LBRACE" and closed > 0)
             for stack in (self.states, self._starts, self._depths):
                 stack.pop()
         return value

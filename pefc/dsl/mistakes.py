@@ -5,6 +5,7 @@ import unicodedata
 
 from ..grammar import tables
 from . import diagnostics
+from .advice import advise
 from .automaton import Automaton
 from .diagnostics import Diagnostic
 from .layout import BREAK, END, STRAY, Token
@@ -68,7 +69,10 @@ def describe(token: Token, automaton: Automaton) -> Diagnostic:
     if token.text in _OPENING and _OPENING[token.text] not in {open_.text for open_ in brackets}:
         return diagnostics.UnmatchedBracket(span, token.text)
     return _misspelled(token, automaton) or diagnostics.UnexpectedText(
-        _whole(token, automaton), _found(token, automaton), phrases(automaton.expected())
+        _whole(token, automaton),
+        _found(token, automaton),
+        phrases(automaton.expected()),
+        advice=advise(automaton.states[-1], token.kind),
     )
 
 

@@ -32,10 +32,12 @@ def _parse(automaton: Automaton, scanner: Scanner) -> Spec:
     while True:
         token = scanner.next(automaton.row)
         if not automaton.feed(token):
-            mistakes.append(describe(token, automaton))
+            mistake = describe(token, automaton)
+            mistakes.append(mistake)
             if token.kind == END or len(mistakes) > _MOST:
                 break
-            _recover(token, automaton, scanner)
+            closed = isinstance(mistake, diagnostics.UnclosedBracket)
+            _recover(token, automaton, scanner, closed=closed)
         elif token.kind == END:
             break
     return _result(automaton, scanner, mistakes)
@@ -65,8 +67,9 @@ def _result(automaton: Automaton, scanner: Scanner, mistakes: list[Diagnostic]) 
     return Spec(spec.statements, tuple(scanner.comments), span=Span(source, 0, len(source.text)))
 
 
-def _recover(token: Token, automaton: Automaton, scanner: Scanner) -> None:
-    """Puts ERROR in the place of the statement or item that holds the mistake, and goes on where it ends."""
+def _recover(token: Token, automaton: Automaton, scanner: Scanner, *, closed: bool) -> None:
+    """Puts ERROR in the place of the statement or item that holds the mistake, and goes on where it ends; `closed`
+    takes the bracket as closed that should have been."""
     source, position = automaton.source, token.start
     brackets = len(automaton.open_brackets())
     first = automaton.retreat("ERROR")
@@ -76,8 +79,9 @@ def _recover(token: Token, automaton: Automaton, scanner: Scanner) -> None:
     if brackets and statement_starts(source, position):
         position = max(source.text.rfind("\n", 0, position), 0)
     else:
+        brackets -= closed
         stops = frozenset(sign for sign, kind in _STOPS.items() if automaton.accepts(kind))
-        position, _ = next_stop(source, position, brackets=brackets, stops=stops)
+        position, _ = next_stop(source, position, brackets=max(brackets, 0), stops=stops)
     scanner.resume(position, brackets=0)
 
 

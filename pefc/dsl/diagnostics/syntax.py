@@ -23,6 +23,8 @@ class UnexpectedText(Diagnostic):
     """In words; empty if too much may stand there for a list to help."""
     keyword: str | None = None
     """What was probably meant; then the span is that of the misspelled word."""
+    advice: str | None = None
+    """What to do."""
 
     def title(self) -> str:
         if self.keyword is not None:
@@ -40,7 +42,7 @@ class UnexpectedText(Diagnostic):
         return (f"expected {_alternatives(self.expected)}",)
 
     def help(self) -> str | None:
-        return f"did you mean `{self.keyword}`?" if self.keyword else None
+        return f"did you mean `{self.keyword}`?" if self.keyword else self.advice
 
     def fix(self) -> Fix | None:
         if self.keyword is None or f"`{self.span.text}`" != self.found:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
 from .. import diagnostics
 from ..diagnostics import SpecError
@@ -91,3 +92,9 @@ def _place(value: str, finder: Finder) -> Span:
 def _around(nodes: tuple[Node, ...]) -> Span | None:
     spans = [node.span for node in nodes if node.span is not None]
     return spans[0].to(spans[-1]) if spans else None
+
+
+def refuse(source: Source, offset: int, language: str, reason: str) -> NoReturn:
+    """Says that a config is not of its language, at an offset."""
+    place = Span(source, min(offset, len(source.text)), min(offset + 1, len(source.text)))
+    raise SpecError([diagnostics.BadConfig(place, language, reason)])

@@ -1,0 +1,17 @@
+"""The table of advice is true: each of its examples gets its advice."""
+
+import pytest
+
+from pefc.dsl.advice import ADVICE
+from pefc.dsl.diagnostics import SpecError
+from pefc.dsl.parser import parse
+from pefc.dsl.source import Source
+
+CASES = [(text, advice) for advice, texts in ADVICE.items() for text in texts]
+
+
+@pytest.mark.parametrize(("text", "advice"), CASES)
+def test_examples_get_their_advice(text: str, advice: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        parse(Source("<example>", text))
+    assert caught.value.diagnostics[0].help() == advice
