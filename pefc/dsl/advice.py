@@ -1,5 +1,6 @@
-"""What to do about a mistake in syntax, found by examples of the mistake: one that stops the parser in the same state,
-at the same kind of token, is the same mistake."""
+"""What to do about a mistake in syntax, found by examples of the mistake: one that stops the parser
+in the same state, at the same kind of token, is the same mistake.
+"""
 
 from functools import cache
 
@@ -25,7 +26,12 @@ ADVICE: dict[str, tuple[str, ...]] = {
         "method m(r: int =) on linear {}",
         "method m on linear { A: [out] = }",
     ),
-    "a name and its value are joined by `=`": ("let r 8", "let r: 8", "lora(r: 8) on attn.q", "lora(r 8) on attn.q"),
+    "a name and its value are joined by `=`": (
+        "let r 8",
+        "let r: 8",
+        "lora(r: 8) on attn.q",
+        "lora(r 8) on attn.q",
+    ),
     "write `in` before `layers`": ("lora(r=8) layers 3", "lora(r=8) on attn.q layers 3"),
     "write `layers` after `in`": ("lora(r=8) on attn.q in 3", "lora(r=8) on attn.q in last"),
     "say which layers: `0..5`, `-4..-1`, or `0, 2, 4`": (
@@ -39,8 +45,15 @@ ADVICE: dict[str, tuple[str, ...]] = {
         "gate(unipelt) { lora on attn.q } lora on attn.v",
         "gate(unipelt) lora on attn.v",
     ),
-    'the name of a file stands in quotes: `import "methods.peft"`': ("import methods.peft", "import\n"),
-    "a label is a name, such as `as style`": ("lora on attn.q as 3", 'lora on attn.q as "style"', "lora on attn.q as\n"),
+    'the name of a file stands in quotes: `import "methods.peft"`': (
+        "import methods.peft",
+        "import\n",
+    ),
+    "a label is a name, such as `as style`": (
+        "lora on attn.q as 3",
+        'lora on attn.q as "style"',
+        "lora on attn.q as\n",
+    ),
     "`expect` takes the number of sites": ("lora on attn.q expect few", "lora on attn.q expect\n"),
     "what belongs to it stands in braces": (
         "recipe both(r) lora on attn.q",
@@ -51,17 +64,36 @@ ADVICE: dict[str, tuple[str, ...]] = {
         "method m on linear A: [r] = 0",
         "method m on linear { if r > 3\n }",
     ),
-    "give it a name": ("task {", "recipe {", "method on linear {", "let = 8", "param = 8", "task 3 {}"),
+    "give it a name": (
+        "task {",
+        "recipe {",
+        "method on linear {",
+        "let = 8",
+        "param = 8",
+        "task 3 {}",
+    ),
     "say the kind of site: `on linear`, `on block`, …": ("method m {", "method m(r: int = 8) {"),
-    "a type follows a colon: `r: int = 8`": ("method m(r int) on linear {}", "method m(r int = 8) on linear {}"),
-    "write a type, such as `int`, or members in braces": ("method m(r:) on linear {}", "method m(r: = 8) on linear {}"),
+    "a type follows a colon: `r: int = 8`": (
+        "method m(r int) on linear {}",
+        "method m(r int = 8) on linear {}",
+    ),
+    "write a type, such as `int`, or members in braces": (
+        "method m(r:) on linear {}",
+        "method m(r: = 8) on linear {}",
+    ),
     "join comparisons with `and`": ("lora on attn.q where 1 < in < 8", "let a = 1 < 2 < 3"),
-    "comparing is `==`; `=` gives a value": ("lora on attn.q where in = 8", "method m on linear { if a = b {} }"),
+    "comparing is `==`; `=` gives a value": (
+        "lora on attn.q where in = 8",
+        "method m on linear { if a = b {} }",
+    ),
     "a dropout of the change is written `over dropout(0.1)`": (
         "method m on linear { weight += 1 over 0.1 }",
         "method m on linear { weight += 1 over drop(0.1) }",
     ),
-    "a rule changes what it names by `=`, `+=`, `-=` or `*=`": ("method m on linear { weight 3 }", "method m on linear { weight }"),
+    "a rule changes what it names by `=`, `+=`, `-=` or `*=`": (
+        "method m on linear { weight 3 }",
+        "method m on linear { weight }",
+    ),
 }
 """For each piece of advice the texts that call for it; each stops the parser at its mistake."""
 

@@ -1,14 +1,15 @@
 """An LALR(1) automaton over the tables that Lark makes of `grammar/peft.lark`.
 
-Nodes are made as rules are recognised, without a tree in between. The automaton is here, not Lark's, so that a spec of
-ten thousand statements is read in a second, and so that no run imports Lark.
+Nodes are made as rules are recognised, without a tree in between. The automaton is here, not
+Lark's, so that a spec of ten thousand statements is read in a second, and so that no run imports
+Lark.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from operator import itemgetter
-from typing import Any
+from typing import Any, cast
 
 from ..grammar import tables
 from . import diagnostics
@@ -39,7 +40,9 @@ class Reduction:
 
 
 class Automaton:
-    """The stacks of a parse in progress: states, values, where each value starts, and how deep it is."""
+    """The stacks of a parse in progress: states, values, where each value starts, and how deep it
+    is.
+    """
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -100,12 +103,14 @@ class Automaton:
         return tuple(
             word
             for word, keyword in tables.load().words.items()
-            if self._would_take(states := shorter.copy(), keyword) and self._would_take(states, kind)
+            if self._would_take(states := shorter.copy(), keyword)
+            and self._would_take(states, kind)
         )
 
     def retreat(self, kind: str) -> object:
-        """Forgets what was read, back to where a token of this kind has a place, but not into a block that is closed;
-        the first value forgotten."""
+        """Forgets what was read, back to where a token of this kind has a place, but not into a
+        block that is closed; the first value forgotten.
+        """
         value: object = None
         closed = 0
         while kind not in self.row or closed:
@@ -139,7 +144,9 @@ class Automaton:
         return kind == END and states[-1] == self._end
 
     def _hop(self, below: int, top: int, kind: str) -> int:
-        """The state after all the rules that only hand their child on; an expression climbs eleven of them."""
+        """The state after all the rules that only hand their child on; an expression climbs eleven
+        of them.
+        """
         hops = _hops()
         start = (below, top, kind)
         found = hops.get(start)
@@ -187,14 +194,20 @@ def _picker(rule: tables.Rule) -> Callable[[list[Any]], Any]:
     if keep == tuple(range(rule.size)):
         return list
     if rule.action is None:
-        return itemgetter(*keep)
+        return _chosen(*keep)
     if len(keep) > 1 and all(isinstance(entry, int) for entry in keep):
-        return itemgetter(*keep)
+        return _chosen(*keep)
     return partial(_picked, keep)
 
 
+def _chosen(*indices: object) -> Callable[[list[Any]], Any]:
+    return cast("Callable[[list[Any]], Any]", itemgetter(*indices))
+
+
 def _picked(keep: tables.Keep, parts: list[Any]) -> list[Any]:
-    """The values that carry meaning. A list at the left grows in place, so that long lists cost no more per item."""
+    """The values that carry meaning. A list at the left grows in place, so that long lists cost no
+    more per item.
+    """
     values: list[Any] = []
     for entry in keep:
         if entry is None:
@@ -221,7 +234,7 @@ def _reductions() -> tuple[Reduction, ...]:
             rule.size,
             rule.action is None and rule.size == 1,
             _picker(rule),
-            None if rule.action in {None, "_"} else ACTIONS[rule.action],
+            ACTIONS.get(rule.action or "_"),
         )
         for rule in tables.load().rules
     )

@@ -33,7 +33,7 @@ class Token(NamedTuple):
 
 
 class Scanner:
-    """Reads a text token by token; the parser says what it can use, which decides what a word is."""
+    """Reads a text token by token; what the parser can use decides what a word is."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -114,7 +114,9 @@ class Scanner:
 
 @cache
 def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """The tokens of statements and formulas, and those of a selector, where a word may hold dots and stars."""
+    """The tokens of statements and formulas, and those of a selector, where a word may hold dots
+    and stars.
+    """
     patterns = tables.load().patterns
     plain = [name for name in patterns if name not in {"PATTERN", "CLASS"}]
     plain.sort(key=lambda name: name != "NAME")

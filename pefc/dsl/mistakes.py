@@ -1,4 +1,6 @@
-"""What to say of a token that has no place: what was found, what was expected, what was probably meant."""
+"""What to say of a token that has no place: what was found, what was expected, what was probably
+meant.
+"""
 
 import re
 import unicodedata
@@ -21,9 +23,7 @@ _LOOKALIKES = str.maketrans("013", "ole")
 _CLOSING = {"(": "RPAR", "[": "RSQB", "{": "RBRACE"}
 _OPENING = {")": "(", "]": "[", "}": "{"}
 
-_EXPRESSION = frozenset(
-    "NAME NUMBER FACTOR STRING LPAR LSQB MINUS NOT MAX TRUE FALSE".split()
-)
+_EXPRESSION = frozenset("NAME NUMBER FACTOR STRING LPAR LSQB MINUS NOT MAX TRUE FALSE".split())
 _OPERATORS = frozenset(
     "PLUS MINUS MULTIPLY POWER COMPARE RANGE AND OR IF DOT LPAR LSQB AMPERSAND OPTIONAL".split()
 )
@@ -101,15 +101,15 @@ def _character(span: Span) -> Diagnostic:
     if character == '"':
         line = span.source.text.find("\n", span.start)
         stop = line if line >= 0 else len(span.source.text)
-        return diagnostics.UnclosedString(Span(span.source, span.start, min(stop, span.start + _LONGEST)))
+        return diagnostics.UnclosedString(
+            Span(span.source, span.start, min(stop, span.start + _LONGEST))
+        )
     name = unicodedata.name(character, f"U+{ord(character):04X}").lower()
     shown = f"`{character}`" if character.isascii() and character.isprintable() else name
     return diagnostics.UnknownCharacter(span, character, shown)
 
 
-def _unclosed(
-    token: Token, automaton: Automaton, brackets: tuple[Token, ...]
-) -> Diagnostic | None:
+def _unclosed(token: Token, automaton: Automaton, brackets: tuple[Token, ...]) -> Diagnostic | None:
     """A bracket that should have been closed before the token."""
     if not brackets:
         return None

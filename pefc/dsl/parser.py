@@ -1,7 +1,7 @@
 """From text to syntax tree, or to every mistake in its syntax."""
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import cast
 
@@ -44,8 +44,10 @@ def _parse(automaton: Automaton, scanner: Scanner) -> Spec:
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without the garbage collector: a tree has no cycles, and walking it while it grows takes a third of the time."""
+def _uncollected() -> Generator[None]:
+    """Without the garbage collector: a tree has no cycles, and walking it while it grows takes a
+    third of the time.
+    """
     if not gc.isenabled():
         yield
         return
@@ -59,17 +61,20 @@ def _uncollected() -> Iterator[None]:
 def _result(automaton: Automaton, scanner: Scanner, mistakes: list[Diagnostic]) -> Spec:
     source = automaton.source
     if len(mistakes) > _MOST:
-        mistakes[-1] = diagnostics.TooManyMistakes(Span(source, scanner.position, scanner.position), _MOST)
+        mistakes[-1] = diagnostics.TooManyMistakes(
+            Span(source, scanner.position, scanner.position), _MOST
+        )
     if mistakes or automaton.faults:
         found = (*mistakes, *automaton.faults)
-        raise SpecError(sorted(found, key=lambda mistake: _place(mistake)))
+        raise SpecError(sorted(found, key=_place))
     spec = cast("Spec", automaton.values[-1])
     return Spec(spec.statements, tuple(scanner.comments), span=Span(source, 0, len(source.text)))
 
 
 def _recover(token: Token, automaton: Automaton, scanner: Scanner, *, closed: bool) -> None:
-    """Puts ERROR in the place of the statement or item that holds the mistake, and goes on where it ends; `closed`
-    takes the bracket as closed that should have been."""
+    """Puts ERROR in the place of the statement or item that holds the mistake, and goes on where it
+    ends; `closed` takes the bracket as closed that should have been.
+    """
     source, position = automaton.source, token.start
     brackets = len(automaton.open_brackets())
     first = automaton.retreat("ERROR")

@@ -23,7 +23,8 @@ def statement_starts(source: Source, offset: int) -> bool:
 def next_stop(
     source: Source, offset: int, *, brackets: int, stops: frozenset[str]
 ) -> tuple[int, str]:
-    """The next place where the statement ends, and its character: one of `stops`, or nothing at the end of the text.
+    """The next place where the statement ends, and its character: one of `stops`, or nothing at the
+    end of the text.
 
     `brackets` is how many parentheses and square brackets are open at the offset.
     """

@@ -12,7 +12,7 @@ def schema() -> Schema:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "pefc spec",
-        "description": "What is added to a model, and where; a text of statements, or a list of entries.",
+        "description": "What is added to a model, and where: a text, or a list of entries.",
         "$ref": "#/$defs/spec",
         "$defs": {
             "spec": _any(_text("statements of the language"), _ref("entry"), _list(_ref("entry"))),
@@ -22,7 +22,9 @@ def schema() -> Schema:
                 _ref("attachment"),
             ),
             "value": _any(
-                _text("an expression, such as `nf4`, `2 * r`, `10x`, `0..5`, or a string in quotes of its own"),
+                _text(
+                    "an expression: `nf4`, `2 * r`, `10x`, `0..5`, or a string in quotes of its own"
+                ),
                 {"type": ["number", "boolean"]},
                 _list(_ref("value")),
             ),
@@ -72,7 +74,9 @@ def _head(name: str) -> Schema:
 def _beside(key: str) -> Schema:
     match key:
         case "on":
-            return _any(_text("a selector, or the kind of site of a method"), _list({"type": "string"}))
+            return _any(
+                _text("a selector, or the kind of site of a method"), _list({"type": "string"})
+            )
         case "in":
             return _any(
                 _text("`layers 0..5`, `0..5` or `all`"), {"type": "integer"}, _list(_ref("value"))

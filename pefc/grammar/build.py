@@ -1,4 +1,5 @@
-"""Turns peft.lark into tables.json: `python -m pefc.grammar.build`. The only place that needs Lark, and no part of a run.
+"""Turns peft.lark into tables.json: `python -m pefc.grammar.build`. The only place that needs Lark,
+and no part of a run.
 
 Lark takes 80 ms to import and 240 ms to build the LALR(1) tables; reading them takes 5 ms.
 """
@@ -70,8 +71,8 @@ def _reach(terminal: TerminalDef) -> tuple[int, int, str]:
 def _rule(rule: Rule) -> dict[str, Any]:
     """`name` and `size` for the automaton; `action` and `keep` for the value.
 
-    `keep` lists the children that carry meaning: an index, an index in brackets for a list to be spliced in,
-    None for an optional part that is not there.
+    `keep` lists the children that carry meaning: an index, an index in brackets for a list to be
+    spliced in, None for an optional part that is not there.
     """
     gaps = list(rule.options.empty_indices) or [False] * len(rule.expansion)
     symbols = iter(enumerate(rule.expansion))
@@ -107,7 +108,7 @@ def _action(rule: Rule, keep: list[int | list[int] | None]) -> str | None:
 
 
 def _numbered(start: int, rows: dict[int, Row]) -> dict[int, int]:
-    """Numbers for the states, breadth first from the start, so that they are the same in every run."""
+    """Numbers for the states, breadth first, so that every run gives the same."""
     found = {start: 0}
     queue = [start]
     for state in queue:
@@ -119,7 +120,9 @@ def _numbered(start: int, rows: dict[int, Row]) -> dict[int, int]:
 
 
 def _row(row: Row, rules: dict[Rule, int], states: dict[int, int]) -> dict[str, int]:
-    """What a state does on a symbol: go to a state, or with a negative number reduce by the rule ~n."""
+    """What a state does on a symbol: go to a state, or with a negative number reduce by the rule
+    ~n.
+    """
     return {
         symbol: ~rules[target] if isinstance(target, Rule) else states[target]
         for symbol, (_, target) in sorted(row.items())

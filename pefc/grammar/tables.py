@@ -17,7 +17,9 @@ class Rule:
     action: str | None
     """The function that makes the value; None hands the only child on, `_` makes a list."""
     keep: Keep
-    """The children that carry meaning: an index, `(index,)` of a list to be spliced in, None for an absent part."""
+    """The children that carry meaning: an index, `(index,)` of a list to be spliced in, None for an
+    absent part.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,9 @@ class Tables:
     """The automaton and the terminals."""
 
     rows: tuple[dict[str, int], ...]
-    """For each state, what it does on a symbol: go to a state, or reduce by the rule ~n. The start is state 0."""
+    """For each state, what it does on a symbol: go to a state, or reduce by the rule ~n. The start
+    is state 0.
+    """
     rules: tuple[Rule, ...]
     end: int
     words: dict[str, str]

@@ -31,7 +31,12 @@ as = "style"
 [[peft]]
 gate = "unipelt"
 """
-JSON = '{"peft": [{"lora": {"r": 8, "alpha": 1.5}, "on": "attn.q, attn.v", "in": "layers 0..5", "as": "style"}, "gate(unipelt)"]}'
+JSON = """
+{"peft": [
+  {"lora": {"r": 8, "alpha": 1.5}, "on": "attn.q, attn.v", "in": "layers 0..5", "as": "style"},
+  "gate(unipelt)"
+]}
+"""
 
 
 def written(folder: Path, name: str, text: str) -> Path:
@@ -65,7 +70,9 @@ def test_keys_lead_into_tables(tmp_path: Path) -> None:
 
 
 def test_words_of_yaml_are_what_they_look_like(tmp_path: Path) -> None:
-    path = written(tmp_path, "a.yaml", "peft: [{lora: {alpha: 1e-4, stable: true, on: no}, on: ffn}]")
+    path = written(
+        tmp_path, "a.yaml", "peft: [{lora: {alpha: 1e-4, stable: true, on: no}, on: ffn}]"
+    )
     assert read(path) == parse(Source("<text>", "lora(alpha=1e-4, stable=true, on=no) on ffn"))
 
 
@@ -74,11 +81,16 @@ def test_places_lie_in_the_config(tmp_path: Path) -> None:
     attach = spec.statements[0]
     assert isinstance(attach, Attach)
     assert attach.use.name_span.text == "lora"
-    assert [node.span.text for node in walk(attach) if isinstance(node, Term)] == ["attn.q", "attn.v"]
+    assert [node.span.text for node in walk(attach) if isinstance(node, Term)] == [
+        "attn.q",
+        "attn.v",
+    ]
     assert attach.span.source.text == YAML
 
 
-@pytest.mark.parametrize("text", ["[" * 10**5, "{a: " * 10**5, "- " * 10**5, "\0", "a: b: c", "&a [*a]", "1: 2"])
+@pytest.mark.parametrize(
+    "text", ["[" * 10**5, "{a: " * 10**5, "- " * 10**5, "\0", "a: b: c", "&a [*a]", "1: 2"]
+)
 @pytest.mark.parametrize("suffix", ["yaml", "toml", "json"])
 def test_no_config_is_a_crash(suffix: str, text: str, tmp_path: Path) -> None:
     for whole in (text, f'{{"peft": {text}', f"peft = {text}", f"peft: {text}"):
@@ -87,14 +99,22 @@ def test_no_config_is_a_crash(suffix: str, text: str, tmp_path: Path) -> None:
         assert all(mistake.title() and mistake.labels() for mistake in caught.value.diagnostics)
 
 
-@pytest.mark.parametrize("value", [3, 2.5, True, [3], [[]], {"lora": object()}, [{"let": 3}], [{}], {"task": "a; b"}])
+@pytest.mark.parametrize(
+    "value", [3, 2.5, True, [3], [[]], {"lora": object()}, [{"let": 3}], [{}], {"task": "a; b"}]
+)
 def test_no_value_is_a_crash(value: object) -> None:
     with pytest.raises(SpecError):
         parse_value(value)
 
 
 def test_a_value_cannot_reach_out_of_its_place() -> None:
-    for text in ("attn.q; gate(unipelt)", "attn.q\ngate(unipelt)", "attn.q } lora on x", 'a # b', '"a'):
+    for text in (
+        "attn.q; gate(unipelt)",
+        "attn.q\ngate(unipelt)",
+        "attn.q } lora on x",
+        "a # b",
+        '"a',
+    ):
         with pytest.raises(SpecError):
             parse_value([{"lora": None, "on": text}])
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pefc.dsl.actions import ACTIONS
 from pefc.dsl.diagnostics import SpecError
 from pefc.dsl.format import format
 from pefc.dsl.parser import parse
@@ -32,8 +33,6 @@ def test_tables_are_those_of_the_grammar() -> None:
 
 
 def test_every_rule_has_its_function() -> None:
-    from pefc.dsl.actions import ACTIONS
-
     assert {rule.action for rule in tables.load().rules} - {None, "_"} == set(ACTIONS)
 
 

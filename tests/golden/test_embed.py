@@ -1,4 +1,6 @@
-"""Each config in embed/ is read: `NAME.SUFFIX.out` beside it shows the spec, `NAME.SUFFIX.err` the mistakes."""
+"""Each config in embed/ is read: `NAME.SUFFIX.out` beside it shows the spec, `NAME.SUFFIX.err` the
+mistakes.
+"""
 
 from collections.abc import Callable
 from pathlib import Path

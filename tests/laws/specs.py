@@ -123,9 +123,7 @@ arguments = several(st.builds(Argument, perhaps(words), expressions, st.just(AT)
 uses = st.builds(Use, names, arguments, st.just(AT), st.just(AT))
 
 bounds = st.builds(Number, whole, st.just(AT)) | st.builds(Name, names, st.just(AT))
-layers = st.builds(
-    Layers, several(st.builds(Range, bounds, bounds, st.just(AT)), 0), st.just(AT)
-)
+layers = st.builds(Layers, several(st.builds(Range, bounds, bounds, st.just(AT)), 0), st.just(AT))
 terms = st.one_of(
     st.builds(Term, patterns, st.booleans(), span=st.just(AT)),
     st.builds(Quoted, st.text(max_size=8), st.booleans(), span=st.just(AT)),
@@ -232,7 +230,9 @@ items = st.recursive(
 )
 
 plain_statements = st.one_of(
-    st.builds(Attach, uses, perhaps(selections), perhaps(names), counts, settings, span=st.just(AT)),
+    st.builds(
+        Attach, uses, perhaps(selections), perhaps(names), counts, settings, span=st.just(AT)
+    ),
     st.builds(
         TuneStatement,
         perhaps(st.sampled_from(["bias", "weight"])),

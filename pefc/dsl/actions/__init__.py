@@ -1,4 +1,5 @@
-"""What each rule of the grammar makes: functions from a span and the values of the parts to a syntax node.
+"""What each rule of the grammar makes: functions from a span and the values of the parts to a
+syntax node.
 
 A table in each module names the rules; `peft.lark` names an alternative with the same word.
 """

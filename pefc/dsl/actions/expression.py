@@ -56,7 +56,7 @@ def factor(span: Span, token: Token) -> Factor:
 
 
 def text(span: Span, token: Token) -> Text:
-    """A string; in it `\\"`, `\\\\`, `\\n`, `\\t`, `\\r` and `\\u` with four hexadecimal digits stand for characters."""
+    """A string, with its escapes put in."""
     inside = token.text[1:-1]
     if "\\" not in inside:
         return Text(inside, span)

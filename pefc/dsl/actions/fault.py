@@ -17,7 +17,9 @@ class Fault(Exception):  # noqa: N818  # it never leaves the parser
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """Stands where a statement or an item could not be read; a spec that holds one is never handed out."""
+    """Stands where a statement or an item could not be read; a spec that holds one is never handed
+    out.
+    """
 
     span: Span
 

@@ -57,6 +57,14 @@ class Initial:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexName:
+    """`I: [n]`."""
+
+    name: str
+    shape: Shape
+
+
+@dataclass(frozen=True, slots=True)
 class Over:
     """`over dropout(p)`."""
 
@@ -148,16 +156,23 @@ def module(span: Span, scope: str | None, name: Token, value: Expression) -> Mod
 
 
 def indices(
-    span: Span, scope: str | None, *parts: tuple[str, Shape] | Shape | Expression | None
+    span: Span,
+    scope: str | None,
+    declared: tuple[IndexName, ...],
+    of: Shape | None,
+    value: Expression,
 ) -> Indices:
-    named = [part for part in parts[:-2] if isinstance(part, tuple)]
-    names = tuple(name for name, _ in named)
-    shapes = tuple(shape for _, shape in named)
-    return Indices(names, shapes, parts[-2], parts[-1], scope, span=span)
+    names = tuple(entry.name for entry in declared)
+    shapes = tuple(entry.shape for entry in declared)
+    return Indices(names, shapes, of, value, scope, span=span)
 
 
-def index_name(_: Span, name: Token, shape: Shape) -> tuple[str, Shape]:
-    return name.text, shape
+def index_names(_: Span, *declared: IndexName) -> tuple[IndexName, ...]:
+    return declared
+
+
+def index_name(_: Span, name: Token, shape: Shape) -> IndexName:
+    return IndexName(name.text, shape)
 
 
 def scope(_: Span, word: Token) -> str:
@@ -272,6 +287,7 @@ ACTIONS = {
     "affine": affine,
     "module": module,
     "indices": indices,
+    "index_names": index_names,
     "index_name": index_name,
     "scope": scope,
     "shape": shape,

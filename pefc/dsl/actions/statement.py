@@ -153,14 +153,10 @@ def recipe(
     span: Span, name: Token, parameters: tuple[Parameter, ...] | None, body: RecipeBody
 ) -> Recipe:
     place = Span(span.source, name.start, name.stop)
-    return Recipe(
-        name.text, parameters or (), body.documentation, body.statements, place, span
-    )
+    return Recipe(name.text, parameters or (), body.documentation, body.statements, place, span)
 
 
-def recipe_body(
-    span: Span, documentation: Token | None, *statements: Statement
-) -> RecipeBody:
+def recipe_body(span: Span, documentation: Token | None, *statements: Statement) -> RecipeBody:
     return RecipeBody(expression.documentation(span, documentation), statements)
 
 

@@ -262,8 +262,8 @@ class LooseText(Diagnostic):
         peft:
           - {lora: {r: 8}, on: "attn.q; gate(unipelt)"}
 
-    A value holds one expression or selector, on one line, with every bracket and quote closed. Statements are entries
-    of their own.
+    A value holds one expression or selector, on one line, with every bracket and quote closed.
+    Statements are entries of their own.
     """
 
     span: Span | None

@@ -12,8 +12,8 @@ class UnexpectedText(Diagnostic):
 
         lora(r=8) 0n attn.q
 
-    The message says what may stand there. A statement is `METHOD(args) on SELECTOR`, with `in layers`, `where`, `as`,
-    `expect` and `with` after it; a newline or `;` ends it.
+    The message says what may stand there. A statement is `METHOD(args) on SELECTOR`, with `in
+    layers`, `where`, `as`, `expect` and `with` after it; a newline or `;` ends it.
     """
 
     span: Span
@@ -112,7 +112,7 @@ class UnclosedString(Diagnostic):
 
         import "methods.peft
 
-    Write `"` at the end of the string; a newline inside of one is `\\n`, a quote `\\"`.
+    Write `"` at the end of the string.
     """
 
     span: Span
@@ -133,8 +133,8 @@ class UnknownCharacter(Diagnostic):
 
         lora(r=8) on attn.q$
 
-    Take it out. Strings stand in double quotes; names are letters, digits and `_` of ASCII; a path with other
-    characters is put in quotes.
+    Take it out. Strings stand in double quotes; names are letters, digits and `_` of ASCII; a path
+    with other characters is put in quotes.
     """
 
     span: Span
@@ -274,7 +274,8 @@ class NotAModule(Diagnostic):
           weight += A
         }
 
-    A tensor is `A: [r, in] = 0` or `A: [r, in] ~ normal(0, 1)`, a map `f: d -> r`, a module `R: lstm(d, h)`.
+    A tensor is `A: [r, in] = 0` or `A: [r, in] ~ normal(0, 1)`, a map `f: d -> r`, a module `R:
+    lstm(d, h)`.
     """
 
     span: Span
@@ -287,10 +288,9 @@ class NotAModule(Diagnostic):
         return (Label(self.span, "expected a shape, a map or a module"),)
 
     def notes(self) -> tuple[str, ...]:
-        return (
-            f"a tensor is `{self.name}: [r, in] = 0`, a map `{self.name}: d -> r`,"
-            f" a module `{self.name}: lstm(d, h)`",
-        )
+        name = self.name
+        ways = f"`{name}: [r, in] = 0`, a map `{name}: d -> r`, a module `{name}: lstm(d, h)`"
+        return (f"a tensor is {ways}",)
 
 
 @dataclass(frozen=True)
@@ -321,7 +321,8 @@ class UnevenNames(Diagnostic):
 
 @dataclass(frozen=True)
 class TooManyMistakes(Diagnostic):
-    """A text holds so many mistakes that it is probably not meant to be a spec at all; the rest of it was not read.
+    """A text holds so many mistakes that it is probably not meant to be a spec at all; the rest of
+    it was not read.
 
     Look at the first mistakes, and at what was given as the spec.
     """

@@ -8,7 +8,6 @@ from typing import NoReturn
 from ..source import Source
 from .node import Node
 from .values import Finder, Numeral, Pairs, node_of, refuse
-from .yaml_events import YamlReader
 
 LANGUAGES = {".yaml": "YAML", ".yml": "YAML", ".toml": "TOML", ".json": "JSON"}
 
@@ -20,7 +19,9 @@ def read_config(source: Source, suffix: str) -> Node:
     try:
         match LANGUAGES[suffix]:
             case "YAML":
-                return _yaml(source)
+                from .yaml_events import read_yaml  # noqa: PLC0415  # few specs need it
+
+                return read_yaml(source)
             case "TOML":
                 return _toml(source)
             case _:
@@ -64,17 +65,3 @@ def _toml_offset(source: Source, message: str) -> int:
         return len(source.text)
     lines = source.text.splitlines(keepends=True)[: int(place[1]) - 1]
     return sum(map(len, lines)) + int(place[2]) - 1
-
-
-def _yaml(source: Source) -> Node:
-    import yaml
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        return YamlReader(source, yaml.parse(source.text, Loader=loader)).document()
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        refuse(source, mark.index if mark else 0, "YAML", error.problem or "not readable")
-    except yaml.YAMLError as error:
-        offset = getattr(error, "position", 0)
-        refuse(source, offset, "YAML", str(getattr(error, "reason", "not readable")))

@@ -4,7 +4,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import TypeVar, cast
 
-from ..diagnostics import Diagnostic
+from ..diagnostics import Diagnostic  # noqa: TC001  # as everywhere in dsl
 from ..source import Source, Span
 from .node import Leaf
 
@@ -43,7 +43,9 @@ class Draft:
         return "".join(self._parts)
 
     def write(self, text: str, span: Span | None = None) -> None:
-        """Text of our own, which stands for a place as a whole; without one, for that of what was written last."""
+        """Text of our own, which stands for a place as a whole; without one, for that of what was
+        written last.
+        """
         last = self._pieces[-1].span if self._pieces else self._default
         self._add(text, span or last, exact=False)
 
@@ -79,7 +81,8 @@ class Draft:
         if isinstance(value, Span):
             return self._place(value) if value.source is generated else value
         if isinstance(value, tuple):
-            return tuple(self._moved(item, generated) for item in value)
+            items = cast("tuple[object, ...]", value)
+            return tuple(self._moved(item, generated) for item in items)
         if not is_dataclass(value) or isinstance(value, type):
             return value
         parts = {entry.name: getattr(value, entry.name) for entry in fields(value) if entry.init}

@@ -13,7 +13,9 @@ LARGEST = 4_000_000
 
 
 def load_source(path: Path, name: str | None = None) -> Source:
-    """The text of a file, with the name that diagnostics show; raises SpecError if it is not text in UTF-8."""
+    """The text of a file, with the name that diagnostics show; raises SpecError if it is not text
+    in UTF-8.
+    """
     shown = _printable(name or path.as_posix())
     content = _content(path, shown)
     try:

@@ -1,4 +1,6 @@
-"""What a config holds, whichever language it is in: texts and numbers, lists, tables, each with its place."""
+"""What a config holds, whichever language it is in: texts and numbers, lists, tables, each with its
+place.
+"""
 
 from dataclasses import dataclass, field
 from typing import Literal

@@ -19,7 +19,9 @@ KEY = "peft"
 
 
 def read(reference: str | Path) -> Spec:
-    """The spec of a `.peft` file, or of a key of a config; raises SpecError with every mistake in finding or reading it."""
+    """The spec of a `.peft` file, or of a key of a config; raises SpecError with every mistake in
+    finding or reading it.
+    """
     name, _, key = str(reference).rpartition("#")
     if not name:
         name, key = key, ""
@@ -49,7 +51,9 @@ def _embedded(source: Source, suffix: str, key: str) -> Spec:
 
 
 def _under(document: Node, key: str, path: str) -> Node:
-    """The value under a key with dots; without a key, that of `peft`, or a config that is nothing but a spec."""
+    """The value under a key with dots; without a key, that of `peft`, or a config that is nothing
+    but a spec.
+    """
     if not key and not isinstance(document, Table):
         return document
     node: Node | None = document

@@ -1,8 +1,8 @@
-"""Nodes of what Python's own readers make of TOML and JSON, and of values that a program hands in."""
+"""Nodes of what Python's readers make of TOML and JSON, and of what a program hands in."""
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
+from typing import NoReturn, cast
 
 from .. import diagnostics
 from ..diagnostics import SpecError
@@ -26,7 +26,9 @@ class Pairs(list[tuple[str, object]]):
 
 
 class Finder:
-    """Finds the places of values in a text whose reader does not tell them: each after the one before."""
+    """Finds the places of values in a text whose reader does not tell them: each after the one
+    before.
+    """
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -57,9 +59,11 @@ def node_of(value: object, finder: Finder | None = None, depth: int = 0) -> Node
         case Pairs():
             return _table(value, finder, depth)
         case Mapping():
-            return _table([(str(key), inner) for key, inner in value.items()], finder, depth)
+            entries = cast("Mapping[object, object]", value).items()
+            return _table([(str(key), inner) for key, inner in entries], finder, depth)
         case Sequence():
-            items = tuple(node_of(item, finder, depth + 1) for item in value)
+            given = cast("Sequence[object]", value)
+            items = tuple(node_of(item, finder, depth + 1) for item in given)
             return Items(items, _around(items))
         case _:
             kind = type(value).__name__
@@ -80,7 +84,9 @@ def _table(pairs: Sequence[tuple[str, object]], finder: Finder | None, depth: in
 
 
 def _place(value: str, finder: Finder) -> Span:
-    """A text that is written with escapes or over several lines is found by its first and last words."""
+    """A text that is written with escapes or over several lines is found by its first and last
+    words.
+    """
     span = finder.find(value)
     words = re.findall(r"[\w.*]+", value)
     if span.start < span.stop or not words:

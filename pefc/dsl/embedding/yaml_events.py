@@ -1,9 +1,12 @@
-"""Nodes of the events of a YAML text. Composing is left to nobody else: the composer of libyaml recurses in C, and a
-deep text ends the process."""
+"""Nodes of the events of a YAML text. Composing is left to nobody else: the composer of libyaml
+recurses in C, and a deep text ends the process.
+"""
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal, NoReturn
+from typing import Literal, NoReturn, cast
+
+import yaml
 
 from .. import diagnostics
 from ..diagnostics import SpecError
@@ -11,19 +14,30 @@ from ..source import Source, Span
 from .node import Items, Leaf, Node, Table
 from .values import DEEPEST, refuse
 
-if TYPE_CHECKING:
-    import yaml
-
 LARGEST = 200_000
 """Nodes of a config; those of an alias count wherever it is used."""
 
 _NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?")
 
 
-class YamlReader:
+def read_yaml(source: Source) -> Node:
+    """Everything that a YAML text holds; raises SpecError if it is none."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        events = cast("Iterator[yaml.Event]", yaml.parse(source.text, Loader=loader))  # pyright: ignore[reportUnknownMemberType]
+        return _Reader(source, events).document()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        refuse(source, mark.index if mark else 0, "YAML", error.problem or "not readable")
+    except yaml.YAMLError as error:
+        offset = getattr(error, "position", 0)
+        refuse(source, offset, "YAML", str(getattr(error, "reason", "not readable")))
+
+
+class _Reader:
     """Reads events one after the other."""
 
-    def __init__(self, source: Source, events: "Iterator[yaml.Event]") -> None:
+    def __init__(self, source: Source, events: Iterator[yaml.Event]) -> None:
         self._source = source
         self._events = events
         self._anchors: dict[str, tuple[Node, int]] = {}
@@ -32,8 +46,6 @@ class YamlReader:
 
     def document(self) -> Node:
         """The one document of the text."""
-        import yaml
-
         found: Node = Leaf("null", "null")
         documents = 0
         for event in self._events:
@@ -44,9 +56,7 @@ class YamlReader:
                 found = self._node(next(self._events), 0)
         return found
 
-    def _node(self, event: "yaml.Event", depth: int) -> Node:
-        import yaml
-
+    def _node(self, event: yaml.Event, depth: int) -> Node:
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event)
         before = self._count
@@ -59,21 +69,18 @@ class YamlReader:
             node = self._items(event, depth)
         else:
             node = self._table(event, depth)
-        if event.anchor is not None:
-            self._anchors[event.anchor] = node, self._count - before
+        anchor: str | None = getattr(event, "anchor", None)
+        if anchor is not None:
+            self._anchors[anchor] = node, self._count - before
         return node
 
-    def _items(self, start: "yaml.Event", depth: int) -> Items:
-        import yaml
-
+    def _items(self, start: yaml.Event, depth: int) -> Items:
         items: list[Node] = []
         while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
             items.append(self._node(event, depth + 1))
         return Items(tuple(items), self._span(start, event))
 
-    def _table(self, start: "yaml.Event", depth: int) -> Table:
-        import yaml
-
+    def _table(self, start: yaml.Event, depth: int) -> Table:
         entries: dict[str, tuple[Leaf, Node]] = {}
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             key = self._node(event, depth + 1)
@@ -84,27 +91,27 @@ class YamlReader:
             entries[key.text] = key, self._node(next(self._events), depth + 1)
         return Table(tuple(entries.values()), self._span(start, event))
 
-    def _alias(self, event: "yaml.AliasEvent") -> Node:
+    def _alias(self, event: yaml.AliasEvent) -> Node:
         if event.anchor not in self._anchors:
             self._refuse(event, f"nothing above is called `{event.anchor}`")
         node, count = self._anchors[event.anchor]
         self._add(event, count)
         return node
 
-    def _add(self, event: "yaml.Event", count: int) -> None:
+    def _add(self, event: yaml.Event, count: int) -> None:
         self._count += count
         if self._count > LARGEST:
             self._refuse(event, "more values than a spec has, aliases counted")
 
-    def _refuse(self, event: "yaml.Event", reason: str) -> NoReturn:
+    def _refuse(self, event: yaml.Event, reason: str) -> NoReturn:
         refuse(self._source, event.start_mark.index, "YAML", reason)
 
-    def _span(self, first: "yaml.Event", last: "yaml.Event") -> Span:
+    def _span(self, first: yaml.Event, last: yaml.Event) -> Span:
         start, stop = first.start_mark.index, last.end_mark.index
         return Span(self._source, start, start + len(self._source.text[start:stop].rstrip()))
 
 
-def _kind(event: "yaml.ScalarEvent") -> Literal["text", "number", "bool", "null"]:
+def _kind(event: yaml.ScalarEvent) -> Literal["text", "number", "bool", "null"]:
     """What a plain scalar is, by the rules of YAML 1.2: `on` and `1e-4` are what they look like."""
     if event.style:
         return "text"

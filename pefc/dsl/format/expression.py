@@ -77,9 +77,9 @@ def expression(node: Expression, level: int = LOOSEST) -> str:
             assert_never(node)
 
 
-def number(value: float) -> str:
+def number(value: int | float) -> str:  # noqa: PYI041  # which of the two it is matters here
     """The shortest text of a number; small ones with an exponent."""
-    if isinstance(value, int) or value == 0 or 1e-3 <= abs(value) < 1e16:
+    if isinstance(value, int) or not value or 1e-3 <= abs(value) < 1e16:
         return repr(value)
     digits, _, exponent = f"{value!r}".partition("e")
     if not exponent:
@@ -155,9 +155,7 @@ def _within(inner: str, own: int, level: int) -> str:
 
 def _scientific(value: float) -> str:
     """The fewest digits that give the value back."""
-    return next(
-        written for digits in range(18) if float(written := f"{value:.{digits}e}") == value
-    )
+    return next(written for digits in range(18) if float(written := f"{value:.{digits}e}") == value)
 
 
 def _escaped(special: re.Match[str]) -> str:

@@ -19,7 +19,7 @@ Line = Statement | MethodItem | Text
 """What has a line of its own; the text is the documentation of a definition."""
 
 
-def format(spec: Spec) -> str:  # noqa: A001  # it reads well where it is called
+def format(spec: Spec) -> str:
     """The canonical text of a spec."""
     page = _Page(spec.span.source, spec.comments)
     for node in spec.statements:
@@ -54,7 +54,9 @@ class _Page:
             self._block(node, stop, indent)
 
     def comments_before(self, stop: int, indent: str, row: int | None = None) -> None:
-        """Comments that stand before an offset, each on its own line; those inside of the thing on `row` come first."""
+        """Comments that stand before an offset, each on its own line; those inside of the thing on
+        `row` come first.
+        """
         while self._placed < len(self._comments):
             comment = self._comments[self._placed]
             if comment.span.start >= stop:
@@ -66,7 +68,9 @@ class _Page:
             self._placed += 1
 
     def _block(self, node: Block, start: int, indent: str) -> None:
-        """What stands between braces, and the closing one; `start` is where the opening one has been written."""
+        """What stands between braces, and the closing one; `start` is where the opening one has
+        been written.
+        """
         body = _body(node)
         otherwise = node.otherwise if isinstance(node, When) else ()
         last = body[-1].span.stop if body else start
@@ -105,7 +109,7 @@ class _Page:
         self.comments_before(stop, indent + _STEP)
 
     def _beside(self, stop: int) -> None:
-        """Puts a comment that stands right after an offset, on the same line, beside the last line."""
+        """Puts a comment that stands right after an offset beside the last line."""
         self._row = self._row_of(stop)
         self._commented = False
         if self._placed == len(self._comments):
@@ -126,7 +130,9 @@ class _Page:
         return self._source.position(offset)[0]
 
     def _brace(self, offset: int) -> int:
-        """Where the next brace ends, comments left out; it counts only if there are comments to place."""
+        """Where the next brace ends, comments left out; it counts only if there are comments to
+        place.
+        """
         if self._comments:
             for found in _BRACE.finditer(self._source.text, offset):
                 if found[1]:
