@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+from transformers import PretrainedConfig
 
 from .families import is_transposed
 
@@ -102,12 +103,20 @@ def _without_hooks(module: nn.Module) -> None:
 
 def _configure(model: nn.Module) -> None:
     """No caches, no kernels that need their device, experts as one product: none of it changes a role."""
-    config = getattr(model, "config", None)
-    if config is None or not hasattr(config, "get_text_config"):
-        return
-    for part in {id(c): c for c in (config, config.get_text_config())}.values():
-        part.use_cache = False
-        part.return_dict = True
-        part._experts_implementation = "batched_mm"
-    if config._attn_implementation not in ("eager", "sdpa"):
-        config._attn_implementation = "sdpa" if getattr(model, "_supports_sdpa", False) else "eager"
+    for config in _configs(model):
+        config.use_cache = False
+        config.return_dict = True
+        config._experts_implementation = "batched_mm"
+        if config._attn_implementation not in ("eager", "sdpa", None):
+            config._attn_implementation = "sdpa" if getattr(model, "_supports_sdpa", False) else "eager"
+
+
+def _configs(model: nn.Module) -> tuple[PretrainedConfig, ...]:
+    """The configurations of the model and of its parts, which may keep copies."""
+    found: dict[int, PretrainedConfig] = {}
+    for module in model.modules():
+        config = getattr(module, "config", None)
+        if isinstance(config, PretrainedConfig):
+            found[id(config)] = config
+            found[id(config.get_text_config())] = config.get_text_config()
+    return tuple(found.values())

@@ -38,9 +38,10 @@ class Builder:
         holder, graph = self._filled(exported, "")
         output = next(iter(reversed(graph.nodes)))
         leaves = output.args[0]
-        holder.add_module("output", Output(spec))
+        name = _free_name(holder, "output")
+        holder.add_module(name, Output(spec))
         with graph.inserting_before(output):
-            structured = graph.create_node("call_module", "output", tuple(leaves))  # type: ignore[arg-type]
+            structured = graph.create_node("call_module", name, tuple(leaves))  # type: ignore[arg-type]
         output.args = (structured,)
         return GraphModule(holder, graph, base_class(self.model).__name__)
 
@@ -48,13 +49,14 @@ class Builder:
         """A graph, and a module that holds everything which the graph names."""
         graph, holder = exported.graph, nn.Module()
         for node in list(graph.nodes):
+            if node.name == "self":
+                node._rename("self_")  # BERT has modules of this name, generated code has another use for it
             if node.op == "call_module":
                 self._call(exported, node, path, holder)
             elif node.op == "get_attr":
                 _set(holder, str(node.target), self._value(exported, path, str(node.target)))
         _follow_training(graph, holder)
         _drop_unused_sizes(graph)
-        graph.lint()
         return holder, graph
 
     def _call(self, exported: nn.Module, node: Node, path: str, holder: nn.Module) -> None:
@@ -122,12 +124,8 @@ def _set(holder: nn.Module, path: str, value: object) -> None:
 
 def _follow_training(graph: Graph, holder: nn.Module) -> None:
     """Dropout of a graph becomes a module, which follows `train()` and `eval()`."""
-    counts: dict[str, int] = {}
     for node, operation, p in replaced_dropouts(graph):
-        number = counts[operation] = counts.get(operation, -1) + 1
-        name = f"{operation}_{number}"
-        while name in holder._modules:
-            name = f"{name}_"
+        name = _free_name(holder, operation)
         if operation == "dropout":
             holder.add_module(name, nn.Dropout(p))
             args, kwargs = node.args[:1], {}
@@ -141,6 +139,13 @@ def _follow_training(graph: Graph, holder: nn.Module) -> None:
         call.meta.update(node.meta)
         node.replace_all_uses_with(call)
         graph.erase_node(node)
+
+
+def _free_name(holder: nn.Module, name: str) -> str:
+    number = 0
+    while hasattr(holder, name if number == 0 else f"{name}_{number}"):
+        number += 1
+    return name if number == 0 else f"{name}_{number}"
 
 
 def _localize_sizes(graph: Graph, call: Node) -> None:

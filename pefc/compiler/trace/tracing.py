@@ -3,13 +3,13 @@
 import inspect
 from collections.abc import Mapping, Sequence
 
-from torch import Tensor, nn
+from torch import SymInt, Tensor, nn
 from torch.export import unflatten
 
 from ..families import base_class
 from ..inputs import Size
 from .cleaning import clean
-from .exporting import Exported, dynamic_axes, export, quiet
+from .exporting import Exported, export, quiet
 from .hierarchy import Builder
 from .traced import Input, Traced
 
@@ -42,6 +42,17 @@ def _named(model: nn.Module, inputs: Mapping[str, Tensor] | Sequence[Tensor]) ->
 
 
 def _described(exported: Exported) -> tuple[Input, ...]:
+    """The inputs, with the axes that the exporter could leave open."""
+    values = {node.name: node.meta.get("val") for node in exported.program.graph.nodes if node.op == "placeholder"}
     return tuple(
-        Input(name, tuple(value.shape), value.dtype, dynamic_axes(value)) for name, value in exported.inputs.items()
+        Input(name, tuple(value.shape), value.dtype, _open_axes(values.get(name, value)))
+        for name, value in exported.inputs.items()
+    )
+
+
+def _open_axes(value: Tensor) -> tuple[int, ...]:
+    return tuple(
+        axis
+        for axis, size in enumerate(value.shape)
+        if isinstance(size, SymInt) and size.node.maybe_as_int() is None
     )
