@@ -14,13 +14,21 @@ from ..dsl.canonical import canonical
 from ..dsl.checked import Attachment, Checked
 from ..dsl.checker import check
 from ..dsl.diagnostics.core import SpecError
-from ..dsl.diagnostics.state import DamagedAdapter, OtherBase, OtherFormat, OtherMethod, OtherSites
+from ..dsl.diagnostics.state import DamagedAdapter, NoAdapter, OtherBase, OtherFormat, OtherMethod, OtherSites
 from ..dsl.format import format as format_spec
 from ..dsl.parser import parse
 from ..dsl.source import Source
 from ..dsl.syntax import Method, Spec
-from ..runtime.installed import installed
-from ..runtime.state import differences, fingerprint, read_folder, write_folder
+from ..runtime.state import (
+    MANIFEST,
+    DamagedFileError,
+    NoFolderError,
+    differences,
+    fingerprint,
+    read_folder,
+    write_folder,
+)
+from .attached import attached
 from .plan import Plan
 from .program import Program, compiled
 from .report import report
@@ -35,7 +43,7 @@ def save(model: nn.Module, folder: Path) -> None:
 
     Raises SpecError where nothing is attached, or tensors are on `meta`.
     """
-    plan: Plan = installed(model).plan  # type: ignore[assignment]
+    plan: Plan = attached(model).plan  # type: ignore[assignment]
     write(plan, model, folder)
 
 
@@ -54,7 +62,7 @@ def load(model: nn.Module, folder: Path) -> None:
 
     Raises SpecError where the folder is damaged, was made for another base, or a tensor is missing, extra or misshapen.
     """
-    files, manifest = read_folder(folder)
+    files, manifest = _files(folder)
     if manifest.get("format") != FORMAT:
         raise SpecError([OtherFormat(str(folder), str(manifest.get("format")), FORMAT)])
     text = files[_SPEC].decode()
@@ -68,6 +76,15 @@ def load(model: nn.Module, folder: Path) -> None:
     with torch.no_grad():
         for name, tensor in _tensors(program.plan, model).items():
             tensor.copy_(saved[name])
+
+
+def _files(folder: Path) -> tuple[Mapping[str, bytes], Mapping[str, object]]:
+    try:
+        return read_folder(folder)
+    except NoFolderError:
+        raise SpecError([NoAdapter(str(folder), MANIFEST)]) from None
+    except DamagedFileError as error:
+        raise SpecError([DamagedAdapter(str(error.path), error.reason)]) from error
 
 
 def _tensors(plan: Plan, model: nn.Module) -> dict[str, torch.Tensor]:

@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from ..runtime.patched import base_class as base_class
 from .site import SiteKind
 
 
@@ -20,11 +21,6 @@ def is_transposed(module: nn.Module) -> bool:
     return any(
         cls.__name__ == "Conv1D" and cls.__module__ == "transformers.pytorch_utils" for cls in type(module).__mro__
     )
-
-
-def base_class(module: nn.Module) -> type[nn.Module]:
-    """The class without what pefc made of it."""
-    return next(cls for cls in type(module).__mro__ if not cls.__module__.startswith("pefc."))
 
 
 def module_kind(module: nn.Module) -> SiteKind | None:

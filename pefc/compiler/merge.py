@@ -8,7 +8,8 @@ from torch import nn
 
 from ..dsl.diagnostics.attaching import LossyMerge, NoBiasToMerge, NotAffine, NothingAttached, TiedMerge
 from ..dsl.diagnostics.core import Diagnostic, SpecError
-from ..runtime.installed import Installed, Merged, forget, installed, record, remember
+from ..runtime.installed import Installed, Merged, forget, record, remember
+from .attached import attached
 from .link.live import uninstall
 from .lower import Site, run
 from .patches import Patches
@@ -34,7 +35,7 @@ def merge(model: nn.Module, *, keep_base: bool, loss: float) -> None:
     Raises SpecError where a method is not affine, a constant has no bias to go to, a weight is tied, or storing the sum
     in the weight's dtype would lose more than `loss` of an update (‖kept − update‖ / ‖update‖).
     """
-    what = installed(model)
+    what = attached(model)
     plan: Plan = what.plan  # type: ignore[assignment]
     _raise_any(_unmergeable(plan, model))
     patches = Patches()

@@ -6,7 +6,7 @@ from torch import nn
 from torch.fx import GraphModule
 
 from ..dsl.checked import Checked
-# from .link.graph import linked_graph
+from .link.graph import linked_graph
 from .link.live import check_free, install
 from .link.materialize import Materials, materialize
 from .patches import Patches

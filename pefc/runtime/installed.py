@@ -6,9 +6,6 @@ from typing import Self
 import torch
 from torch import nn
 
-from ..dsl.diagnostics.attaching import NothingAttached
-from ..dsl.diagnostics.core import SpecError
-
 _NAME = "_pefc"
 
 
@@ -41,14 +38,6 @@ class Merged:
 def record(model: nn.Module) -> Installed | Merged | None:
     """What a model remembers, if anything."""
     return model.__dict__.get(_NAME)
-
-
-def installed(model: nn.Module) -> Installed:
-    """What is attached to a model. Raises SpecError if nothing is."""
-    found = record(model)
-    if not isinstance(found, Installed):
-        raise SpecError([NothingAttached(type(model).__name__)])
-    return found
 
 
 def remember(model: nn.Module, what: Installed | Merged) -> None:

@@ -6,6 +6,8 @@ from itertools import count
 
 from torch import nn
 
+from .tensors import Tensors
+
 _NUMBERS = count()
 
 
@@ -34,6 +36,27 @@ def is_patched(module: nn.Module) -> bool:
 def base_class(module: nn.Module) -> type[nn.Module]:
     """The class that a module has without its patch."""
     return type(module).__dict__.get("pefc_base", type(module))
+
+
+def bare(module: nn.Module) -> nn.Module:
+    """A module as it is without patches: a tree of its own over the same tensors. Without any patch, the module itself."""
+    if not any(is_patched(inner) for inner in module.modules()):
+        return module
+    return _bare(module, {})
+
+
+def _bare(module: nn.Module, made: dict[int, nn.Module]) -> nn.Module:
+    if id(module) in made:
+        return made[id(module)]
+    original = base_class(module)
+    copy = made[id(module)] = original.__new__(original)
+    copy.__dict__.update(module.__dict__)
+    for store in ("_parameters", "_buffers"):
+        copy.__dict__[store] = dict(module.__dict__[store])
+    copy.__dict__["_modules"] = {
+        name: child and _bare(child, made) for name, child in module._modules.items() if not isinstance(child, Tensors)  # noqa: SLF001
+    }
+    return copy
 
 
 def _function(source: str, scope: dict[str, object]) -> Callable[..., object]:

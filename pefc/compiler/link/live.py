@@ -5,12 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from torch import nn
+from torch.fx import Graph
 
 from ...dsl.diagnostics.attaching import AlreadyAttached, ForwardReplaced
 from ...dsl.diagnostics.core import Diagnostic, SpecError
-from ...runtime.installed import Installed, record, remember, installed
+from ...runtime.installed import Installed, record, remember
 from ...runtime.patched import patched_class
 from ...runtime.tensors import Tensors
+from ..attached import attached
 from ..patches import Patches
 from ..plan import Patched, Plan
 from .materialize import Materials
@@ -50,11 +52,12 @@ class _Installation:
     classes: dict[object, type[nn.Module]] = field(default_factory=dict)
 
     def run(self, plan: Plan, materials: Materials) -> None:
-        flags = tuple((name, p.requires_grad) for name, p in self.model.named_parameters())
+        parameters = dict(self.model.named_parameters())
+        flags = tuple((name, parameter.requires_grad) for name, parameter in parameters.items())
         tuned = {parameter.name for parameter in plan.tuned}
         originals = tuple((name, self.model.get_parameter(name).detach().clone()) for name in sorted(tuned))
         for name, was in flags:
-            self._require(name, was=was, now=name in tuned)
+            self._require(parameters[name], was=was, now=name in tuned)
         for label, tensors in materials.shared.items():
             self._add_child(self.model, label, tensors)
         for (path, label), tensors in materials.children.items():
@@ -68,8 +71,7 @@ class _Installation:
         for step in reversed(self.undone_by):
             step()
 
-    def _require(self, name: str, *, was: bool, now: bool) -> None:
-        parameter = self.model.get_parameter(name)
+    def _require(self, parameter: nn.Parameter, *, was: bool, now: bool) -> None:
         self.undone_by.append(lambda: parameter.requires_grad_(was) and None)  # type: ignore[func-returns-value]
         parameter.requires_grad_(now)
 
@@ -91,12 +93,26 @@ class _Installation:
         port = next(node for node in graph.nodes if node.op == "placeholder")
         port.target = next(name for name in inspect.signature(base.forward).parameters if name != "self")
         code = graph.python_code("self", verbose=False)
-        return patched_class(base, code.src, code.globals)
+        return patched_class(base, _direct(code.src, graph), code.globals)
+
+
+def _direct(source: str, graph: Graph) -> str:
+    """Read tensors from the dicts that modules keep them in: attribute access of a module is slow in a decoding step."""
+    for node in graph.find_nodes(op="get_attr"):
+        if "trained" not in node.meta:
+            continue
+        first, *parents, name = str(node.target).split(".")
+        store = "_parameters" if node.meta["trained"] else "_buffers"
+        inner = "".join(f".{p}" if p == "shared" else f"._modules[{p!r}]" for p in parents)
+        source = source.replace(
+            f" = self.{node.target}\n", f" = self._modules[{first!r}]{inner}.{store}[{name!r}]\n"
+        )
+    return source
 
 
 def uninstall(model: nn.Module) -> None:
     """Take the tensors and patched classes out. Parameters are not written; flags go back to what they were."""
-    what = installed(model)
+    what = attached(model)
     plan: Plan = what.plan  # type: ignore[assignment]
     for patched in plan.modules:
         module = model.get_submodule(patched.path)

@@ -51,6 +51,8 @@ def binary(graph: Graph, sign: str, left: object, right: object) -> object:
     if isinstance(right, int | float) and not isinstance(right, bool):
         if (sign in {"*", "/", "**"} and right == 1) or (sign in {"+", "-"} and right == 0):
             return left
+        if sign in {"/", "//", "%"} and right == 0:
+            raise ZeroDivisionError("it divides by zero")
     names = matmul_axes(left, right) if sign == "@" else broadcast_axes(left, right)
     return call(graph, _TENSORS[sign], left, right, axes=names)
 

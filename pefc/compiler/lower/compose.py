@@ -7,7 +7,7 @@ import torch
 from torch.fx import Graph, Node
 
 from ...dsl import syntax
-from ...dsl.diagnostics.compiling import NoBias, NotLowered
+from ...dsl.diagnostics.compiling import FormulaFailed, NoBias, NotLowered
 from ...dsl.diagnostics.core import SpecError
 from .arithmetic import binary
 from .elaborate import Declared, Elaborated
@@ -86,7 +86,7 @@ def _base(graph: Graph, facts: LinearFacts) -> AffineMap:
     matrix = attribute(graph, "weight", stored, names)
     if facts.transposed:
         matrix = call(graph, torch.transpose, matrix, -2, -1, axes=("out", "in"))
-    matrix.meta["port"] = "W"
+    matrix.meta.update(port="W", biased=facts.bias)
     if not facts.bias:
         return AffineMap(graph, matrix, None)
     bias = attribute(graph, "bias", (facts.outputs,), ("out",))
@@ -161,21 +161,33 @@ class _Attached:
         return node
 
     def _updated(self, rule: syntax.Rule, value: object, old: Node | None) -> Node:
-        """The new value of a weight, bias, input or output."""
+        """The new value of a weight, bias, input or output, in the shape of the old one."""
         if rule.operator == "=":
-            if isinstance(value, Node):
-                return value
-            raise SpecError([NotLowered(rule.value.span, "a number here")])
+            if not isinstance(value, Node):
+                raise SpecError([NotLowered(rule.value.span, "a number here")])
+            return self._in_shape(rule, value, old)
         if old is None:
             raise SpecError([NoBias(self.method.attachment.span, self.member.prefix)])
-        return binary(self.graph, rule.operator[0], old, value)  # type: ignore[return-value]
+        try:
+            updated = binary(self.graph, rule.operator[0], old, value)
+        except RuntimeError as error:
+            raise SpecError([FormulaFailed(rule.value.span, str(error).splitlines()[0])]) from error
+        return self._in_shape(rule, updated, old)  # type: ignore[arg-type]
+
+    def _in_shape(self, rule: syntax.Rule, value: Node, old: Node | None) -> Node:
+        """The value that a rule gives to its target; raises SpecError where it has another shape than that."""
+        size = (self.method.numbers["out"],) if old is None else shape(old)
+        if shape(value) == size:
+            return value
+        reason = f"it makes the {rule.target} {list(shape(value))} where it is {list(size)}"
+        raise SpecError([FormulaFailed(rule.value.span, reason)])
 
     def _weight_rule(self, rule: syntax.Rule, current: SiteMap) -> SiteMap:
         value = self.formula().write(rule.value)
         probability = self._probability(rule)
         if isinstance(current, AffineMap) and not probability:
             return AffineMap(self.graph, self._updated(rule, value, current.matrix), current.offset)
-        is_sum = rule.operator in {"+=", "-="} and isinstance(value, Node)
+        is_sum = rule.operator in {"+=", "-="} and self._is_matrix(value)
         sign = rule.operator[0] if is_sum else "+"
 
         def new_weight() -> Node:
@@ -198,6 +210,8 @@ class _Attached:
         sign = rule.operator[0]
         if sign not in "+-" or not isinstance(value, Node):
             raise SpecError([NotLowered(rule.span, "a bias that is replaced after the output was changed")])
+
+        self._in_shape(rule, value, None)
 
         def offset() -> Node:
             return self._updated(rule, value, current.bias())
@@ -225,6 +239,11 @@ class _Attached:
 
     def _probability(self, rule: syntax.Rule) -> float:
         return 0 if rule.over is None else self.formula().write(rule.over)  # type: ignore[return-value]
+
+    def _is_matrix(self, value: object) -> bool:
+        """A tensor of the shape of W, not one that is broadcast to it."""
+        size = (self.method.numbers["out"], self.method.numbers["in"])
+        return isinstance(value, Node) and shape(value) == size
 
     def _dropped(self, x: Node, probability: float) -> Node:
         if not probability:

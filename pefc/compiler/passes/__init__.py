@@ -4,7 +4,7 @@ from torch.fx import Graph
 
 from .base import CallBase, RowsOfBase
 from .cancel import Cancel
-from .diagonal import Diagonal
+from .diagonal import Diagonal, Rescale
 from .distribute import Distribute
 from .fuse import FuseAdd
 from .reassociate import Reassociate
@@ -25,7 +25,7 @@ PASSES: tuple[Pass, ...] = (
 )
 """Run in turn until none finds anything."""
 
-LAST: tuple[Pass, ...] = (CallBase(), FuseAdd(), Share())
+LAST: tuple[Pass, ...] = (Rescale(), CallBase(), FuseAdd(), Share())
 """Run once, when the shape of the computation is settled."""
 
 

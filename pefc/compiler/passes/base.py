@@ -7,7 +7,7 @@ from torch.fx import Graph, Node
 from torch.nn import functional
 
 from ..lower.nodes import axes, base_call, call, shape
-from .rewrite import everywhere, is_bias, is_call, is_weight
+from .rewrite import everywhere, is_bias, is_biased, is_call, is_weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,7 @@ class CallBase:
     name: str = "call-base"
 
     def __call__(self, graph: Graph) -> Graph:
-        has_bias = any(is_bias(node) for node in graph.nodes)
-        return everywhere(graph, lambda inner, node: _call_base(inner, node, has_bias=has_bias))
+        return everywhere(graph, _call_base)
 
 
 _TAKES = (torch.narrow, torch.index_select)
@@ -49,12 +48,11 @@ def _rows_of_base(graph: Graph, node: Node) -> Node | None:
     return call(graph, taken.target, whole, -1, *taken.args[2:], axes=axes(node))  # type: ignore[arg-type, union-attr]
 
 
-def _call_base(graph: Graph, node: Node, *, has_bias: bool) -> Node | None:
+def _call_base(graph: Graph, node: Node) -> Node | None:
     if not is_call(node, functional.linear) or not is_weight(node.args[1]):
         return None
     bias = node.args[2] if len(node.args) > 2 else None
-    if has_bias and not is_bias(bias):
-        return None
-    if not has_bias and bias is not None:
+    is_whole = is_bias(bias) if is_biased(node.args[1]) else bias is None  # type: ignore[arg-type]
+    if not is_whole:
         return None
     return base_call(graph, node.args[0], shape(node)[-1])  # type: ignore[arg-type]

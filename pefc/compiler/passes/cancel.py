@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch.fx import Graph, Node
 
+from ..lower.nodes import shape
 from .rewrite import everywhere, is_call
 
 
@@ -23,6 +24,6 @@ def _cancel(graph: Graph, node: Node) -> Node | None:  # noqa: ARG001
         return None
     total, taken = node.args
     first, second = total.args  # type: ignore[union-attr]
-    if first is taken:
-        return second  # type: ignore[return-value]
-    return first if second is taken else None  # type: ignore[return-value]
+    left = second if first is taken else first if second is taken else None
+    is_whole = isinstance(left, Node) and shape(left) == shape(node)
+    return left if is_whole else None

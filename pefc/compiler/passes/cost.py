@@ -4,7 +4,7 @@ import torch
 from torch.fx import Node
 
 from ..lower.nodes import TOKENS, shape
-from .rewrite import is_call
+from .rewrite import is_call, is_weight
 
 
 def applying(matrix: Node) -> int:
@@ -33,9 +33,16 @@ def forming(matrix: Node) -> int:
     work = 1
     for length in size:
         work *= length
-    if is_call(matrix, torch.matmul):
+    if is_call(matrix, torch.matmul) and not any(is_call(factor, torch.diag) for factor in matrix.args):
         work *= shape(matrix.args[0])[-1]  # type: ignore[arg-type]
+    if is_call(matrix, torch.diag):
+        return 0
     return work + sum(forming(operand) for operand in matrix.all_input_nodes)
+
+
+def holds_base(matrix: Node) -> bool:
+    """The base weight is part of it: forming it would take a copy of the weight in each step."""
+    return is_weight(matrix) or any(holds_base(operand) for operand in matrix.all_input_nodes)
 
 
 def is_cheap(matrix: Node) -> bool:

@@ -20,6 +20,28 @@ class Diagonal:
         return everywhere(graph, _scale)
 
 
+@dataclass(frozen=True, slots=True)
+class Rescale:
+    """`diag(g) @ B --> g[:, none] * B` and `A @ diag(w) --> A * w`, for what is left of diagonal matrices."""
+
+    name: str = "rescale"
+
+    def __call__(self, graph: Graph) -> Graph:
+        return everywhere(graph, _rescale)
+
+
+def _rescale(graph: Graph, node: Node) -> Node | None:
+    if not is_call(node, torch.matmul):
+        return None
+    left, right = node.args
+    if is_call(right, torch.diag):
+        return call(graph, torch.mul, left, right.args[0], axes=axes(node))  # type: ignore[union-attr]
+    if is_call(left, torch.diag):
+        column = call(graph, torch.unsqueeze, left.args[0], -1)  # type: ignore[union-attr]
+        return call(graph, torch.mul, right, column, axes=axes(node))
+    return None
+
+
 def _scale(graph: Graph, node: Node) -> Node | None:
     if not is_call(node, functional.linear) or not is_call(node.args[1], torch.diag):
         return None

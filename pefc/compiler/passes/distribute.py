@@ -6,7 +6,7 @@ import torch
 from torch.fx import Graph, Node
 from torch.nn import functional
 
-from ..lower.nodes import axes, call
+from ..lower.nodes import axes, call, shape
 from .cost import is_cheap
 from .rewrite import everywhere, is_call
 
@@ -26,8 +26,15 @@ def _distribute(graph: Graph, node: Node) -> Node | None:
         return None
     x, total, *rest = node.args
     first, second = total.args  # type: ignore[union-attr]
-    if not isinstance(first, Node) or not isinstance(second, Node) or not (is_cheap(first) or is_cheap(second)):
+    if not _is_matrix(first, total) or not _is_matrix(second, total):  # type: ignore[arg-type]
+        return None
+    if not is_cheap(first) and not is_cheap(second):  # type: ignore[arg-type]
         return None
     left = call(graph, functional.linear, x, first, rest[0] if rest else None, axes=axes(node))
     right = call(graph, functional.linear, x, second, None, axes=axes(node))
     return call(graph, total.target, left, right, axes=axes(node))  # type: ignore[arg-type, union-attr]
+
+
+def _is_matrix(term: object, total: Node) -> bool:
+    """A summand that is not broadcast."""
+    return isinstance(term, Node) and shape(term) == shape(total)

@@ -27,14 +27,29 @@ def _fuse(graph: Graph, node: Node) -> Node | None:
     first, second = node.args
     if not isinstance(first, Node) or not isinstance(second, Node) or shape(first) != shape(node):
         return None
+    if shape(second) != shape(node):
+        return None
     factor = 1.0
     if (inner := scaled(second)) and len(second.users) == 1:
         second, factor = inner
     if not is_call(second, functional.linear) or len(second.users) != 1 or second.args[2] is not None:
         return None
     thin, matrix = second.args[:2]
-    rows = call(graph, torch.reshape, first, (-1, shape(first)[-1]))
-    columns = call(graph, torch.reshape, thin, (-1, shape(thin)[-1]))  # type: ignore[arg-type]
+    rows = _flat(graph, first)
+    columns = _flat_product(graph, thin)  # type: ignore[arg-type]
     turned = call(graph, torch.t, matrix)
-    total = call(graph, torch.addmm, rows, columns, turned, alpha=factor)
+    scale = {} if factor == 1.0 else {"alpha": factor}
+    total = call(graph, torch.addmm, rows, columns, turned, **scale)
     return call(graph, torch.Tensor.view_as, total, first, axes=axes(node))
+
+
+def _flat(graph: Graph, value: Node) -> Node:
+    return call(graph, torch.reshape, value, (-1, shape(value)[-1]))
+
+
+def _flat_product(graph: Graph, thin: Node) -> Node:
+    """The thin product with flattened rows: of a product that nobody else reads, the input is flattened instead."""
+    if is_call(thin, functional.linear) and len(thin.users) == 1:
+        x, *parameters = thin.args
+        return call(graph, functional.linear, _flat(graph, x), *parameters)  # type: ignore[arg-type]
+    return _flat(graph, thin)

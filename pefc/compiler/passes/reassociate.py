@@ -7,13 +7,16 @@ from torch.fx import Graph, Node
 from torch.nn import functional
 
 from ..lower.nodes import TOKENS, axes, call, shape
-from .cost import forming, in_turn
+from .cost import forming, holds_base, in_turn
 from .rewrite import everywhere, is_call
 
 
 @dataclass(frozen=True, slots=True)
 class Reassociate:
-    """`linear(x, B @ A, b) --> linear(linear(x, A), B, b)`, where that takes fewer multiplications."""
+    """`linear(x, B @ A, b) --> linear(linear(x, A), B, b)`, where that takes fewer multiplications.
+
+    A product that holds the base weight is always taken apart: forming it would copy the weight in each step.
+    """
 
     name: str = "reassociate"
 
@@ -26,7 +29,8 @@ def _reassociate(graph: Graph, node: Node) -> Node | None:
         return None
     x, product, *rest = node.args
     rows, columns = shape(product)  # type: ignore[arg-type]
-    if in_turn(product) > TOKENS * rows * columns + forming(product):  # type: ignore[arg-type]
+    dense = TOKENS * rows * columns + forming(product)  # type: ignore[arg-type]
+    if in_turn(product) > dense and not holds_base(product):  # type: ignore[arg-type]
         return None
     left, right = product.args  # type: ignore[union-attr]
     inner = call(graph, functional.linear, x, right, None, axes=(*axes(node)[:-1], axes(right)[0]))  # type: ignore[arg-type]

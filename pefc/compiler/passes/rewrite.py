@@ -63,6 +63,11 @@ def is_weight(node: object) -> bool:
     return isinstance(node, Node) and node.meta.get("port") == "W"
 
 
+def is_biased(weight: Node) -> bool:
+    """Whether the base adds a bias to the product with its weight."""
+    return bool(weight.meta["biased"])
+
+
 def is_bias(node: object) -> bool:
     """The base bias of the site."""
     return isinstance(node, Node) and node.meta.get("port") == "b"

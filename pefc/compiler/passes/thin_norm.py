@@ -47,16 +47,23 @@ def _thin_norm(graph: Graph, node: Node) -> Node | None:
     terms = _terms(node.args[0], 1.0)
     thin = [term for term in terms if isinstance(term, _Product)]
     dense = [term for term in terms if isinstance(term, Node)]
-    if len(dense) != 1 or not thin:
+    if len(dense) != 1 or not thin or not _is_matrix_of(node.args[0], dense, thin):  # type: ignore[arg-type]
         return None
     total = _row_sum(graph, dense[0], dense[0])
     for product in thin:
         total = _plus(graph, total, _cross(graph, dense[0], product))
-    for first, second in combinations_with_replacement(thin, 2):
-        total = _plus(graph, total, _between(graph, first, second))
+    for first, second in combinations_with_replacement(range(len(thin)), 2):
+        times = 1 if first == second else 2
+        total = _plus(graph, total, _between(graph, thin[first], thin[second], times))
     positive = call(graph, torch.clamp, total, 0, axes=axes(total))
     root = call(graph, torch.sqrt, positive, axes=axes(node))
     return call(graph, torch.Tensor.type_as, root, dense[0], axes=axes(node))
+
+
+def _is_matrix_of(total: Node, dense: list[Node], thin: list[_Product]) -> bool:
+    """A sum of two axes, none of whose terms is broadcast."""
+    products = [(*shape(product.left)[:-1], shape(product.right)[-1]) for product in thin]
+    return len(shape(total)) == 2 and all(size == shape(total) for size in (*map(shape, dense), *products))
 
 
 def _terms(value: object, factor: float) -> list[_Product | Node | None]:
@@ -83,12 +90,11 @@ def _cross(graph: Graph, dense: Node, product: _Product) -> Node:
     return _times(graph, _row_sum(graph, thin, product.left), 2 * product.factor)
 
 
-def _between(graph: Graph, first: _Product, second: _Product) -> Node:
-    """rowsum(first * second), twice where they differ."""
+def _between(graph: Graph, first: _Product, second: _Product, times: int) -> Node:
+    """rowsum(first * second), as many times as the square has it."""
     gram = call(graph, torch.matmul, first.right, transpose(graph, second.right))
     carried = call(graph, torch.matmul, first.left, gram)
-    twice = 1.0 if first == second else 2.0
-    return _times(graph, _row_sum(graph, carried, second.left), twice * first.factor * second.factor)
+    return _times(graph, _row_sum(graph, carried, second.left), times * first.factor * second.factor)
 
 
 def _row_sum(graph: Graph, first: Node, second: Node) -> Node:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import torch
 from torch.nn import functional
 
-from ..lower.functions import block_diagonal, entries_to_matrix, identity_like
+from ..lower.functions import block_diagonal, entries_to_matrix, identity_like, solve
 from .terms import ONE, ZERO, Applied, Constant, Eye, Rule, Term, combined
 
 
@@ -103,7 +103,7 @@ _ZERO_STAYS = (
     torch.kron,
     entries_to_matrix,
 )
-_CONSTANT_STAYS = (torch.reshape, torch.flatten, torch.narrow, torch.index_select, torch.broadcast_to, torch.t)
+_CONSTANT_STAYS = (torch.reshape, torch.flatten, torch.narrow, torch.index_select, torch.broadcast_to, torch.t, torch.unsqueeze)
 
 EXACT_RULES: Mapping[object, Rule] = {
     torch.add: _add,
@@ -148,7 +148,7 @@ def _scale(first: Term, second: object) -> Term | None:
 
 
 def _divide(first: Term, second: object) -> Term | None:
-    if first == second:
+    if first == second and first != ZERO:
         return ONE
     if isinstance(second, int | float):
         return combined(ZERO, first, 1 / second)
@@ -207,7 +207,7 @@ ROUNDING_RULES: Mapping[object, Rule] = {
     torch.div: _divide,
     torch.matmul: _matmul,
     functional.linear: _linear_map,
-    torch.linalg.solve: _solve,
+    solve: _solve,
     torch.narrow: _narrow,
     torch.index_select: _index_select,
     torch.slice_scatter: _put_rows,

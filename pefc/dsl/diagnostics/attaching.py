@@ -67,6 +67,27 @@ class ForwardReplaced(Diagnostic):
 
 
 @dataclass(frozen=True, slots=True)
+class NotTraced(Diagnostic):
+    """The graph of a model was asked for, and the model cannot be exported as one graph, or not with all sites in it.
+
+    A forward that branches on values, or code that `torch.export` does not follow, has no graph. The live model is patched
+    all the same: use `apply`.
+    """
+
+    model: str
+    reason: str
+
+    def title(self) -> str:
+        return f"{self.model} has no whole graph"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(None, self.reason),)
+
+    def help(self) -> str:
+        return "use `apply`, which patches the living modules, or make the forward exportable"
+
+
+@dataclass(frozen=True, slots=True)
 class NotAffine(Diagnostic):
     """A method is merged whose output is not an affine function of the input, so no weight and bias can stand for it.
 

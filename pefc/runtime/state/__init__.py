@@ -3,5 +3,8 @@
 from .fingerprint import Fingerprint as Fingerprint
 from .fingerprint import differences as differences
 from .fingerprint import fingerprint as fingerprint
+from .folder import MANIFEST as MANIFEST
+from .folder import DamagedFileError as DamagedFileError
+from .folder import NoFolderError as NoFolderError
 from .folder import read_folder as read_folder
 from .folder import write_folder as write_folder

@@ -10,10 +10,20 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from ...dsl.diagnostics.core import SpecError
-from ...dsl.diagnostics.state import DamagedAdapter, NoAdapter
-
 MANIFEST = "plan.json"
+
+
+class NoFolderError(Exception):
+    """A folder holds no manifest."""
+
+
+class DamagedFileError(Exception):
+    """A file does not belong to the manifest beside it: its path, and what is wrong with it."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes], manifest: Mapping[str, object]) -> None:
@@ -34,28 +44,28 @@ def write_folder(folder: Path, files: Mapping[str, bytes], manifest: Mapping[str
 def read_folder(folder: Path) -> tuple[Mapping[str, bytes], Mapping[str, object]]:
     """The files and the manifest.
 
-    Raises SpecError where the folder holds no adapter, or files that do not belong to its manifest.
+    Raises NoFolderError where there is no manifest, DamagedFileError where a file does not belong to it.
     """
     path = folder / MANIFEST
     if not path.is_file():
-        raise SpecError([NoAdapter(str(folder), MANIFEST)])
+        raise NoFolderError(folder)
     try:
         manifest = json.loads(path.read_bytes())
         digests = dict(manifest["files"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise SpecError([DamagedAdapter(str(path), "it is not the JSON that pefc writes")]) from error
+        raise DamagedFileError(path, "it is not the JSON that pefc writes") from error
     return {name: _matching(folder, name, digest) for name, digest in digests.items()}, manifest
 
 
 def _matching(folder: Path, name: str, digest: str) -> bytes:
     if Path(name).name != name:
-        raise SpecError([DamagedAdapter(str(folder / MANIFEST), f"it names `{name}`, outside of the folder")])
+        raise DamagedFileError(folder / MANIFEST, f"it names `{name}`, outside of the folder")
     for path in (folder / name, folder / f"{name}.new"):
         if path.is_file():
             content = path.read_bytes()
             if _digest(content) == digest:
                 return content
-    raise SpecError([DamagedAdapter(str(folder / name), f"it is not the file that {MANIFEST} was written with")])
+    raise DamagedFileError(folder / name, f"it is not the file that {MANIFEST} was written with")
 
 
 def _write(path: Path, content: bytes) -> None:
