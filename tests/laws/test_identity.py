@@ -1,0 +1,90 @@
+"""What attaching leaves as it was, on whole models."""
+
+from collections.abc import Callable
+from copy import deepcopy
+
+import pytest
+import torch
+from torch import nn
+
+import pefc
+from pefc.compiler.prove import Identity
+from pefc.dsl import library
+
+from ..models import BUILDERS, gpt2, llama, neox, output, plain
+
+DTYPES = (torch.float32, torch.bfloat16, torch.float64)
+NOT_YET = {"not-lowered", "no-bias", "not-compiled"}
+"""What stops a method that other sites or later versions compile."""
+
+TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 0.1, torch.float64: 1e-12}
+"""Relative to the largest output: two layers of rounding in each dtype."""
+
+EXACT = {"beft", "bitfit", "delora", "ia3", "lora", "peanut", "rslora", "ssf", "vera"}
+ROUNDING = {"boft", "dora", "glora", "hira", "loha", "oft"}
+
+
+def calls() -> list[str]:
+    """Every method of the library that linear sites take, with arguments that fit small widths."""
+    found = []
+    for name in library.names():
+        method = library.method(name)
+        if method is None or method.site not in {"linear", "any"}:
+            continue
+        known = {parameter.name for parameter in method.parameters}
+        sizes = [f"{key}={value}" for key, value in (("r", 2), ("size", 4)) if key in known]
+        found.append(f"{name}({', '.join(sizes)})" if sizes else name)
+    return found
+
+
+def compiled(spec: str, model: nn.Module) -> pefc.Program | None:
+    try:
+        return pefc.compile(spec, model)
+    except pefc.SpecError as error:
+        assert {diagnostic.code() for diagnostic in error.diagnostics} <= NOT_YET
+        return None
+
+
+@pytest.mark.parametrize("build", [llama, gpt2, plain], ids=lambda build: build.__name__)
+@pytest.mark.parametrize("call", calls())
+def test_every_method_starts_as_its_proof_says(build: Callable[[], nn.Module], call: str) -> None:
+    base = build().eval()
+    program = compiled(f"{call} on linear", base)
+    if program is None:
+        return
+    name = call.partition("(")[0]
+    expected = "exact" if name in EXACT else "rounding" if name in ROUNDING else "changes"
+    assert {planned.verdict.identity for planned in program.plan.attachments} <= {expected}
+    for dtype in DTYPES:
+        model = deepcopy(base).to(dtype)
+        before = output(model)
+        after = output(pefc.Program(program.plan, model).apply())
+        assert after.dtype == dtype
+        if name in EXACT:
+            assert torch.equal(before, after)
+        elif name in ROUNDING:
+            assert (after - before).abs().max() <= TOLERANCES[dtype] * before.abs().max()
+
+
+@pytest.mark.parametrize("build", BUILDERS, ids=lambda build: build.__name__)
+def test_a_chain_of_exact_methods_is_exact(build: Callable[[], nn.Module]) -> None:
+    model = build()
+    before = output(model)
+    spec = "lora(r=2) on attn.{q,v}; ia3 on attn.{q,k}; vera(r=2) on ffn; ssf on attn.o, ffn.down"
+    after = output(pefc.apply(spec, model))
+    assert torch.equal(before, after)
+
+
+def test_a_method_that_starts_at_random_changes_the_output() -> None:
+    spec = """
+    method noisy on linear {
+      B: [out, in] ~ normal(0, 1)
+      weight += B
+    }
+    noisy on linear
+    """
+    model = plain()
+    before = output(model)
+    program = pefc.compile(spec, model)
+    assert {planned.verdict.identity for planned in program.plan.attachments} == {Identity.CHANGES}
+    assert (output(program.apply()) - before).abs().max() > 0.1

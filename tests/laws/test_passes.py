@@ -1,0 +1,90 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pefc
+from pefc.compiler.lower import LinearFacts, plain_patch
+from pefc.compiler.passes import LAST, PASSES, optimized
+
+from .formulas import Case, Values, case, cases
+
+REWRITES = {**{rewrite.name: rewrite for rewrite in (*PASSES, *LAST)}, "all": optimized}
+
+
+def check(of: Case, seed: int, *, training: bool) -> None:
+    """Each pass alone, and all of them, keep what a patch computes.
+
+    In 64 bits, because sums and products may change their order.
+    """
+    torch.manual_seed(seed)
+    values = Values(of, training=training)
+    x = torch.randn(2, 3, of.facts.inputs, dtype=torch.float64)
+    graph = plain_patch(of.facts, of.members)
+    before = values.run(graph, x)
+    assert isinstance(before, torch.Tensor)
+    assert before.shape == (2, 3, of.facts.outputs)
+    close = 1e-11 * float(before.abs().max())
+    for name, rewrite in REWRITES.items():
+        after = values.run(rewrite(graph), x)
+        assert isinstance(after, torch.Tensor), name
+        torch.testing.assert_close(
+            after, before, rtol=1e-7, atol=close, msg=lambda text, name=name: f"{name}: {text}"
+        )
+
+
+@settings(max_examples=80)
+@given(of=cases(), seed=st.integers(0, 99), training=st.booleans())
+def test_every_pass_keeps_what_a_patch_computes(of: Case, seed: int, training: bool) -> None:
+    check(of, seed, training=training)
+
+
+METHOD = """
+method own({}) on linear {{
+  {}
+}}
+own on linear
+"""
+THIN = "A: [r, in] ~ normal(0, 1)\n  B: [out, r] ~ normal(0, 1)\n  "
+
+HARD = {
+    "a product is summed twice": THIN + "weight = diag(1 / norm(W + B @ A + B @ A, in)) @ W",
+    "a row is broadcast in a norm": THIN
+    + "v: [in] = 0\n  weight = diag(1 / norm(v + B @ A, in)) @ W",
+    "a row is added to the weight": "v: [in] = 0\n  weight += v",
+    "a column is added under dropout": "v: [out, 1] = 0\n  weight += v over dropout(0.5)",
+    "a number is added under dropout": "weight += 0.5 over dropout(0.5)",
+    "W is taken away where no bias is left": "c: [out] = 0\n  bias = c\n  weight -= W over dropout(0.5)",
+}
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("what", HARD)
+def test_passes_leave_alone_what_only_looks_like_their_form(
+    what: str, bias: bool, training: bool
+) -> None:
+    of = case(
+        LinearFacts(7, 9, bias, transposed=False),
+        METHOD.format("r: int = 2" if "r," in HARD[what] else "", HARD[what]),
+    )
+    check(of, 0, training=training)
+
+
+WRONG = {
+    "weight = norm(W, in)": "weight",
+    "output = c": "output",
+    "input = x @ W.T": "input",
+    "bias += W": "broadcast",
+    "output = c / (2 - 2) * y": "divides by zero",
+    "weight += W.T": "broadcast",
+}
+
+
+@pytest.mark.parametrize("rule", WRONG)
+def test_a_rule_that_changes_a_shape_is_a_diagnostic(rule: str) -> None:
+    tensors = "c: [out] = 0\n  " if "c" in rule.split() else ""
+    of = case(LinearFacts(7, 9, True, transposed=False), METHOD.format("", tensors + rule))
+    with pytest.raises(pefc.SpecError, match="formula-failed") as caught:
+        plain_patch(of.facts, of.members)
+    assert WRONG[rule] in caught.value.diagnostics[0].labels()[0].text

@@ -1,0 +1,140 @@
+"""Small models that differ in what a life after `apply` depends on: storage, biases, slices, sharing."""
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from transformers import (
+    BertConfig,
+    BertModel,
+    GPT2Config,
+    GPT2LMHeadModel,
+    GPTNeoXConfig,
+    GPTNeoXForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+)
+
+WIDTH = 24
+WORDS = 64
+
+
+class Plain(nn.Module):
+    """An attention layer whose attributes say nothing."""
+
+    def __init__(self, *, bias: bool = True) -> None:
+        super().__init__()
+        self.e = nn.Embedding(WORDS, WIDTH)
+        self.a = nn.Linear(WIDTH, WIDTH, bias=bias)
+        self.b = nn.Linear(WIDTH, WIDTH, bias=bias)
+        self.c = nn.Linear(WIDTH, WIDTH, bias=bias)
+        self.d = nn.Linear(WIDTH, WIDTH, bias=bias)
+        self.wide = nn.Linear(WIDTH, 40, bias=bias)
+        self.tall = nn.Linear(40, WIDTH, bias=bias)
+
+    def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+        x = self.e(input_ids)
+        scores = self.a(x) @ self.b(x).transpose(-1, -2) / WIDTH**0.5
+        x = x + self.d(torch.softmax(scores, -1) @ self.c(x))
+        return x + self.tall(torch.relu(self.wide(x)))
+
+
+def llama(*, layers: int = 2, tied: bool = False) -> LlamaForCausalLM:
+    """Four heads of queries share two of keys and values; no biases."""
+    torch.manual_seed(1)
+    config = LlamaConfig(
+        vocab_size=WORDS,
+        hidden_size=WIDTH,
+        intermediate_size=40,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=32,
+        initializer_range=0.3,
+        tie_word_embeddings=tied,
+        bos_token_id=0,
+        eos_token_id=1,
+        pad_token_id=1,
+    )
+    return LlamaForCausalLM(config).eval()
+
+
+def gpt2() -> GPT2LMHeadModel:
+    """Weights are stored [in, out]; q, k and v are thirds of one map; the head is the embedding."""
+    torch.manual_seed(2)
+    config = GPT2Config(
+        vocab_size=WORDS,
+        n_positions=32,
+        n_embd=WIDTH,
+        n_layer=2,
+        n_head=4,
+        initializer_range=0.3,
+        bos_token_id=0,
+        eos_token_id=1,
+        pad_token_id=1,
+    )
+    return GPT2LMHeadModel(config).eval()
+
+
+def neox() -> GPTNeoXForCausalLM:
+    """q, k and v alternate, head by head, in one map."""
+    torch.manual_seed(3)
+    config = GPTNeoXConfig(
+        vocab_size=WORDS,
+        hidden_size=WIDTH,
+        intermediate_size=40,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=32,
+        initializer_range=0.3,
+    )
+    return GPTNeoXForCausalLM(config).eval()
+
+
+def bert() -> BertModel:
+    """An encoder, with biases everywhere."""
+    torch.manual_seed(4)
+    config = BertConfig(
+        vocab_size=WORDS,
+        hidden_size=WIDTH,
+        intermediate_size=40,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=32,
+        initializer_range=0.3,
+    )
+    return BertModel(config).eval()
+
+
+def plain() -> Plain:
+    torch.manual_seed(5)
+    return Plain().eval()
+
+
+BUILDERS: tuple[Callable[[], nn.Module], ...] = (llama, gpt2, neox, bert, plain)
+
+
+def words(*, rows: int = 2, length: int = 7) -> torch.Tensor:
+    """Token ids that every model here reads; none of them ends a text."""
+    generator = torch.Generator().manual_seed(6)
+    return torch.randint(2, WORDS, (rows, length), generator=generator)
+
+
+def output(model: nn.Module, ids: torch.Tensor | None = None) -> torch.Tensor:
+    """What a model computes from token ids."""
+    ids = words() if ids is None else ids
+    if isinstance(model, Plain):
+        return model(ids)
+    if isinstance(model, BertModel):
+        return model(ids).last_hidden_state
+    return model(ids, use_cache=False).logits
+
+
+def perturb(model: nn.Module, *, scale: float = 0.3, seed: int = 7) -> None:
+    """Move every trained parameter away from where it starts: zeros hide mistakes."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                noise = torch.randn(parameter.shape, generator=generator)
+                parameter.add_(noise.to(parameter), alpha=scale)
