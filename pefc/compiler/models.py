@@ -1,0 +1,80 @@
+"""Models by name: a folder or hub id, of which `config.json` is enough, or a function that makes one."""
+
+from importlib import import_module
+from pathlib import Path
+
+import torch
+import transformers
+from torch import nn
+from transformers import AutoConfig, AutoModel, PretrainedConfig
+
+from ..dsl.diagnostics.core import SpecError
+from ..dsl.diagnostics.models import FunctionNotFound, ModelNotFound, NotModel, UnknownArchitecture
+
+
+def read_model(reference: str, *, weights: bool = False) -> nn.Module:
+    """The model that a reference means, on `meta` unless its weights are asked for and there.
+
+    Raises SpecError where the reference leads nowhere.
+    """
+    if ":" in reference and not Path(reference).exists():
+        return _made(reference)
+    config = _config(reference)
+    architecture = _architecture(reference, config)
+    if weights and _has_weights(reference):
+        return architecture.from_pretrained(reference).eval()
+    with torch.device("meta"):
+        return _without_weights(architecture, config).eval()
+
+
+def _made(reference: str) -> nn.Module:
+    module, _, name = reference.partition(":")
+    try:
+        function = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise SpecError([FunctionNotFound(reference, str(error))]) from error
+    if not callable(function):
+        raise SpecError([FunctionNotFound(reference, f"`{name}` is not a function")])
+    try:
+        model = function()
+    except Exception as error:
+        reason = f"it raises {type(error).__name__}: {error}"
+        raise SpecError([NotModel(reference, reason)]) from error
+    if not isinstance(model, nn.Module):
+        kind = type(model).__name__
+        raise SpecError([NotModel(reference, f"it returns a `{kind}`, no `torch.nn.Module`")])
+    return model
+
+
+def _config(reference: str) -> PretrainedConfig:
+    folder = Path(reference)
+    if folder.is_dir() and not (folder / "config.json").is_file():
+        raise SpecError([ModelNotFound(reference, "the folder has no `config.json`")])
+    if not folder.is_dir() and (folder.exists() or reference.startswith((".", "/", "~"))):
+        raise SpecError([ModelNotFound(reference, "there is no such folder")])
+    try:
+        return AutoConfig.from_pretrained(reference)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise SpecError([ModelNotFound(reference, reason)]) from error
+
+
+def _architecture(reference: str, config: PretrainedConfig) -> type[nn.Module]:
+    names = config.architectures or []
+    if not names:
+        return AutoModel
+    architecture = getattr(transformers, names[0], None)
+    if architecture is None:
+        raise SpecError([UnknownArchitecture(reference, names[0])])
+    return architecture
+
+
+def _without_weights(architecture: type[nn.Module], config: PretrainedConfig) -> nn.Module:
+    return AutoModel.from_config(config) if architecture is AutoModel else architecture(config)
+
+
+def _has_weights(reference: str) -> bool:
+    """A hub id is taken to have weights; a folder is looked at."""
+    folder = Path(reference)
+    patterns = ("*.safetensors", "*.bin")
+    return not folder.is_dir() or any(any(folder.glob(pattern)) for pattern in patterns)

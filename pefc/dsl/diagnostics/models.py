@@ -1,0 +1,87 @@
+"""Mistakes in the name of a model, or in what stands there."""
+
+from dataclasses import dataclass
+
+from .core import Diagnostic, Label
+
+
+@dataclass(frozen=True)
+class ModelNotFound(Diagnostic):
+    """A model is neither a folder with a `config.json`, nor known to the hub.
+
+        pefc roles ./no-such-folder
+
+    MODEL is a folder, a hub id such as `org/name`, or `package.module:function`. The weights need not be there.
+    """
+
+    reference: str
+    reason: str
+
+    def title(self) -> str:
+        return f"there is no model `{self.reference}`"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(None, self.reason),)
+
+    def help(self) -> str:
+        return "give a folder with a `config.json`, a hub id, or `package.module:function`"
+
+
+@dataclass(frozen=True)
+class UnknownArchitecture(Diagnostic):
+    """The `config.json` of a model names a class that transformers does not have.
+
+    Code that comes with a model is never run. Write a function that makes the model, and name it as
+    `package.module:function`.
+    """
+
+    reference: str
+    architecture: str
+
+    def title(self) -> str:
+        return f"transformers has no class `{self.architecture}`"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(None, f"the `config.json` of `{self.reference}` names it"),)
+
+    def help(self) -> str:
+        return "name a function that makes the model, as `package.module:function`"
+
+
+@dataclass(frozen=True)
+class FunctionNotFound(Diagnostic):
+    """`package.module:function` does not lead to a function.
+
+        pefc roles my_project.models:tiny
+
+    The module is imported as Python does it, the current folder comes first.
+    """
+
+    reference: str
+    reason: str
+
+    def title(self) -> str:
+        return f"`{self.reference}` leads to no function"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(None, self.reason),)
+
+    def help(self) -> str:
+        return "name a function without parameters that returns a model, as `package.module:function`"
+
+
+@dataclass(frozen=True)
+class NotModel(Diagnostic):
+    """A function that should make a model fails, or makes something else.
+
+    The function is called without arguments and returns a `torch.nn.Module`.
+    """
+
+    reference: str
+    reason: str
+
+    def title(self) -> str:
+        return f"`{self.reference}` made no model"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(None, self.reason),)
