@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 
+import torch
 from torch.fx import Graph, Node
 from torch.nn import functional
 
@@ -29,7 +30,9 @@ def need(graph: Graph) -> Need:
 
 
 def _is_product(node: Node) -> bool:
-    """A product with a thin matrix, or the squared norms of the rows, which are constants of the base."""
+    """A product with a thin matrix, the dtype, or the squared norms of the rows, which are constants of the base."""
+    if is_call(node, torch.Tensor.type_as):
+        return True
     if is_call(node, row_products):
         return all(is_weight(operand) for operand in node.args)
     return is_call(node, functional.linear) and is_weight(node.args[1]) and not is_weight(node.args[0])

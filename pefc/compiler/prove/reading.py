@@ -27,7 +27,7 @@ def _term(node: Node, terms: Mapping[Node, Term], starts: Mapping[str, Term], *,
         return Applied("base", arguments)
     rules = EXACT_RULES if exact else {**EXACT_RULES, **ROUNDING_RULES}
     found = rules[node.target](*arguments) if node.target in rules else None
-    if found is not None and _fits(found, node):
+    if found is not None and _fits(found, arguments, node):
         return found
     keywords = tuple((name, _argument(value, terms)) for name, value in sorted(node.kwargs.items()))
     return Applied(node.target, (*arguments, *keywords))
@@ -43,8 +43,8 @@ def _argument(argument: object, terms: Mapping[Node, Term]) -> object:
     return argument
 
 
-def _fits(found: Term, node: Node) -> bool:
-    """Terms carry no shape: one that was broadcast is not what it stood for."""
-    if isinstance(found, Constant | Eye):
+def _fits(found: Term, arguments: tuple[object, ...], node: Node) -> bool:
+    """Terms carry no shape: an argument that was broadcast is not the result."""
+    if isinstance(found, Constant | Eye) or (isinstance(found, Applied) and found not in arguments):
         return True
     return any(shape(operand) == shape(node) for operand in node.all_input_nodes)

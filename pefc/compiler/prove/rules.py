@@ -158,7 +158,15 @@ def _divide(first: Term, second: object) -> Term | None:
 def _matmul(left: Term, right: Term) -> Term | None:
     if left == Eye():
         return right
-    return left if right == Eye() else _product(left, right)
+    if right == Eye():
+        return left
+    return _product(left, right) or Applied(torch.matmul, (*_factors(left), *_factors(right)))
+
+
+def _factors(term: Term) -> tuple[object, ...]:
+    """A product as the chain of its factors: where the parentheses stand makes no difference."""
+    is_product = isinstance(term, Applied) and term.function is torch.matmul
+    return term.arguments if is_product else (term,)
 
 
 def _linear_map(x: Term, weight: Term, bias: Term | None = None) -> Term | None:
