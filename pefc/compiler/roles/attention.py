@@ -9,6 +9,12 @@ from .maps import Map
 from .tape import Node, Tape
 
 _PRODUCTS = frozenset({"bmm", "mm", "baddbmm"})
+_FUSED = frozenset(
+    "attention _scaled_dot_product_flash_attention_for_cpu _scaled_dot_product_flash_attention "
+    "_scaled_dot_product_efficient_attention _scaled_dot_product_cudnn_attention "
+    "_scaled_dot_product_fused_attention_overrideable _flash_attention_forward".split()
+)
+"""Attention in one operation: as it is recorded, and what it becomes inside other composites."""
 _SOFTMAX = frozenset({"_softmax", "_safe_softmax", "softmax"})
 _QUIET = frozenset(
     "view _unsafe_view reshape _to_copy clone expand unsqueeze squeeze slice transpose permute cat "
@@ -33,8 +39,8 @@ def find_attentions(tape: Tape, maps: Mapping[int, Map]) -> tuple[Attention, ...
     users = _users(tape)
     found = []
     for node in tape.nodes:
-        if node.kind == "attention":
-            query, key, value = node.inputs
+        if node.kind in _FUSED and node.result == 0:
+            query, key, value = node.inputs[:3]
             found.append(Attention(query, key, value, node.index, node.scope))
         elif node.kind in _SOFTMAX and (written := _written_out(tape, node, maps, users)) is not None:
             found.append(written)

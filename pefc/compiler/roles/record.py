@@ -26,7 +26,7 @@ def record(model: nn.Module, inputs: Mapping[str, object]) -> Tape:
             writer.leaf(tensor, "input", name)
     positional = [value for name, value in inputs.items() if name.isdigit()]
     named = {name: value for name, value in inputs.items() if not name.isdigit()}
-    with torch.no_grad(), _scopes(model, writer):
+    with torch.no_grad(), _scopes(model, writer), _no_fast_path():
         with _Composites(writer), _Operations(writer):
             output = model(*positional, **named)
     return Tape(
@@ -165,6 +165,17 @@ def _scopes(model: nn.Module, writer: _Writer) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+@contextmanager
+def _no_fast_path() -> Iterator[None]:
+    """Whole encoder layers in one operation would hide what is in them."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 def _geometry(tensor: Tensor) -> tuple[tuple[int, ...], tuple[int, ...], int]:
