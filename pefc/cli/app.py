@@ -10,9 +10,11 @@ import typer
 
 from .failing import Style, reported
 from .loading import loading
+from .quick import QuickCommand, QuickGroup
 
 app = typer.Typer(
     name="pefc",
+    cls=QuickGroup,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -24,7 +26,7 @@ SpecName = Annotated[
 ]
 SpecNames = Annotated[
     list[str],
-    typer.Argument(metavar="SPEC...", help=".peft files, FILE.yaml#KEY, or - for standard input"),
+    typer.Argument(metavar="SPEC", help=".peft files, FILE.yaml#KEY, or - for standard input"),
 ]
 ModelName = Annotated[
     str,
@@ -65,7 +67,7 @@ def start(
     """Compile .peft specs: what is added to a model, and where."""
 
 
-@app.command()
+@app.command(cls=QuickCommand)
 def check(
     specs: SpecNames,
     overrides: Overrides = None,
@@ -75,12 +77,12 @@ def check(
     """Check specs: names, arguments, types. No model is needed."""
     from .checking import check as run
 
-    style = Style.JSON if json else Style(format.value)
+    style = Style.JSON if json else Style(format)
     with reported(style):
         run(tuple(specs), tuple(overrides or ()), style)
 
 
-@app.command()
+@app.command(cls=QuickCommand)
 def fmt(
     specs: SpecNames,
     check: Annotated[
@@ -94,7 +96,7 @@ def fmt(
         run(tuple(specs), only_check=check)
 
 
-@app.command()
+@app.command(cls=QuickCommand)
 def explain(
     word: Annotated[
         str, typer.Argument(metavar="CODE-OR-METHOD", help="as in error[CODE], or as in a spec")
@@ -107,7 +109,7 @@ def explain(
         run(word)
 
 
-@app.command()
+@app.command(cls=QuickCommand)
 def methods() -> None:
     """List the methods and recipes that ship."""
     from .manual import methods as run
@@ -115,7 +117,7 @@ def methods() -> None:
     run()
 
 
-@app.command()
+@app.command(cls=QuickCommand)
 def schema() -> None:
     """Print the JSON schema of a spec that is written as a structure in a config."""
     from .manual import schema as run
@@ -123,7 +125,7 @@ def schema() -> None:
     run()
 
 
-@app.command()
+@app.command(cls=QuickCommand)
 def roles(model: ModelName, json: AsJson = False) -> None:
     """Show what is where in a model."""
     with loading():
@@ -133,7 +135,7 @@ def roles(model: ModelName, json: AsJson = False) -> None:
         run(model, as_json=json)
 
 
-@app.command()
+@app.command(cls=QuickCommand)
 def plan(
     spec: SpecName, model: ModelName, overrides: Overrides = None, json: AsJson = False
 ) -> None:
@@ -145,7 +147,7 @@ def plan(
         run(spec, model, tuple(overrides or ()), as_json=json)
 
 
-@app.command()
+@app.command(cls=QuickCommand)
 def compile(
     spec: SpecName,
     model: ModelName,
@@ -162,7 +164,7 @@ def compile(
         run(spec, model, tuple(overrides or ()), out)
 
 
-@app.command()
+@app.command(cls=QuickCommand)
 def graph(
     spec: SpecName,
     model: ModelName,
@@ -188,7 +190,7 @@ def graph(
         run(spec, model, tuple(overrides or ()), Where(site, layer), html)
 
 
-@app.command()
+@app.command(cls=QuickCommand)
 def verify(spec: SpecName, model: ModelName, overrides: Overrides = None) -> None:
     """Measure on this model what the plan promises: identity, both linkers, merge, remove."""
     with loading():

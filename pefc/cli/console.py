@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import typer
@@ -28,7 +28,7 @@ def width() -> int:
 
 
 @contextmanager
-def working(what: str) -> Iterator[None]:
+def working(what: str) -> Generator[None]:
     """Says on stderr what takes long, while it takes long, if somebody is looking."""
     console = Console(stderr=True)
     if not console.is_terminal:

@@ -1,6 +1,6 @@
 """What is at fault, on stderr, and the status that the command then ends with."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import Self
@@ -26,7 +26,7 @@ class Style(StrEnum):
 
 
 @contextmanager
-def reported(style: Style = Style.FULL) -> Iterator[None]:
+def reported(style: Style = Style.FULL) -> Generator[None]:
     """Diagnostics raised inside are shown, and end the command."""
     try:
         yield

@@ -58,7 +58,8 @@ def _section(part: Part) -> str:
 def _stage(name: str, lines: Sequence[Line], added: Sequence[str]) -> str:
     rows = "".join(_row(line, added) for line in lines)
     kind = "before" if name == BEFORE else "after"
-    return f'<figure class="{kind}"><figcaption>{escape(name)}</figcaption><table>{rows}</table></figure>\n'
+    caption = f"<figcaption>{escape(name)}</figcaption>"
+    return f'<figure class="{kind}">{caption}<table>{rows}</table></figure>\n'
 
 
 def _row(line: Line, added: Sequence[str]) -> str:

@@ -44,7 +44,7 @@ def graph(
 
 
 def _wanted(plan: Plan, where: Where) -> tuple[Patched, ...]:
-    """The patched modules of the wanted part. Raises SpecError where the spec does nothing there."""
+    """The patched modules of the wanted part; raises SpecError where there are none."""
     found = plan.modules
     if where.site is not None:
         inside = f"{where.site}."

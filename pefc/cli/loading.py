@@ -3,7 +3,7 @@
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 _QUIET = {
@@ -15,7 +15,7 @@ _QUIET = {
 
 
 @contextmanager
-def loading() -> Iterator[None]:
+def loading() -> Generator[None]:
     """Modules are imported inside, quietly, with a sign of life on a terminal."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)

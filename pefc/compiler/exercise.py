@@ -1,4 +1,4 @@
-"""A model put through its paces: random inputs, its outputs, and digests of everything that it holds."""
+"""A model put through its paces: random inputs, its outputs, and digests of what it holds."""
 
 import hashlib
 import math
@@ -62,7 +62,7 @@ def outputs(model: nn.Module, inputs: Inputs) -> tuple[Tensor, ...]:
 
 
 def gradients(results: Iterable[Tensor], parameters: Iterable[Tensor]) -> tuple[Tensor, ...]:
-    """The gradients of a fixed random sum of outputs; zero where a parameter has no part in them."""
+    """The gradients of a fixed random sum of outputs; zero for a parameter with no part in them."""
     generator = torch.Generator().manual_seed(SEED)
     total: Tensor | float = 0.0
     for result in results:
@@ -78,7 +78,7 @@ def gradients(results: Iterable[Tensor], parameters: Iterable[Tensor]) -> tuple[
 
 
 def distance(first: Iterable[Tensor], second: Iterable[Tensor]) -> float:
-    """‖first − second‖ / ‖first‖ over all tensors together, in 64 bits; 0.0 means equal bit for bit."""
+    """‖first − second‖ / ‖first‖ over all tensors, in 64 bits; 0.0 only where all bits agree."""
     apart, whole = 0.0, 0.0
     for left, right in zip(first, second, strict=True):
         if not torch.equal(left, right):
@@ -90,7 +90,7 @@ def distance(first: Iterable[Tensor], second: Iterable[Tensor]) -> float:
 
 
 def digests(model: nn.Module) -> dict[str, str]:
-    """For each parameter and buffer, what tells its bits, flag and module class from any other's."""
+    """For each parameter and buffer, what tells its bits, flag and module class from others."""
     classes = {path: type(module) for path, module in model.named_modules()}
     named = {
         **dict(model.named_parameters(remove_duplicate=False)),

@@ -20,7 +20,7 @@ from .reference import patch_distance
 _STEPS = 32
 """How many roundings of a layer may add up."""
 _SMALLEST = torch.float32
-"""Models in fewer bits are measured in these, beside the identity, which is measured as they are."""
+"""Models in fewer bits are measured in these; the identity is measured in their own too."""
 _PERTURBATION = 0.02
 _ORDER = (Identity.EXACT, Identity.ROUNDING, Identity.CHANGES)
 
@@ -32,7 +32,7 @@ class Measured:
     what: str
     promised: str
     found: float | None
-    """‖difference‖ / ‖value‖, or a count of what should not be; None where nothing could be measured."""
+    """‖difference‖ / ‖value‖, or a count of what should not be; None where nothing was measured."""
     bound: float | None
     """The largest figure with which the promise holds."""
     holds: bool
