@@ -1,6 +1,7 @@
 """Small models that differ in what a life after `apply` depends on: storage, biases, slices, sharing."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -15,6 +16,7 @@ from transformers import (
     LlamaForCausalLM,
 )
 
+Model = TypeVar("Model", bound=nn.Module)
 WIDTH = 24
 WORDS = 64
 
@@ -56,7 +58,7 @@ def llama(*, layers: int = 2, tied: bool = False) -> LlamaForCausalLM:
         eos_token_id=1,
         pad_token_id=1,
     )
-    return LlamaForCausalLM(config).eval()
+    return _with_biases(LlamaForCausalLM(config))
 
 
 def gpt2() -> GPT2LMHeadModel:
@@ -73,7 +75,7 @@ def gpt2() -> GPT2LMHeadModel:
         eos_token_id=1,
         pad_token_id=1,
     )
-    return GPT2LMHeadModel(config).eval()
+    return _with_biases(GPT2LMHeadModel(config))
 
 
 def neox() -> GPTNeoXForCausalLM:
@@ -88,7 +90,7 @@ def neox() -> GPTNeoXForCausalLM:
         max_position_embeddings=32,
         initializer_range=0.3,
     )
-    return GPTNeoXForCausalLM(config).eval()
+    return _with_biases(GPTNeoXForCausalLM(config))
 
 
 def bert() -> BertModel:
@@ -103,12 +105,21 @@ def bert() -> BertModel:
         max_position_embeddings=32,
         initializer_range=0.3,
     )
-    return BertModel(config).eval()
+    return _with_biases(BertModel(config))
 
 
 def plain() -> Plain:
     torch.manual_seed(5)
-    return Plain().eval()
+    return _with_biases(Plain())
+
+
+def _with_biases(model: Model) -> Model:
+    """The model for inference, with biases that are not all zero."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("bias"):
+                parameter.normal_(0, 0.3)
+    return model.eval()
 
 
 BUILDERS: tuple[Callable[[], nn.Module], ...] = (llama, gpt2, neox, bert, plain)

@@ -1,13 +1,22 @@
 """Folding an adapter into the base weights, and taking it out again."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from ..dsl.diagnostics.attaching import LossyMerge, NoBiasToMerge, NotAffine, NothingAttached, TiedMerge
+from ..dsl.diagnostics.attaching import (
+    LossyMerge,
+    NoBiasToMerge,
+    NotAffine,
+    NotFinite,
+    NothingAttached,
+    TiedMerge,
+)
 from ..dsl.diagnostics.core import Diagnostic, SpecError
+from ..dsl.diagnostics.state import NoValues
 from ..runtime.installed import Installed, Merged, forget, record, remember
 from .attached import attached
 from .link.live import uninstall
@@ -41,13 +50,13 @@ def merge(model: nn.Module, *, keep_base: bool, loss: float) -> None:
     patches = Patches()
     folds = [_fold(patched, model, patches) for patched in plan.modules]
     _raise_any(_losing(folds, loss))
-    kept = (*_changed(folds, model), *what.originals) if keep_base else None
+    kept = Merged((*_changed(folds, model), *what.originals, *_originals(what.earlier)))
     uninstall(model)
     for fold in folds:
         _store(fold, model)
     forget(model)
-    if kept is not None:
-        remember(model, Merged(kept))
+    if keep_base:
+        remember(model, kept)
 
 
 def remove(model: nn.Module) -> None:
@@ -64,6 +73,12 @@ def remove(model: nn.Module) -> None:
         for name, value in what.originals:
             model.get_parameter(name).copy_(value)
     forget(model)
+    if isinstance(what, Installed) and what.earlier is not None:
+        remember(model, what.earlier)
+
+
+def _originals(merged: Merged | None) -> tuple[tuple[str, torch.Tensor], ...]:
+    return () if merged is None else merged.originals
 
 
 def _raise_any(mistakes: Iterator[Diagnostic]) -> None:
@@ -73,6 +88,9 @@ def _raise_any(mistakes: Iterator[Diagnostic]) -> None:
 
 
 def _unmergeable(plan: Plan, model: nn.Module) -> Iterator[Diagnostic]:
+    if any(parameter.is_meta for parameter in model.parameters()):
+        yield NoValues(plan.model)
+        return
     users = _users_of_weights(model)
     for patched in plan.modules:
         for planned in patched.members:
@@ -87,7 +105,9 @@ def _unmergeable(plan: Plan, model: nn.Module) -> Iterator[Diagnostic]:
 def _losing(folds: list[_Fold], loss: float) -> Iterator[Diagnostic]:
     for fold in folds:
         first = fold.patched.members[0]
-        if fold.lost > loss:
+        if math.isinf(fold.lost):
+            yield NotFinite(first.span, fold.patched.path)
+        elif fold.lost > loss:
             stored = str(fold.weight.dtype).removeprefix("torch.")
             yield LossyMerge(first.span, fold.patched.path, fold.lost, stored)
         if not fold.patched.facts.bias and fold.bias is not None and bool(fold.bias.any()):
@@ -119,13 +139,20 @@ def _fold(patched: Patched, model: nn.Module, patches: Patches) -> _Fold:
     with torch.no_grad():
         weight, bias = run(patches.merged(patched), Site(read))  # type: ignore[misc]
         stored = weight.T if patched.facts.transposed else weight
-        old = module.weight.detach()  # type: ignore[union-attr]
-        new = stored.to(old.dtype)
-        update = stored - old.to(wide)
-        kept = new.to(wide) - old.to(wide)
-        size = update.norm()
-        lost = float((kept - update).norm() / size) if size else 0.0
-    return _Fold(patched, new.contiguous(), bias, lost)
+        lost = _lost(module.get_parameter("weight"), stored)
+        if patched.facts.bias and bias is not None:
+            lost = max(lost, _lost(module.get_parameter("bias"), bias))
+    return _Fold(patched, stored.to(module.weight.dtype).contiguous(), bias, lost)  # type: ignore[arg-type, union-attr]
+
+
+def _lost(old: torch.Tensor, merged: torch.Tensor) -> float:
+    """The share of an update that the dtype of a parameter does not keep; infinite where the update is not finite."""
+    update = merged - old
+    kept = merged.to(old.dtype).to(merged.dtype) - old
+    size = float(update.norm())
+    if not math.isfinite(size):
+        return math.inf
+    return float((kept - update).norm()) / size if size else 0.0
 
 
 def _changed(folds: list[_Fold], model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:

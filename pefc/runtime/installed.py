@@ -19,6 +19,8 @@ class Installed:
     """`requires_grad` of every parameter before."""
     originals: tuple[tuple[str, torch.Tensor], ...]
     """Copies of the parameters that `tune` lets train, as they were."""
+    earlier: "Merged | None" = None
+    """What the model remembered before."""
 
     def __deepcopy__(self, memo: object) -> Self:
         return self

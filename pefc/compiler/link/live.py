@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from torch import nn
 from torch.fx import Graph
@@ -48,7 +49,7 @@ def install(plan: Plan, model: nn.Module, materials: Materials, patches: Patches
 class _Installation:
     model: nn.Module
     patches: Patches
-    undone_by: list[Callable[[], None]] = field(default_factory=list)
+    undone_by: list[Callable[[], object]] = field(default_factory=list)
     classes: dict[object, type[nn.Module]] = field(default_factory=dict)
 
     def run(self, plan: Plan, materials: Materials) -> None:
@@ -65,24 +66,26 @@ class _Installation:
             self._add_child(self.model.get_submodule(path), label, tensors)
         for patched in plan.modules:
             self._patch(patched)
-        remember(self.model, Installed(plan, flags, originals))
+        earlier = record(self.model)
+        assert not isinstance(earlier, Installed)
+        remember(self.model, Installed(plan, flags, originals, earlier))
 
     def undo(self) -> None:
         for step in reversed(self.undone_by):
             step()
 
     def _require(self, parameter: nn.Parameter, *, was: bool, now: bool) -> None:
-        self.undone_by.append(lambda: parameter.requires_grad_(was) and None)  # type: ignore[func-returns-value]
+        self.undone_by.append(partial(parameter.requires_grad_, was))
         parameter.requires_grad_(now)
 
     def _add_child(self, module: nn.Module, label: str, tensors: Tensors) -> None:
-        self.undone_by.append(lambda: module._modules.pop(label, None) and None)  # noqa: SLF001
+        self.undone_by.append(partial(module._modules.pop, label, None))  # noqa: SLF001
         module.add_module(label, tensors)
 
     def _patch(self, patched: Patched) -> None:
         module = self.model.get_submodule(patched.path)
         before = type(module)
-        self.undone_by.append(lambda: setattr(module, "__class__", before))
+        self.undone_by.append(partial(setattr, module, "__class__", before))
         key = (before, patched.key)
         if key not in self.classes:
             self.classes[key] = self._class(before, patched)

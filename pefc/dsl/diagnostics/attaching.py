@@ -152,6 +152,26 @@ class LossyMerge(Diagnostic):
 
 
 @dataclass(frozen=True, slots=True)
+class NotFinite(Diagnostic):
+    """A merge would write values that are no numbers, or infinite, into the base weight.
+
+    Training diverged, or a tensor overflowed. Load an earlier adapter, or take this one out with `pefc.remove`.
+    """
+
+    span: Span
+    path: str
+
+    def title(self) -> str:
+        return f"merging into `{self.path}` gives values that are not finite"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, "its tensors hold NaN or infinity, or overflow"),)
+
+    def help(self) -> str:
+        return "load an earlier adapter, or call `pefc.remove`"
+
+
+@dataclass(frozen=True, slots=True)
 class TiedMerge(Diagnostic):
     """A merge would change a weight that another module uses too.
 

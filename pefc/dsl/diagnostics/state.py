@@ -26,6 +26,25 @@ class NoAdapter(Diagnostic):
 
 
 @dataclass(frozen=True, slots=True)
+class NoValues(Diagnostic):
+    """A model on the `meta` device is saved or merged: it has shapes, and no values.
+
+    Load its weights first.
+    """
+
+    model: str
+
+    def title(self) -> str:
+        return f"this {self.model} has no values"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(None, "tensors are on the `meta` device"),)
+
+    def help(self) -> str:
+        return "load the weights, then apply the spec"
+
+
+@dataclass(frozen=True, slots=True)
 class DamagedAdapter(Diagnostic):
     """A file of an adapter folder is not what was saved.
 

@@ -1,0 +1,110 @@
+"""A failure at any step of `apply` leaves the model as it was."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+import pefc
+from pefc.compiler import program
+from pefc.compiler.link import live
+from pefc.runtime.tensors import Tensors
+
+from ..models import gpt2, llama, output, plain
+from .snapshots import Snapshot
+
+SPEC = "lora(r=2) on attn.{q,v}; vera(r=2) on ffn; ia3 on attn.o; tune on norm"
+
+STEPS: dict[str, tuple[object, str]] = {
+    "materials": (program, "materialize"),
+    "a tensor": (Tensors, "place"),
+    "a child": (nn.Module, "add_module"),
+    "a flag": (torch.Tensor, "requires_grad_"),
+    "a class": (live, "patched_class"),
+    "the record": (live, "remember"),
+}
+
+
+class Broken(BaseException):
+    """What happens in the middle: an interrupt as well as an error."""
+
+
+def failing_at(function: Callable[..., object], number: int, calls: list[int]) -> Callable[..., object]:
+    def wrapper(*args: object, **kwargs: object) -> object:
+        calls.append(len(calls))
+        if calls[-1] == number:
+            raise Broken
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("build", [llama, gpt2, plain], ids=lambda build: build.__name__)
+def test_a_failure_at_any_step_leaves_the_model_as_it_was(
+    build: Callable[[], nn.Module], step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = build()
+    spec = SPEC if build is not plain else SPEC.replace("; tune on norm", "")
+    for index, parameter in enumerate(model.parameters()):
+        parameter.requires_grad_(index % 3 > 0)
+    before = Snapshot.of(model)
+    values = output(model)
+    compiled = pefc.compile(spec, model)
+    owner, name = STEPS[step]
+    function = getattr(owner, name)
+    calls: list[int] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, failing_at(function, -1, calls))
+        pefc.Program(compiled.plan, model).apply()
+    pefc.remove(model)
+    total = len(calls)
+    assert total
+    for number in sorted({0, 1, total // 2, total - 2, total - 1} & set(range(total))):
+        calls.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, failing_at(function, number, calls))
+            with pytest.raises(Broken):
+                pefc.Program(compiled.plan, model).apply()
+        before.assert_same(model)
+    assert torch.equal(output(model), values)
+    pefc.apply(spec, model)
+
+
+WRONG = {
+    "lora(r=2) on attn.q, attn.qq": "unmatched-selector",
+    "lora(r=2) on attn.q; lora(r=3) on attn.q": "duplicate-label",
+    "lora(r=2) on attn.q as weight": "label-taken",
+    "oft(size=7) on attn.q": "requirement-failed",
+    "lora(r=2) on attn.q expect 3": "expect-mismatch",
+    "prefix(len=4) all layers": "not-compiled",
+    "lora(r=2) on attn.q; tune bias on attn.q": "no-bias",
+}
+
+
+@pytest.mark.parametrize("spec", WRONG)
+def test_a_mistake_leaves_the_model_as_it_was(spec: str) -> None:
+    model = llama()
+    before = Snapshot.of(model)
+    with pytest.raises(pefc.SpecError, match=WRONG[spec]):
+        pefc.apply(spec, model)
+    before.assert_same(model)
+
+
+def test_a_plan_and_a_compilation_leave_the_model_as_it_was() -> None:
+    model = llama().train()
+    before = Snapshot.of(model)
+    pefc.plan(SPEC, model)
+    program = pefc.compile(SPEC, model)
+    assert program.materials.children
+    before.assert_same(model)
+
+
+def test_a_forward_that_was_replaced_is_a_diagnostic() -> None:
+    model = plain()
+    model.a.forward = nn.Linear.forward.__get__(model.a)
+    before = Snapshot.of(model)
+    with pytest.raises(pefc.SpecError, match="forward-replaced"):
+        pefc.apply("lora(r=2) on attn.q", model)
+    before.assert_same(model)
