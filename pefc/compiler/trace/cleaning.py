@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 from torch.fx import Graph, Node
 
-_ASSERTIONS = frozenset({"_assert_tensor_metadata", "_assert_scalar", "_assert_async", "sym_constrain_range_for_size"})
+_ASSERTIONS = frozenset(
+    {"_assert_tensor_metadata", "_assert_scalar", "_assert_async", "sym_constrain_range_for_size"}
+)
 _CASTS = frozenset({"to", "_to_copy"})
 
 

@@ -51,7 +51,9 @@ def _faked(inputs: Mapping[str, Tensor], mode: FakeTensorMode) -> dict[str, Tens
 
 
 def _run(model: nn.Module, inputs: Mapping[str, Tensor], dimension: object) -> ExportedProgram:
-    shapes = {name: {axis: dimension for axis in dynamic_axes(value)} for name, value in inputs.items()}
+    shapes = {
+        name: {axis: dimension for axis in dynamic_axes(value)} for name, value in inputs.items()
+    }
     if not (hasattr(model, "config") and hasattr(model, "main_input_name")):
         with torch.no_grad():
             return torch.export.export(model, (), dict(inputs), dynamic_shapes=shapes, strict=False)
@@ -76,7 +78,9 @@ def _watched(model: nn.Module) -> Iterator[dict[str, bool]]:
         simple[path] = simple.get(path, True) and plain
 
     handles = [
-        module.register_forward_pre_hook(lambda _, args, kwargs, path=path: note(path, args, kwargs), with_kwargs=True)
+        module.register_forward_pre_hook(
+            lambda _, args, kwargs, path=path: note(path, args, kwargs), with_kwargs=True
+        )
         for path, module in model.named_modules()
     ]
     try:

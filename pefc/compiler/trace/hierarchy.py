@@ -48,9 +48,12 @@ class Builder:
     def _filled(self, exported: nn.Module, path: str) -> tuple[nn.Module, Graph]:
         """A graph, and a module that holds everything which the graph names."""
         graph, holder = exported.graph, nn.Module()
+        holder.training = self.model.get_submodule(path).training
         for node in list(graph.nodes):
             if node.name == "self":
-                node._rename("self_")  # BERT has modules of this name, generated code has another use for it
+                node._rename(
+                    "self_"
+                )  # BERT has modules of this name, generated code has another use for it
             if node.op == "call_module":
                 self._call(exported, node, path, holder)
             elif node.op == "get_attr":
@@ -127,13 +130,14 @@ def _follow_training(graph: Graph, holder: nn.Module) -> None:
     for node, operation, p in replaced_dropouts(graph):
         name = _free_name(holder, operation)
         if operation == "dropout":
-            holder.add_module(name, nn.Dropout(p))
+            module: nn.Module = nn.Dropout(p)
             args, kwargs = node.args[:1], {}
         else:
-            holder.add_module(name, Attention(p))
+            module = Attention(p)
             flags = {} if len(node.args) < 6 else {"is_causal": node.args[5]}
             args, kwargs = node.args[:4], {**node.kwargs, **flags}
             args = (*args, kwargs.pop("attn_mask")) if "attn_mask" in kwargs else args
+        holder.add_module(name, module.train(holder.training))
         with graph.inserting_before(node):
             call = graph.create_node("call_module", name, args, kwargs)
         call.meta.update(node.meta)
@@ -155,7 +159,10 @@ def _localize_sizes(graph: Graph, call: Node) -> None:
     after = next(node for node in graph.nodes if node.op != "placeholder")
     for place, node in reversed(list(enumerate(placeholders))):
         value = node.meta.get("val")
-        if not isinstance(value, SymInt) or (found := next(_axes(placeholders, value), None)) is None:
+        if (
+            not isinstance(value, SymInt)
+            or (found := next(_axes(placeholders, value), None)) is None
+        ):
             continue
         if node.users:
             with graph.inserting_before(after):

@@ -16,7 +16,9 @@ from .traced import Input, Traced
 SIZE = Size(batch=2, length=7, masked=True)
 
 
-def trace(model: nn.Module, inputs: Mapping[str, Tensor] | Sequence[Tensor] | None = None) -> Traced:
+def trace(
+    model: nn.Module, inputs: Mapping[str, Tensor] | Sequence[Tensor] | None = None
+) -> Traced:
     """Trace a whole model as a hierarchy of graphs; the model is not run and not changed, its weights are not read.
 
     `inputs`, by name or in the order of the forward, are needed only where they cannot be told from the model. A model that
@@ -30,11 +32,15 @@ def trace(model: nn.Module, inputs: Mapping[str, Tensor] | Sequence[Tensor] | No
             hierarchy = unflatten(exported.program)
         root = Builder(model, exported.simple).root(hierarchy, exported.program.call_spec.out_spec)
     except Exception as error:  # noqa: BLE001  (whatever the forward of a foreign model raises)
-        return Traced(name, None, (), f"{type(error).__name__}: {str(error).strip().splitlines()[:1]}")
-    return Traced(name, root.train(model.training), _described(exported))
+        return Traced(
+            name, None, (), f"{type(error).__name__}: {str(error).strip().splitlines()[:1]}"
+        )
+    return Traced(name, root, _described(exported))
 
 
-def _named(model: nn.Module, inputs: Mapping[str, Tensor] | Sequence[Tensor]) -> Mapping[str, Tensor]:
+def _named(
+    model: nn.Module, inputs: Mapping[str, Tensor] | Sequence[Tensor]
+) -> Mapping[str, Tensor]:
     if isinstance(inputs, Mapping):
         return inputs
     names = inspect.signature(model.forward).parameters
@@ -43,7 +49,11 @@ def _named(model: nn.Module, inputs: Mapping[str, Tensor] | Sequence[Tensor]) ->
 
 def _described(exported: Exported) -> tuple[Input, ...]:
     """The inputs, with the axes that the exporter could leave open."""
-    values = {node.name: node.meta.get("val") for node in exported.program.graph.nodes if node.op == "placeholder"}
+    values = {
+        node.name: node.meta.get("val")
+        for node in exported.program.graph.nodes
+        if node.op == "placeholder"
+    }
     return tuple(
         Input(name, tuple(value.shape), value.dtype, _open_axes(values.get(name, value)))
         for name, value in exported.inputs.items()
