@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .surgery import compile as compile  # noqa: A004
     from .surgery import load as load
     from .surgery import merge as merge
+    from .surgery import optimizer as optimizer
     from .surgery import plan as plan
     from .surgery import remove as remove
     from .surgery import save as save
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    **dict.fromkeys(("apply", "compile", "load", "merge", "plan", "remove", "save"), ".surgery"),
+    **dict.fromkeys(("apply", "compile", "load", "merge", "optimizer", "plan", "remove", "save"), ".surgery"),
     **dict.fromkeys(("Plan", "Program"), ".compiler"),
     "trace": ".compiler.trace",
 }

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from torch import nn
+from torch.optim import AdamW
 
 from . import compiler
 from .compiler import Plan, Program
@@ -100,6 +101,21 @@ def remove(model: Model) -> Model:
     """
     compiler.remove(model)
     return model
+
+
+def optimizer(model: nn.Module, *, lr: float, decay: float = 0.0, **options: object) -> AdamW:
+    """AdamW over what the spec trains, with the learning rates and decays of its `with` clauses.
+
+    Args:
+        model: a model with a spec applied.
+        lr: the learning rate where the spec says nothing; `with lr=10x` multiplies it.
+        decay: the weight decay where the spec says nothing.
+        options: of `torch.optim.AdamW`.
+
+    Raises:
+        SpecError: nothing is attached to the model.
+    """
+    return AdamW(compiler.parameter_groups(model, lr=lr, decay=decay), **options)  # pyright: ignore[reportArgumentType]
 
 
 def _checked(spec: Spec | Checked | str, params: Mapping[str, Value]) -> Checked:

@@ -1,14 +1,22 @@
 """From a checked spec and a model to a plan."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from torch import nn
 
 from ..dsl import syntax
 from ..dsl.checked import Attachment, Checked, Fusion, Modified, Quantization, Step, Tuning
-from ..dsl.diagnostics.compiling import LabelTaken, NoBias, NotCompiled
+from ..dsl.diagnostics.compiling import (
+    FormulaFailed,
+    LabelTaken,
+    NoBias,
+    NotCompiled,
+    NotLowered,
+    TiedTune,
+    WrongSize,
+)
 from ..dsl.diagnostics.core import Diagnostic, SpecError
 from ..dsl.diagnostics.selection import ExpectMismatch
 from .lower import Elaborated, LinearFacts, Member, elaborate
@@ -16,7 +24,7 @@ from .plan import Patched, Plan, Planned, Tuned
 from .roles import find_sites
 from .select import Selected, TermMatch, select
 from .site import Site, SiteTable
-from .verdict import UNTOUCHED, Verdict, judge
+from .verdict import Verdict, judge
 
 _RULES = (syntax.Rule, syntax.Extend, syntax.Loss, syntax.Shrink, syntax.Rebase, syntax.When)
 
@@ -27,7 +35,7 @@ def plan(checked: Checked, model: nn.Module) -> Plan:
     Raises SpecError with every mistake that the model brings to light.
     """
     table = find_sites(model)
-    planner = _Planner(model, checked, table)
+    planner = _Planner(model, checked, table, _names_of(model))
     for step in checked.steps:
         planner.take(step)
     if planner.mistakes:
@@ -40,6 +48,7 @@ class _Planner:
     model: nn.Module
     checked: Checked
     table: SiteTable
+    names: Mapping[int, list[str]]
     mistakes: list[Diagnostic] = field(default_factory=list)
     attachments: list[Planned] = field(default_factory=list)
     keys: list[object] = field(default_factory=list)
@@ -61,7 +70,7 @@ class _Planner:
                 case _:
                     assert_never(step)
         except SpecError as error:
-            self.mistakes.extend(error.diagnostics)
+            self.mistakes.extend(_stated(diagnostic, step) for diagnostic in error.diagnostics)
 
     def result(self) -> Plan:
         seen: dict[int, int] = {id(p): p.numel() for p in self.model.parameters()}
@@ -152,17 +161,41 @@ class _Planner:
 
     def _train(self, step: Attachment | Tuning, sites: tuple[Site, ...], names: tuple[str, ...]) -> None:
         found = False
-        for path, site in {site.path: site for site in sites}.items():
+        paths = {site.path: site for site in sites}
+        for path, site in paths.items():
             if site.slice is not None:
                 raise SpecError([NotCompiled(step.span, f"training rows of the fused `{path}`")])
-            module = self.model.get_submodule(path)
-            own = dict(module.named_parameters(recurse=False))
+            own = dict(self.model.get_submodule(path).named_parameters(recurse=False))
             for name in names if len(names) == 1 else tuple(own):
                 if name in own:
                     found = True
-                    self.tuned.append(Tuned(f"{path}.{name}", own[name].numel(), site, step.settings, step.span))
+                    self._tuned(step, site, own[name], paths)
         if not found:
             raise SpecError([NoBias(step.span, sites[0].path)])
+
+    def _tuned(self, step: Attachment | Tuning, site: Site, parameter: nn.Parameter, paths: Mapping[str, Site]) -> None:
+        """A tied parameter trains only where every module that uses it is named; it counts once, by its first name."""
+        names = self.names[id(parameter)]
+        others = [name.rpartition(".")[0] for name in names if name.rpartition(".")[0] not in paths]
+        if others:
+            raise SpecError([TiedTune(step.span, site.path, others[0])])
+        if all(names[0] != tuned.name for tuned in self.tuned):
+            self.tuned.append(Tuned(names[0], parameter.numel(), site, step.settings, step.span))
+
+
+def _names_of(model: nn.Module) -> dict[int, list[str]]:
+    """Every name of each parameter; tied ones have several."""
+    names: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    return names
+
+
+def _stated(diagnostic: Diagnostic, step: Step) -> Diagnostic:
+    """A mistake in a formula also points to the statement that uses it."""
+    if isinstance(diagnostic, FormulaFailed | NotLowered | WrongSize):
+        return replace(diagnostic, statement=step.span)
+    return diagnostic
 
 
 def _expect(expected: int | None, sites: tuple[Site, ...], step: Attachment | Tuning) -> None:

@@ -32,10 +32,6 @@ def judge(facts: LinearFacts, member: Member) -> Verdict:
     )
 
 
-UNTOUCHED = Verdict(Identity.EXACT, merges=True, needs=Need.NOTHING)
-"""Of a statement that only trains what is there."""
-
-
 def _constants(member: Member) -> dict[str, float]:
     """The paths of tensors that start as one number."""
     return {

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch.fx import Graph, Node
 
-from .nodes import Axes, axes, call
+from .nodes import Axes, axes, call, shape
 
 _NUMBERS: dict[str, Callable[[object, object], object]] = {
     "+": operator.add,
@@ -54,7 +54,15 @@ def binary(graph: Graph, sign: str, left: object, right: object) -> object:
         if sign in {"/", "//", "%"} and right == 0:
             raise ZeroDivisionError("it divides by zero")
     names = matmul_axes(left, right) if sign == "@" else broadcast_axes(left, right)
-    return call(graph, _TENSORS[sign], left, right, axes=names)
+    try:
+        return call(graph, _TENSORS[sign], left, right, axes=names)
+    except RuntimeError as error:
+        message = f"{_shown(left)} {sign} {_shown(right)} do not fit"
+        raise ValueError(message) from error
+
+
+def _shown(value: object) -> str:
+    return str(list(shape(value))) if isinstance(value, Node) else str(value)
 
 
 def negate(graph: Graph, value: object) -> object:

@@ -16,12 +16,13 @@ class NotLowered(Diagnostic):
 
     span: Span
     word: str
+    statement: Span | None = None
 
     def title(self) -> str:
         return f"{self.word} has no lowering"
 
     def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, "the compiler cannot turn this into operations"),)
+        return (Label(self.span, "the compiler cannot turn this into operations"), *_used(self.statement))
 
     def help(self) -> str:
         return "write the formula with words that `pefc methods` shows in use"
@@ -36,12 +37,13 @@ class FormulaFailed(Diagnostic):
 
     span: Span
     reason: str
+    statement: Span | None = None
 
     def title(self) -> str:
         return f"`{_short(self.span.text)}` has no value at this site"
 
     def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, self.reason),)
+        return (Label(self.span, self.reason), *_used(self.statement))
 
     def notes(self) -> tuple[str, ...]:
         return ("W is [out, in] at every linear site, x is [..., in], y is [..., out]",)
@@ -106,12 +108,13 @@ class WrongSize(Diagnostic):
     span: Span
     found: str
     site: str
+    statement: Span | None = None
 
     def title(self) -> str:
         return f"`{self.span.text}` is {self.found} at `{self.site}`"
 
     def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, "a size is a whole number of at least 1"),)
+        return (Label(self.span, "a size is a whole number of at least 1"), *_used(self.statement))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +161,32 @@ class LabelTaken(Diagnostic):
 
     def help(self) -> str:
         return "name one of them with `as NAME`"
+
+
+@dataclass(frozen=True, slots=True)
+class TiedTune(Diagnostic):
+    """A parameter is to train that another module uses too, and the statement does not name that module.
+
+    Tied embeddings and heads share one weight: training one trains the other. Name both, `tune on head, embed`, to train
+    the shared weight, or leave it frozen.
+    """
+
+    span: Span
+    path: str
+    other: str
+
+    def title(self) -> str:
+        return f"`{self.path}` shares its weight with `{self.other}`"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, f"trains `{self.other}` too, which it does not name"),)
+
+    def help(self) -> str:
+        return f'name both, `tune on "{self.path}", "{self.other}"`, or leave it frozen'
+
+
+def _used(statement: Span | None) -> tuple[Label, ...]:
+    return () if statement is None else (Label(statement, "used here"),)
 
 
 def _short(text: str) -> str:

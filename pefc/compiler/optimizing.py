@@ -1,0 +1,64 @@
+"""Parameter groups for optimizers, as the `with` clauses of a spec say."""
+
+from collections.abc import Iterator
+
+from torch import nn
+
+from ..dsl.syntax import Factor, Number, Setting
+from .attached import attached
+from .plan import Plan
+
+
+def parameter_groups(model: nn.Module, *, lr: float, decay: float) -> list[dict[str, object]]:
+    """What trains, grouped by learning rate and weight decay.
+
+    `with lr=10x` multiplies `lr`, `with lr=0.01` replaces it; `lr.B` speaks of the tensor B of the statement alone.
+    Raises SpecError where nothing is attached.
+    """
+    plan: Plan = attached(model).plan  # type: ignore[assignment]
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, tensor, settings in _trained(plan):
+        rate = _setting("lr", tensor, settings, lr)
+        weight_decay = _setting("decay", tensor, settings, decay)
+        parameter = model.get_parameter(name)
+        group = groups.setdefault((rate, weight_decay), [])
+        if all(parameter is not other for other in group):
+            group.append(parameter)
+    return [
+        {"params": parameters, "lr": rate, "weight_decay": weight_decay}
+        for (rate, weight_decay), parameters in groups.items()
+    ]
+
+
+def _trained(plan: Plan) -> Iterator[tuple[str, str | None, tuple[Setting, ...]]]:
+    """The path of each trained tensor, its name in the method, and the settings of its statement; shared ones once."""
+    seen: set[str] = set()
+    for planned in plan.attachments:
+        for tensor in planned.tensors:
+            path = planned.path(tensor)
+            if not tensor.frozen and path not in seen:
+                seen.add(path)
+                yield path, tensor.name, planned.settings
+    for tuned in plan.tuned:
+        yield tuned.name, None, tuned.settings
+
+
+def _setting(name: str, tensor: str | None, settings: tuple[Setting, ...], default: float) -> float:
+    """The value for a tensor: what is said of the tensor itself comes before what is said of the statement."""
+    root = None if tensor is None else tensor.partition(".")[0]
+    for wanted in (root, None):
+        for setting in settings:
+            if setting.name == name and setting.tensor == wanted:
+                return _value(setting, default)
+    return default
+
+
+def _value(setting: Setting, default: float) -> float:
+    match setting.value:
+        case Factor(factor):
+            return default * factor
+        case Number(value):
+            return float(value)
+        case _:
+            message = f"the checker leaves numbers and factors in settings, not {setting.value!r}"
+            raise AssertionError(message)
