@@ -12,6 +12,7 @@ from ..dsl.diagnostics.core import SpecError
 from .console import draw, working
 from .graph_page import page
 from .graph_view import Part, graph_view, parts
+from .layer_view import layer_parts
 from .models import model_named
 from .planning import remark
 from .specs import checked_spec
@@ -35,6 +36,8 @@ def graph(
     with working("compiling"):
         program = compiler.compiled(checked, model)
         shown = parts(program, _wanted(program.plan, where))
+        if where.layer is not None:
+            shown = (*layer_parts(program, where.layer), *shown)
     remark(program.plan)
     if html is None:
         draw(*graph_view(program.plan, shown))

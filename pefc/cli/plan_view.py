@@ -12,8 +12,9 @@ from torch import nn
 
 from ..compiler.lower import Declared
 from ..compiler.plan import Plan, Planned, Tuned
+from ..compiler.prove import Identity, Need
 from ..compiler.site import Site
-from ..compiler.verdict import UNTOUCHED, Verdict
+from ..compiler.verdict import Verdict
 from ..dsl.source import Span
 from .console import width
 from .layers import collapsed, shape
@@ -21,6 +22,8 @@ from .roles import sliced
 from .totals import totals
 
 _INDENT = 2
+_UNTOUCHED = Verdict(Identity.EXACT, merges=True, needs=Need.NOTHING)
+"""Of a statement that only trains what is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,7 @@ def _tuned(plan: Plan, model: nn.Module) -> Iterator[Row]:
         path = collapsed(tuned.site.path for tuned in members)
         size = sum(tuned.size for tuned in members)
         yield Row(
-            first.span, "", UNTOUCHED, first.site, path, len(members), (f"{name} {dims}",), size
+            first.span, "", _UNTOUCHED, first.site, path, len(members), (f"{name} {dims}",), size
         )
 
 

@@ -12,7 +12,9 @@ from torch.utils._pytree import tree_leaves
 from .inputs import Size, example_inputs
 
 SEED = 20
-SIZE = Size(batch=2, length=12)
+SIZE = Size(batch=2, length=12, masked=True)
+_MASK = "attention_mask"
+_PADDING = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +37,19 @@ def random_inputs(model: nn.Module) -> Inputs:
             return torch.randn(example.shape, generator=generator).to(device, dtype)
         return torch.randint(tokens, example.shape, generator=generator).to(device)
 
-    made = {name: random(example) for name, example in example_inputs(model, SIZE).items()}
+    examples = example_inputs(model, SIZE)
+    made = {name: random(example) for name, example in examples.items() if name != _MASK}
+    if _MASK in examples:
+        made[_MASK] = _padded(examples[_MASK]).to(device)
     positional = tuple(value for name, value in made.items() if name.isdigit())
     return Inputs(positional, {name: value for name, value in made.items() if not name.isdigit()})
+
+
+def _padded(mask: Tensor) -> Tensor:
+    """A mask that leaves the end of the first row out."""
+    mask = mask.clone()
+    mask[0, -_PADDING:] = 0
+    return mask
 
 
 def vocabulary(model: nn.Module) -> int:

@@ -4,14 +4,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
-from torch.fx import Graph, Node
+from torch.fx import Graph, GraphModule, Node
 
 from .lower.nodes import TOKENS
-from .lower.nodes import axes as node_axes
 
 _INFIX = {"matmul": "@", "add": "+", "sub": "-", "mul": "*", "div": "/"}
 RESULT = "y"
-_NAMES = {"base_forward": "base", "linalg_vector_norm": "norm"}
+_END = 2**63 - 1
+"""How a trace writes a slice that goes to the end."""
+_NAMES = {
+    "base_forward": "base",
+    "linalg_vector_norm": "norm",
+    "scaled_dot_product_attention": "sdpa",
+    "sym_size_int": "size",
+    "sym_size": "size",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +78,26 @@ def _text(value: object, names: Mapping[Node, str]) -> str:
             return f"({inside})" if isinstance(value, tuple) else f"[{inside}]"
         case float():
             return f"{value:g}"
+        case int() if value == _END:
+            return "end"
         case _:
             return str(value)
 
 
 def _shape(value: object) -> str:
-    tensor = value.meta.get("val") if isinstance(value, Node) else None
-    if not isinstance(tensor, Tensor):
+    if not isinstance(value, Node) or not isinstance(value.meta.get("val"), Tensor):
         return ""
-    sizes = [str(size) for size in tensor.shape]
-    if sizes and tensor.shape[0] == TOKENS and node_axes(value)[0] is None:
+    sizes = [str(size) for size in value.meta["val"].shape]
+    if sizes and sizes[0] == str(TOKENS) and value.meta.get("axes", (None,))[0] is None:
         sizes[0] = "…"
     return f"[{', '.join(sizes)}]"
+
+
+Graphs = Mapping[str, tuple[Line, ...]]
+"""The graphs of a hierarchy by the paths of their modules."""
+
+
+def graphs(root: GraphModule) -> Graphs:
+    """The listing of every module that has a graph."""
+    modules = root.named_modules()
+    return {path: listing(m.graph) for path, m in modules if isinstance(m, GraphModule)}

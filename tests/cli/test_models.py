@@ -140,7 +140,18 @@ def test_graph(run: Run, spec: Spec) -> None:
     assert "y  = linear(x, weight)" in before
     assert "lora.B" in formula
     assert "addmm" in runs
-    assert run("graph", name, str(CONFIG), "--layer", "1").stdout.count("before") == 1
+
+
+def test_graph_of_a_layer(run: Run, spec: Spec) -> None:
+    """The graph around the site, out of the trace, and then the site."""
+    name = spec("lora(r=2) on attn.q\n")
+    text = run("graph", name, str(CONFIG), "--layer", "1").stdout
+    around, site = text.split("\nmodel.layers.1.self_attn.q_proj ")
+    before, after = around.split("  after\n")
+    assert "sdpa(" in before
+    assert "lora" not in before
+    assert "q_proj.lora.A" in after
+    assert "lora.A" in site
 
 
 def test_graph_of_what_is_untouched(run: Run, spec: Spec) -> None:

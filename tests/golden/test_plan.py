@@ -1,4 +1,4 @@
-"""Each spec in plan/ is planned on a tiny model without weights: what is printed stands beside it."""
+"""Each spec in plan/ is planned on a tiny model without weights; what is printed is beside it."""
 
 from collections.abc import Callable
 from pathlib import Path
