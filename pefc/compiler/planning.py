@@ -11,6 +11,7 @@ from ..dsl.checked import Attachment, Checked, Fusion, Modified, Quantization, S
 from ..dsl.diagnostics.compiling import (
     FormulaFailed,
     LabelTaken,
+    NeverCalled,
     NoBias,
     NotCompiled,
     NotLowered,
@@ -120,6 +121,8 @@ class _Planner:
             self._place(step, site, largest)
 
     def _place(self, step: Attachment, site: Site, largest: Mapping[str, int]) -> None:
+        if not site.called:
+            raise SpecError([NeverCalled(step.span, site.path)])
         assert site.inputs is not None and site.width is not None
         dims = {"in": site.inputs, "out": site.width}
         key = (id(step), site.inputs, site.width)

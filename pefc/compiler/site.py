@@ -27,6 +27,8 @@ class Site:
     """Output features of the whole module, not of the slice."""
     bias: bool = False
     """The module has a bias."""
+    called: bool = True
+    """False for a linear module whose own forward never ran in the trace: its weight may be read elsewhere."""
 
     @property
     def width(self) -> int | None:

@@ -35,6 +35,8 @@ class Roles:
 
     rows: tuple[Row, ...]
     layers: tuple[Layer, ...]
+    called: frozenset[str]
+    """The modules whose own forward did something."""
 
 
 def read_roles(tape: Tape, model: nn.Module) -> Roles:
@@ -52,7 +54,8 @@ def read_roles(tape: Tape, model: nn.Module) -> Roles:
         *(Row(layer.path, "block", "layer") for layer in layers),
         *_leaf_rows(tape, modules),
     ]
-    return Roles(tuple(dict.fromkeys(rows)), layers)
+    called = frozenset(node.scope for node in tape.nodes)
+    return Roles(tuple(dict.fromkeys(rows)), layers, called)
 
 
 def _map_rows(
@@ -79,7 +82,9 @@ def _leaf_rows(tape: Tape, modules: dict[str, nn.Module]) -> Iterator[Row]:
     for path, is_token in find_embeddings(tape):
         if is_token and module_kind(modules[path]) == "embedding":
             yield Row(path, "embedding", "embed")
-    leaves = frozenset(path for path, module in modules.items() if next(module.children(), None) is None)
+    leaves = frozenset(
+        path for path, module in modules.items() if next(module.children(), None) is None
+    )
     for path in sorted(find_norms(tape, leaves)):
         if module_kind(modules[path]) in ("norm", None):
             yield Row(path, "norm", "norm")

@@ -1,12 +1,16 @@
-"""Sites of a model: its skeleton is traced, and what the trace says of a layer goes for all layers like it."""
+"""Sites of a model: its skeleton is traced, and what the trace says of a layer goes for all layers
+like it.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import nn
 from torch._subclasses import FakeTensorMode
 
-from ..families import base_class, module_kind, module_width
+from ...runtime.patched import bare, base_class
+from ..families import module_kind, module_width
 from ..inputs import Size, example_inputs
 from ..site import Site, SiteTable
 from ..skeleton import Cut, skeleton
@@ -14,14 +18,17 @@ from .attending import is_inside
 from .blocks import Layer
 from .feeding import LENGTH
 from .record import record
-from .rows import Roles, Row, read_roles
 from .repetition import Stack, find_stacks
+from .rows import Roles, Row, read_roles
 
 _ORDER = ("layer", "attn", "xattn", "ffn", "moe", "attn.q", "attn.k", "attn.v")
 
 
 def find_sites(model: nn.Module) -> SiteTable:
-    """Every site of a model with its role. The model may be on any device; it is neither run nor changed."""
+    """Every site of a model with its role. The model may be on any device; it is neither run nor
+    changed.
+    """
+    model = bare(model)
     stacks = find_stacks(model)
     try:
         roles = _trace_roles(model, stacks)
@@ -29,7 +36,7 @@ def find_sites(model: nn.Module) -> SiteTable:
             stacks = ()
             roles = _trace_roles(model, stacks)
     except Exception as error:  # noqa: BLE001  (whatever the forward of a foreign model raises)
-        return _table(model, Roles((), ()), (), reason=_reason(error))
+        return _table(model, Roles((), (), frozenset()), (), reason=_reason(error))
     return _table(model, roles, stacks, reason=None)
 
 
@@ -44,7 +51,8 @@ def _trace_roles(model: nn.Module, stacks: tuple[Stack, ...]) -> Roles:
 def _are_layers(stacks: Sequence[Stack], layers: Sequence[Layer]) -> bool:
     """Only elements that turned out to be layers, or to hold them, may have been left out."""
     return all(
-        stack.kept == len(stack.representatives) or any(is_inside(layer.path, stack.path) for layer in layers)
+        stack.kept == len(stack.representatives)
+        or any(is_inside(layer.path, stack.path) for layer in layers)
         for stack in stacks
     )
 
@@ -54,12 +62,18 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
-def _table(model: nn.Module, roles: Roles, stacks: Sequence[Stack], *, reason: str | None) -> SiteTable:
+def _table(
+    model: nn.Module, roles: Roles, stacks: Sequence[Stack], *, reason: str | None
+) -> SiteTable:
     modules = dict(model.named_modules())
     layers = {layer.path: layer.index for layer in _carried_layers(roles.layers, stacks)}
     rows = list(_carried(roles.rows, stacks))
     rows += _roleless(modules, {row.path for row in rows})
-    sites = [_site(model, row, modules, layers) for row in dict.fromkeys(rows)]
+    called = {path for inner in roles.called for path in _siblings(inner, stacks)}
+    sites = [
+        replace(site, called=reason is not None or site.kind != "linear" or site.path in called)
+        for site in (_site(row, modules, layers) for row in dict.fromkeys(rows))
+    ]
     places = {path: place for place, path in enumerate(modules)}
     sites.sort(key=lambda site: _place(site, places))
     return SiteTable(
@@ -114,13 +128,22 @@ def _is_within_linear(path: str, modules: Mapping[str, nn.Module]) -> bool:
     return False
 
 
-def _site(model: nn.Module, row: Row, modules: Mapping[str, nn.Module], layers: Mapping[str, int]) -> Site:
+def _site(row: Row, modules: Mapping[str, nn.Module], layers: Mapping[str, int]) -> Site:
     owner = modules.get(row.path)
     layer = _layer_around(row.path, layers)
     if owner is None:
         holder = modules[row.path.rpartition(".")[0]]
         inputs, outputs = row.widths or (None, None)
-        return Site(row.path, "param", row.role, row.slice, layer, base_class(holder).__name__, inputs, outputs)
+        return Site(
+            row.path,
+            "param",
+            row.role,
+            row.slice,
+            layer,
+            base_class(holder).__name__,
+            inputs,
+            outputs,
+        )
     inputs, outputs = (None, None) if row.kind == "block" else module_width(owner)
     bias = row.kind != "block" and getattr(owner, "bias", None) is not None
     name = base_class(owner).__name__
@@ -133,7 +156,9 @@ def _layer_around(path: str, layers: Mapping[str, int]) -> int | None:
     return layers.get(path)
 
 
-def _place(site: Site, places: Mapping[str, int]) -> tuple[int, str, int, tuple[tuple[int, int], ...]]:
+def _place(
+    site: Site, places: Mapping[str, int]
+) -> tuple[int, str, int, tuple[tuple[int, int], ...]]:
     if site.kind == "param":
         return places[site.path.rpartition(".")[0]], site.path, 0, site.slice or ()
     rank = _ORDER.index(site.role) if site.role in _ORDER else len(_ORDER)

@@ -164,6 +164,30 @@ class LabelTaken(Diagnostic):
 
 
 @dataclass(frozen=True, slots=True)
+class NeverCalled(Diagnostic):
+    """A method is attached to a module whose forward the model never runs, so it would have no effect and never train.
+
+    Some modules are only holders of a weight that another one reads: `out_proj` of `nn.MultiheadAttention` is one. Others
+    are not used at all, as a pooler without a head. Leave the module out of the selector.
+    """
+
+    span: Span
+    path: str
+
+    def title(self) -> str:
+        return f"`{self.path}` is never called"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, f"reaches `{self.path}`, where a method would not run"),)
+
+    def notes(self) -> tuple[str, ...]:
+        return ("its weight is read by another module, or not at all, when the model runs",)
+
+    def help(self) -> str:
+        return f'leave it out, for example with `except "{self.path}"`'
+
+
+@dataclass(frozen=True, slots=True)
 class TiedTune(Diagnostic):
     """A parameter is to train that another module uses too, and the statement does not name that module.
 
