@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import nn
@@ -14,7 +15,15 @@ from ..dsl.canonical import canonical
 from ..dsl.checked import Attachment, Checked
 from ..dsl.checker import check
 from ..dsl.diagnostics.core import SpecError
-from ..dsl.diagnostics.state import DamagedAdapter, NoAdapter, OtherBase, OtherFormat, OtherMethod, OtherSites
+from ..dsl.diagnostics.state import (
+    DamagedAdapter,
+    NoAdapter,
+    NoValues,
+    OtherBase,
+    OtherFormat,
+    OtherMethod,
+    OtherSites,
+)
 from ..dsl.format import format as format_spec
 from ..dsl.parser import parse
 from ..dsl.source import Source
@@ -49,6 +58,8 @@ def save(model: nn.Module, folder: Path) -> None:
 
 def write(plan: Plan, model: nn.Module, folder: Path) -> None:
     """Write the adapter folder of a plan whose tensors are in the model."""
+    if any(tensor.is_meta for tensor in _tensors(plan, model).values()):
+        raise SpecError([NoValues(plan.model)])
     spec = format_spec(canonical(plan.checked, _is_standard))
     tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in _tensors(plan, model).items()}
     files = {_SPEC: spec.encode(), _TENSORS: save_tensors(tensors)}
@@ -63,10 +74,7 @@ def load(model: nn.Module, folder: Path) -> None:
     Raises SpecError where the folder is damaged, was made for another base, or a tensor is missing, extra or misshapen.
     """
     files, manifest = _files(folder)
-    if manifest.get("format") != FORMAT:
-        raise SpecError([OtherFormat(str(folder), str(manifest.get("format")), FORMAT)])
-    text = files[_SPEC].decode()
-    checked = check(parse(Source(str(folder / _SPEC), text)))
+    checked = check(parse(_spec(files, folder)))
     _same_methods(checked, manifest, folder)
     program = compiled(checked, model)
     _same_base(program.plan, model, manifest, folder)
@@ -80,11 +88,31 @@ def load(model: nn.Module, folder: Path) -> None:
 
 def _files(folder: Path) -> tuple[Mapping[str, bytes], Mapping[str, object]]:
     try:
-        return read_folder(folder)
+        files, manifest = read_folder(folder)
     except NoFolderError:
         raise SpecError([NoAdapter(str(folder), MANIFEST)]) from None
     except DamagedFileError as error:
         raise SpecError([DamagedAdapter(str(error.path), error.reason)]) from error
+    if manifest.get("format") != FORMAT:
+        raise SpecError([OtherFormat(str(folder), str(manifest.get("format")), FORMAT)])
+    if not _is_manifest(manifest) or not files.keys() >= {_SPEC, _TENSORS}:
+        raise SpecError([DamagedAdapter(str(folder / MANIFEST), "it lacks what pefc writes there")])
+    return files, manifest
+
+
+def _is_manifest(manifest: Mapping[str, object]) -> bool:
+    """Whether the entries that loading reads have the form in which they are written."""
+    base, methods = manifest.get("base"), manifest.get("methods")
+    if not isinstance(base, dict) or not isinstance(methods, dict):
+        return False
+    return all(isinstance(facts, dict) and facts.keys() >= {"shape", "samples"} for facts in base.values())
+
+
+def _spec(files: Mapping[str, bytes], folder: Path) -> Source:
+    try:
+        return Source(str(folder / _SPEC), files[_SPEC].decode())
+    except UnicodeDecodeError as error:
+        raise SpecError([DamagedAdapter(str(folder / _SPEC), "it is not UTF-8")]) from error
 
 
 def _tensors(plan: Plan, model: nn.Module) -> dict[str, torch.Tensor]:
@@ -116,7 +144,7 @@ def _owned(plan: Plan) -> frozenset[str]:
 def _read_tensors(files: Mapping[str, bytes], folder: Path) -> dict[str, torch.Tensor]:
     try:
         return load_tensors(files[_TENSORS])
-    except (KeyError, ValueError, RuntimeError) as error:
+    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
         raise SpecError([DamagedAdapter(str(folder / _TENSORS), str(error))]) from error
 
 

@@ -29,13 +29,16 @@ class DamagedFileError(Exception):
 def write_folder(folder: Path, files: Mapping[str, bytes], manifest: Mapping[str, object]) -> None:
     """Write files and their manifest; until the end, the folder holds what it held."""
     folder.mkdir(parents=True, exist_ok=True)
+    _finish(folder)
     digests = {name: _digest(content) for name, content in files.items()}
     text = json.dumps({**manifest, "files": digests}, indent=1) + "\n"
     fresh = {name: folder / f"{name}.new" for name in files}
     for name, content in files.items():
         _write(fresh[name], content)
     _write(folder / f"{MANIFEST}.new", text.encode())
+    _sync(folder)
     os.replace(folder / f"{MANIFEST}.new", folder / MANIFEST)
+    _sync(folder)
     for name, path in fresh.items():
         os.replace(path, folder / name)
     _sync(folder)
@@ -55,6 +58,19 @@ def read_folder(folder: Path) -> tuple[Mapping[str, bytes], Mapping[str, object]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DamagedFileError(path, "it is not the JSON that pefc writes") from error
     return {name: _matching(folder, name, digest) for name, digest in digests.items()}, manifest
+
+
+def _finish(folder: Path) -> None:
+    """Move into place what an earlier write left under `NAME.new` when it was cut short, before it is overwritten."""
+    try:
+        files, _ = read_folder(folder)
+    except (NoFolderError, DamagedFileError):
+        return
+    for name, content in files.items():
+        fresh = folder / f"{name}.new"
+        if fresh.is_file() and fresh.read_bytes() == content:
+            os.replace(fresh, folder / name)
+    _sync(folder)
 
 
 def _matching(folder: Path, name: str, digest: str) -> bytes:
