@@ -26,9 +26,14 @@ def model_roles(table: SiteTable) -> tuple[str, ...]:
 def instead(table: SiteTable, pattern: str, *, classes: bool) -> str:
     """The note that says what the model has."""
     if classes:
-        return f"{table.model} has the classes {_joined(dict.fromkeys(name for _, name in table.modules))}"
+        names = dict.fromkeys(name for _, name in table.modules)
+        return f"{table.model} has the classes {_joined(names)}"
     family = pattern.partition(".")[0]
-    roles = [site.role.partition(".")[2] for site in table.sites if site.role and site.role.startswith(f"{family}.")]
+    roles = [
+        site.role.partition(".")[2]
+        for site in table.sites
+        if site.role and site.role.startswith(f"{family}.")
+    ]
     if roles:
         return f"`{family}` has the roles {_joined(dict.fromkeys(roles))} here"
     return f"{table.model} has the roles {_joined(dict.fromkeys(model_roles(table)))}"

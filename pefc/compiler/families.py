@@ -1,8 +1,7 @@
 """Families of modules: what a module computes, whatever patched or quantized class it has."""
 
-from torch import nn
+from torch import Tensor, nn
 
-from ..runtime.patched import base_class as base_class
 from .site import SiteKind
 
 
@@ -11,15 +10,17 @@ def linear_width(module: nn.Module) -> tuple[int, int] | None:
     if isinstance(module, nn.Linear):
         return module.in_features, module.out_features
     if is_transposed(module):
-        inputs, outputs = module.weight.shape
-        return inputs, outputs
+        weight = module.weight
+        assert isinstance(weight, Tensor)
+        return weight.shape[0], weight.shape[1]
     return None
 
 
 def is_transposed(module: nn.Module) -> bool:
     """`Conv1D` of transformers keeps its weight as [in, out]; a patched one is a subclass."""
     return any(
-        cls.__name__ == "Conv1D" and cls.__module__ == "transformers.pytorch_utils" for cls in type(module).__mro__
+        cls.__name__ == "Conv1D" and cls.__module__ == "transformers.pytorch_utils"
+        for cls in type(module).__mro__
     )
 
 

@@ -1,4 +1,6 @@
-"""Path globs, as selectors write them: matched at the end of a path, `*` one segment, `**` any number."""
+"""Path globs, as selectors write them: matched at the end of a path, `*` one segment, `**` any
+number.
+"""
 
 import re
 from fnmatch import fnmatchcase
@@ -15,12 +17,14 @@ def alternatives(pattern: str) -> tuple[str, ...]:
 
 
 def matches(pattern: str, path: str) -> bool:
-    """The path ends in the pattern, at the border of a segment; `**` may stand for no segment at all."""
+    """The path ends in the pattern, at the border of a segment; `**` may stand for no segment at
+    all.
+    """
     return bool(path) and _ends(tuple(pattern.split(".")), tuple(path.split(".")))
 
 
 def _ends(pattern: tuple[str, ...], path: tuple[str, ...]) -> bool:
-    """Whether what stands before the match may be anything, so an empty pattern matches any rest."""
+    """What stands before a match may be anything, so an empty pattern matches any rest."""
     *front, last = pattern or ("",)
     if not pattern:
         return True

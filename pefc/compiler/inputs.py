@@ -1,7 +1,9 @@
-"""Example inputs of a model, of the smallest useful size: what its forward is run on while it is traced."""
+"""Example inputs of a model, of the smallest useful size: what its forward is run on while it is
+traced.
+"""
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +19,7 @@ class Size:
     masked: bool = False
 
 
-class NoInputs(Exception):
+class NoInputsError(Exception):
     """The model does not say what its forward takes."""
 
 
@@ -52,8 +54,8 @@ def _of_transformers(model: nn.Module, size: Size) -> dict[str, Tensor]:
 
 
 def _image(config: object, size: Size) -> Tensor:
-    side: object = getattr(config, "image_size", 224)
-    height, width = side if isinstance(side, (list, tuple)) else (side, side)
+    side: int | tuple[int, int] = getattr(config, "image_size", 224)
+    height, width = (side, side) if isinstance(side, int) else side
     return torch.zeros(size.batch, int(getattr(config, "num_channels", 3)), height, width)
 
 
@@ -67,7 +69,7 @@ def _of_module(model: nn.Module, size: Size) -> dict[str, Tensor]:
     if len(names) == 1:
         return {names[0]: _fitting(model, size)}
     msg = f"the forward of {type(model).__name__} takes {', '.join(names) or 'nothing'}"
-    raise NoInputs(msg)
+    raise NoInputsError(msg)
 
 
 def _required(model: nn.Module) -> Iterator[str]:
@@ -97,6 +99,4 @@ def _fitting(model: nn.Module, size: Size) -> Tensor:
             case _:
                 continue
     msg = f"no layer of {type(model).__name__} says what its input is"
-    raise NoInputs(msg)
-
-
+    raise NoInputsError(msg)

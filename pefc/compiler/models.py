@@ -1,4 +1,6 @@
-"""Models by name: a folder or hub id, of which `config.json` is enough, or a function that makes one."""
+"""Models by name: a folder or hub id, of which `config.json` is enough, or a function that makes
+one.
+"""
 
 from importlib import import_module
 from pathlib import Path
@@ -6,7 +8,7 @@ from pathlib import Path
 import torch
 import transformers
 from torch import nn
-from transformers import AutoConfig, AutoModel, PretrainedConfig
+from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
 
 from ..dsl.diagnostics.core import SpecError
 from ..dsl.diagnostics.models import FunctionNotFound, ModelNotFound, NotModel, UnknownArchitecture
@@ -22,9 +24,10 @@ def read_model(reference: str, *, weights: bool = False) -> nn.Module:
     config = _config(reference)
     architecture = _architecture(reference, config)
     if weights and _has_weights(reference):
-        return architecture.from_pretrained(reference).eval()
+        return (architecture or AutoModel).from_pretrained(reference).eval()
     with torch.device("meta"):
-        return _without_weights(architecture, config).eval()
+        model = AutoModel.from_config(config) if architecture is None else architecture(config)
+    return model.eval()
 
 
 def _made(reference: str) -> nn.Module:
@@ -59,18 +62,15 @@ def _config(reference: str) -> PretrainedConfig:
         raise SpecError([ModelNotFound(reference, reason)]) from error
 
 
-def _architecture(reference: str, config: PretrainedConfig) -> type[nn.Module]:
+def _architecture(reference: str, config: PretrainedConfig) -> type[PreTrainedModel] | None:
+    """The class that the configuration names, if it names one."""
     names = config.architectures or []
     if not names:
-        return AutoModel
+        return None
     architecture = getattr(transformers, names[0], None)
     if architecture is None:
         raise SpecError([UnknownArchitecture(reference, names[0])])
     return architecture
-
-
-def _without_weights(architecture: type[nn.Module], config: PretrainedConfig) -> nn.Module:
-    return AutoModel.from_config(config) if architecture is AutoModel else architecture(config)
 
 
 def _has_weights(reference: str) -> bool:

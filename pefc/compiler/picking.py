@@ -26,13 +26,17 @@ class Picker:
                 return (Site("", "tokens", None, None, None, self.table.model, None, None),)
             case "block":
                 roles = ("attn", "xattn", "ffn")
-                return tuple(site for site in self.table.sites if site.kind == "block" and site.role in roles)
+                return tuple(
+                    site for site in self.table.sites if site.kind == "block" and site.role in roles
+                )
             case "attention":
                 return self._attentions(self.table.sites)
             case "linear":
                 return tuple(self._linear())
             case _:
-                return tuple(self._whole(path) for path in self._paths_of_kind if self._is_in_layers(path))
+                return tuple(
+                    self._whole(path) for path in self._paths_of_kind if self._is_in_layers(path)
+                )
 
     def role(self, name: str) -> tuple[Site, ...] | None:
         """The sites that a role means; None where it is no role of this model."""
@@ -46,7 +50,9 @@ class Picker:
         return tuple(found for row in rows for found in self._of_row(row))
 
     def paths(self, pattern: str) -> tuple[Site, ...] | None:
-        """The sites of the modules whose path ends in a pattern; None where there is no such module."""
+        """The sites of the modules whose path ends in a pattern; None where there is no such
+        module.
+        """
         found = [path for path in self._names if matches(pattern, path)]
         return self._of_modules(found) if found else None
 
@@ -56,7 +62,9 @@ class Picker:
         return self._of_modules(found) if found else None
 
     def _family(self, name: str, rows: tuple[Site, ...]) -> tuple[Site, ...] | None:
-        members = tuple(site for site in self.table.sites if (site.role or "").startswith(f"{name}."))
+        members = tuple(
+            site for site in self.table.sites if (site.role or "").startswith(f"{name}.")
+        )
         if not rows and not members:
             return None
         if self.kind == "block":
@@ -102,11 +110,15 @@ class Picker:
         return self._inside(path)
 
     def _inside(self, path: str) -> tuple[Site, ...]:
-        names = dict.fromkeys(row.path for row in self._rows_inside(path) if self._is_kind(row.kind))
+        names = dict.fromkeys(
+            row.path for row in self._rows_inside(path) if self._is_kind(row.kind)
+        )
         return tuple(self._whole(name) for name in names)
 
     def _rows_inside(self, path: str) -> tuple[Site, ...]:
-        return tuple(site for site in self.table.sites if not path or site.path.startswith(f"{path}."))
+        return tuple(
+            site for site in self.table.sites if not path or site.path.startswith(f"{path}.")
+        )
 
     def _within_linear(self) -> tuple[Site, ...]:
         if self.kind == "linear":
@@ -115,26 +127,35 @@ class Picker:
             return tuple(
                 self._whole(site.path)
                 for site in (*self._linear(), *self.table.sites)
-                if site.kind in (("linear",) if self.kind == "any" else ("param",)) and self._is_in_layers(site.path)
+                if site.kind in (("linear",) if self.kind == "any" else ("param",))
+                and self._is_in_layers(site.path)
             )
         return ()
 
     def _linear(self) -> Iterator[Site]:
-        """Every linear map inside the layers, without heads; in a model without layers, every one but the head."""
+        """Every linear map inside the layers, without heads; in a model without layers, every one
+        but the head.
+        """
         for path, rows in self._rows.items():
             if rows[0].kind == "linear" and self._is_in_layers(path) and rows[0].role != "head":
                 yield self._whole(path)
 
     def _attentions(self, rows: tuple[Site, ...]) -> tuple[Site, ...]:
         return tuple(
-            replace(row, kind="attention") for row in rows if row.kind == "block" and row.role in ("attn", "xattn")
+            replace(row, kind="attention")
+            for row in rows
+            if row.kind == "block" and row.role in ("attn", "xattn")
         )
 
     def _whole(self, path: str) -> Site:
         """A module itself: with its role if it has one alone, without any if it is fused."""
         rows = [row for row in self._rows[path] if row.kind != "block" or self.kind == "block"]
         first = rows[0]
-        return first if len(rows) == 1 and first.slice is None else replace(first, slice=None, role=None)
+        return (
+            first
+            if len(rows) == 1 and first.slice is None
+            else replace(first, slice=None, role=None)
+        )
 
     def _block(self, path: str) -> Site:
         rows = [row for row in self._rows.get(path, ()) if row.kind == "block"]
@@ -145,7 +166,9 @@ class Picker:
 
     def layer_around(self, path: str) -> int | None:
         """The index of the layer that a module is in."""
-        return next((r.layer for r in self._layers if path == r.path or path.startswith(f"{r.path}.")), None)
+        return next(
+            (r.layer for r in self._layers if path == r.path or path.startswith(f"{r.path}.")), None
+        )
 
     def _is_kind(self, kind: str) -> bool:
         return kind == self.kind or (self.kind == "any" and kind in ANY)
@@ -170,7 +193,11 @@ class Picker:
 
     @cached_property
     def _paths_of_kind(self) -> tuple[str, ...]:
-        return tuple(path for path, rows in self._rows.items() if any(self._is_kind(row.kind) for row in rows))
+        return tuple(
+            path
+            for path, rows in self._rows.items()
+            if any(self._is_kind(row.kind) for row in rows)
+        )
 
     @cached_property
     def _layers(self) -> tuple[Site, ...]:

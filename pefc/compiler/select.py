@@ -6,10 +6,28 @@ from typing import assert_never
 
 from ..dsl.checked import Value
 from ..dsl.diagnostics.core import Diagnostic, SpecError
-from ..dsl.diagnostics.selection import EmptySelection, MissingFact, NoSuchSite, OtherLayers, UnmatchedSelector
+from ..dsl.diagnostics.selection import (
+    EmptySelection,
+    MissingFact,
+    NoSuchSite,
+    OtherLayers,
+    UnmatchedSelector,
+)
 from ..dsl.evaluate import evaluate
 from ..dsl.source import Span
-from ..dsl.syntax import AnyOf, Both, ClassTerm, Except, Expression, Name, Quoted, Selection, Selector, Term, walk
+from ..dsl.syntax import (
+    AnyOf,
+    Both,
+    ClassTerm,
+    Except,
+    Expression,
+    Name,
+    Quoted,
+    Selection,
+    Selector,
+    Term,
+    walk,
+)
 from ..dsl.vocabulary import FACTS, ROLES
 from .describe import instead, known_names
 from .globs import alternatives
@@ -41,7 +59,9 @@ class Selected:
 def select(
     selection: Selection | None, kind: str, table: SiteTable, constants: Mapping[str, Value]
 ) -> Selected:
-    """The sites of a kind that a selection means; raises SpecError if a term or the whole means nothing."""
+    """The sites of a kind that a selection means; raises SpecError if a term or the whole means
+    nothing.
+    """
     picker = Picker(table, kind)
     if selection is None:
         return Selected(picker.everywhere(), ())
@@ -55,7 +75,9 @@ def select(
 
 
 def _ordered(sites: Iterable[Site], table: SiteTable) -> tuple[Site, ...]:
-    order = {path: place for place, path in enumerate(dict.fromkeys(site.path for site in table.sites))}
+    order = {
+        path: place for place, path in enumerate(dict.fromkeys(site.path for site in table.sites))
+    }
     return tuple(sorted(sites, key=lambda site: (order.get(site.path, -1), site.slice or ())))
 
 
@@ -127,9 +149,15 @@ class _Resolver:
         table = self.picker.table
         shown = f":{pattern}" if isinstance(leaf, ClassTerm) else pattern
         if matched is None:
-            names = known_names(table, classes=isinstance(leaf, ClassTerm), roles=isinstance(leaf, Term))
+            names = known_names(
+                table, classes=isinstance(leaf, ClassTerm), roles=isinstance(leaf, Term)
+            )
             return UnmatchedSelector(
-                leaf.span, shown, table.model, instead(table, pattern, classes=isinstance(leaf, ClassTerm)), names
+                leaf.span,
+                shown,
+                table.model,
+                instead(table, pattern, classes=isinstance(leaf, ClassTerm)),
+                names,
             )
         if not matched:
             return NoSuchSite(leaf.span, shown, self.picker.kind)
@@ -140,7 +168,11 @@ class _Resolver:
         facts: dict[str, Value] = dict(self.constants)
         known = {"in": site.inputs, "out": site.width, "layer": site.layer}
         facts |= {name: value for name, value in known.items() if value is not None}
-        missing = [n for n in walk(where) if isinstance(n, Name) and n.name in FACTS and n.name not in facts]
+        missing = [
+            n
+            for n in walk(where)
+            if isinstance(n, Name) and n.name in FACTS and n.name not in facts
+        ]
         if missing:
             if missing[0].name not in known:
                 self._report(MissingFact(missing[0].span, missing[0].name, site.path))

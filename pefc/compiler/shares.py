@@ -1,4 +1,6 @@
-"""Selected sites as sets of output features: what two selections share, and what one has beyond another."""
+"""Selected sites as sets of output features: what two selections share, and what one has beyond
+another.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -11,7 +13,9 @@ Ranges = tuple[tuple[int, int], ...]
 def united(sites: Iterable[Site]) -> tuple[Site, ...]:
     """Each site once; a slice goes where the whole module is selected too."""
     kept = {(site.path, site.slice): site for site in sites}
-    return tuple(site for (path, part), site in kept.items() if part is None or (path, None) not in kept)
+    return tuple(
+        site for (path, part), site in kept.items() if part is None or (path, None) not in kept
+    )
 
 
 def shared(left: Iterable[Site], right: Iterable[Site]) -> Iterator[Site]:
@@ -24,7 +28,9 @@ def shared(left: Iterable[Site], right: Iterable[Site]) -> Iterator[Site]:
             if other.slice is None or other.slice == site.slice:
                 yield site
             elif part := _meet(_ranges(site), other.slice):
-                yield replace(site, slice=part, role=other.role if site.slice is None else site.role)
+                yield replace(
+                    site, slice=part, role=other.role if site.slice is None else site.role
+                )
 
 
 def remaining(left: Iterable[Site], right: Iterable[Site]) -> Iterator[Site]:

@@ -1,7 +1,7 @@
-"""The skeleton: a copy of a model whose tensors hold nothing, with long lists of layers cut short."""
+"""The skeleton: a copy of a model whose tensors hold nothing, with long lists cut short."""
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from transformers import PretrainedConfig
 
+from ..runtime.patched import base_class
 from .families import is_transposed
 
 
@@ -20,10 +21,13 @@ class Cut:
     kept: int
 
 
-def skeleton(model: nn.Module, cuts: Sequence[Cut], *, device: torch.device, keep_types: bool) -> nn.Module:
+def skeleton(
+    model: nn.Module, cuts: Sequence[Cut], *, device: torch.device, keep_types: bool
+) -> nn.Module:
     """A copy, in evaluation mode, without hooks; made under a fake mode it takes no memory.
 
-    With `keep_types` its tensors have the types of the model's, else floating ones are of single precision.
+    With `keep_types` its tensors have the types of the model's, else floating ones are of single
+    precision.
     """
     emptying = _Emptying(device, keep_types=keep_types)
     memo: dict[int, object] = {}
@@ -82,9 +86,17 @@ class _Emptying(TorchFunctionMode):
         is_cast = tensor.is_floating_point() and not self.keep_types
         dtype = torch.float32 if is_cast else tensor.dtype
         empty = torch.empty(tensor.shape, dtype=dtype, device=self.device)
-        return nn.Parameter(empty, requires_grad=False) if isinstance(tensor, nn.Parameter) else empty
+        return (
+            nn.Parameter(empty, requires_grad=False) if isinstance(tensor, nn.Parameter) else empty
+        )
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
+    def __torch_function__(
+        self,
+        func: Callable[..., object],
+        types: object,
+        args: tuple = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
         if func is Tensor.__deepcopy__:
             return self.empty(args[0])
         return func(*args, **(kwargs or {}))
@@ -95,20 +107,24 @@ def _without_hooks(module: nn.Module) -> None:
     module._forward_pre_hooks.clear()
     module.__dict__.pop("forward", None)
     if hasattr(module, "gradient_checkpointing"):
-        module.gradient_checkpointing = False
+        setattr(module, "gradient_checkpointing", False)  # noqa: B010
     if is_transposed(module):
         module._modules.clear()
-        module.__class__ = next(cls for cls in type(module).__mro__ if cls.__name__ == "Conv1D")
+        module.__class__ = base_class(module)
 
 
 def _configure(model: nn.Module) -> None:
-    """No caches, no kernels that need their device, experts as one product: none of it changes a role."""
+    """No caches, no kernels that need their device, experts as one product: none of it changes a
+    role.
+    """
     for config in _configs(model):
         config.use_cache = False
         config.return_dict = True
         config._experts_implementation = "batched_mm"
         if config._attn_implementation not in ("eager", "sdpa", None):
-            config._attn_implementation = "sdpa" if getattr(model, "_supports_sdpa", False) else "eager"
+            config._attn_implementation = (
+                "sdpa" if getattr(model, "_supports_sdpa", False) else "eager"
+            )
 
 
 def _configs(model: nn.Module) -> tuple[PretrainedConfig, ...]:

@@ -20,11 +20,14 @@ class Allowed:
     def holds(self, site: Site) -> bool:
         """The site is in an allowed layer."""
         return site.layer is not None and any(
-            site.layer in layers and site.path.startswith(f"{stack}.") for stack, layers in self.stacks.items()
+            site.layer in layers and site.path.startswith(f"{stack}.")
+            for stack, layers in self.stacks.items()
         )
 
 
-def allowed(layers: Layers, table: SiteTable, constants: Mapping[str, Value], found: list[Diagnostic]) -> Allowed:
+def allowed(
+    layers: Layers, table: SiteTable, constants: Mapping[str, Value], found: list[Diagnostic]
+) -> Allowed:
     """The layers of a clause; a number that no stack has is a mistake."""
     sizes = stack_sizes(table)
     if not sizes:
@@ -32,14 +35,18 @@ def allowed(layers: Layers, table: SiteTable, constants: Mapping[str, Value], fo
         return Allowed({})
     if not layers.ranges:
         return Allowed({stack: frozenset(range(size)) for stack, size in sizes.items()})
-    return Allowed(
-        {
-            stack: frozenset(
-                index for entry in layers.ranges for index in _members(entry, size, constants)
-            )
-            for stack, size in sizes.items()
-        }
-    ) if not _out_of_range(layers, max(sizes.values()), constants, found) else Allowed({})
+    return (
+        Allowed(
+            {
+                stack: frozenset(
+                    index for entry in layers.ranges for index in _members(entry, size, constants)
+                )
+                for stack, size in sizes.items()
+            }
+        )
+        if not _out_of_range(layers, max(sizes.values()), constants, found)
+        else Allowed({})
+    )
 
 
 def stack_sizes(table: SiteTable) -> dict[str, int]:
@@ -54,7 +61,8 @@ def stack_sizes(table: SiteTable) -> dict[str, int]:
 
 def _ends(entry: Range, constants: Mapping[str, Value]) -> tuple[int, int]:
     start, stop = evaluate(entry.start, constants), evaluate(entry.stop, constants)
-    assert isinstance(start, int) and isinstance(stop, int)
+    assert isinstance(start, int)
+    assert isinstance(stop, int)
     return start, stop
 
 
@@ -63,7 +71,9 @@ def _members(entry: Range, size: int, constants: Mapping[str, Value]) -> range:
     return range(max(start, 0), min(stop, size - 1) + 1)
 
 
-def _out_of_range(layers: Layers, size: int, constants: Mapping[str, Value], found: list[Diagnostic]) -> bool:
+def _out_of_range(
+    layers: Layers, size: int, constants: Mapping[str, Value], found: list[Diagnostic]
+) -> bool:
     wrong = [
         LayerOutOfRange(entry.span, end, size)
         for entry in layers.ranges

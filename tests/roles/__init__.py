@@ -1,0 +1,1 @@
+"""Tests of roles: what is where in a model."""

@@ -58,7 +58,10 @@ def _thirds(width: int) -> tuple[tuple[str, Slice], ...]:
 def _by_head(heads: int, width: int) -> tuple[tuple[str, Slice], ...]:
     """q, k and v of one head after the other."""
     return tuple(
-        (f"attn.{role}", tuple((s, s + width) for s in range(part * width, heads * 3 * width, 3 * width)))
+        (
+            f"attn.{role}",
+            tuple((s, s + width) for s in range(part * width, heads * 3 * width, 3 * width)),
+        )
         for part, role in enumerate("qkv")
     )
 
@@ -141,7 +144,15 @@ def _t5(feeding: Truth, **more: object) -> Architecture:
     return Architecture(
         "T5ForConditionalGeneration",
         "T5Config",
-        {"d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4, "vocab_size": 50, **more},
+        {
+            "d_model": 32,
+            "d_kv": 8,
+            "d_ff": 64,
+            "num_layers": 2,
+            "num_heads": 4,
+            "vocab_size": 50,
+            **more,
+        },
         {
             "encoder.block.0": {**own, **net(1)},
             "decoder.block.0": {**own, **attention(1, "EncDecAttention", "xattn"), **net(2)},

@@ -1,4 +1,4 @@
-"""Roles in modules that nobody's table knows, and the promises about the model that is looked at."""
+"""Roles in modules that nobody's table knows, and promises about the model looked at."""
 
 import time
 
@@ -67,7 +67,7 @@ def roles(table: SiteTable, prefix: str = "") -> dict[str, str | None]:
 
 
 @pytest.mark.parametrize("written_out", [False, True])
-def test_attributes_called_a_b_c(written_out: bool) -> None:  # noqa: FBT001
+def test_attributes_called_a_b_c(written_out: bool) -> None:
     table = find_sites(Network(written_out=written_out))
     assert table.layers == 4
     assert roles(table, "b.2.") == {
@@ -213,5 +213,3 @@ def test_eighty_layers_cost_about_as_much_as_two() -> None:
         seconds.append(time.perf_counter() - start)
         assert sum(site.role == "attn.q" for site in table.sites) == layers
     assert seconds[1] < 3
-
-

@@ -1,0 +1,1 @@
+"""Tests of selection: from selectors to sites."""

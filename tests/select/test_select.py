@@ -83,7 +83,11 @@ def test_set_operations_count_features() -> None:
 
 def test_all_layers_and_linear_leave_heads_out() -> None:
     every = reach("bert-mlm", "all layers").sites
-    assert every == reach("bert-mlm", "on linear").sites == select(None, "linear", table("bert-mlm"), {}).sites
+    assert (
+        every
+        == reach("bert-mlm", "on linear").sites
+        == select(None, "linear", table("bert-mlm"), {}).sites
+    )
     assert len(every) == 12
     assert reach("bert-mlm", "on linear except head").sites == every
 

@@ -1,0 +1,1 @@
+"""Tests of tracing: graphs that compute what the model computes."""

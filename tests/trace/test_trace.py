@@ -1,4 +1,4 @@
-"""The traced graph computes what the model computes, on its parameters, and reads like the model."""
+"""The traced graph computes what the model computes, and reads like the model."""
 
 from collections.abc import Iterator
 

@@ -1,7 +1,8 @@
-"""Roles around an attention product: q, k, v are the maps whose features reach its operands, o what takes its result."""
+"""Roles around an attention product: q, k, v are the maps whose features reach its operands, o what
+takes its result.
+"""
 
 from collections.abc import Iterator
-from os.path import commonprefix
 
 from torch import Tensor
 
@@ -10,6 +11,7 @@ from .demand import demand, whole
 from .finding import Finding
 from .flow import Flow
 from .tape import Tape
+
 
 def attention_roles(flow: Flow) -> Iterator[Finding]:
     """The roles of every map around every attention product."""
@@ -42,7 +44,9 @@ def _reaching(flow: Flow, start: int) -> dict[int, Tensor]:
 
 
 def _with_latents(flow: Flow, masks: dict[int, Tensor], inside: str) -> dict[int, Tensor]:
-    """The maps before these in the same attention carry the role too: the latents of low-rank projections."""
+    """The maps before these in the same attention carry the role too: the latents of low-rank
+    projections.
+    """
     found = dict(masks)
     pending = list(masks)
     while pending:
@@ -83,7 +87,12 @@ def _is_data(tape: Tape, index: int) -> bool:
 
 def common_scope(scopes: list[str]) -> str:
     """The path of the smallest module that contains all of these."""
-    return ".".join(commonprefix([scope.split(".") if scope else [] for scope in scopes]))  # type: ignore[type-var]
+    common = []
+    for segments in zip(*(scope.split(".") for scope in scopes), strict=False):
+        if len(set(segments)) > 1:
+            break
+        common.append(segments[0])
+    return ".".join(common)
 
 
 def is_inside(scope: str, outer: str) -> bool:

@@ -1,6 +1,8 @@
-"""Attention products: where a tape mixes positions by a softmax over the products of queries and keys."""
+"""Attention products: where a tape mixes positions by a softmax over the products of queries and
+keys.
+"""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -42,7 +44,9 @@ def find_attentions(tape: Tape, maps: Mapping[int, Map]) -> tuple[Attention, ...
         if node.kind in _FUSED and node.result == 0:
             query, key, value = node.inputs[:3]
             found.append(Attention(query, key, value, node.index, node.scope))
-        elif node.kind in _SOFTMAX and (written := _written_out(tape, node, maps, users)) is not None:
+        elif (
+            node.kind in _SOFTMAX and (written := _written_out(tape, node, maps, users)) is not None
+        ):
             found.append(written)
     return tuple(found)
 
@@ -60,8 +64,12 @@ def _written_out(
     return Attention(query, key, value, context.index, context.scope)
 
 
-def _products(tape: Tape, start: int, maps: Mapping[int, Map], step) -> Iterator[Node]:
-    """The products of two activations next to a node, in one direction, with nothing but quiet operations between."""
+def _products(
+    tape: Tape, start: int, maps: Mapping[int, Map], step: Callable[[Node], tuple[int, ...]]
+) -> Iterator[Node]:
+    """The products of two activations next to a node, in one direction, with nothing but quiet
+    operations between.
+    """
     pending, seen = [start], {start}
     while pending:
         node = tape.nodes[pending.pop()]

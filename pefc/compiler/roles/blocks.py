@@ -17,17 +17,27 @@ class Layer:
 
 
 def find_layers(flow: Flow, findings: Sequence[Finding]) -> tuple[Layer, ...]:
-    """The repeated modules that hold residual branches, each as large as to hold both attention and a feed-forward net."""
-    attending = [flow.maps[f.node].scope for f in findings if f.role.startswith(("attn.", "xattn."))]
+    """The repeated modules that hold residual branches, each as large as to hold both attention and
+    a feed-forward net.
+    """
+    attending = [
+        flow.maps[f.node].scope for f in findings if f.role.startswith(("attn.", "xattn."))
+    ]
     feeding = [flow.maps[f.node].scope for f in findings if f.role.startswith(("ffn.", "moe."))]
     lists = _lists(flow)
     chosen = [path for path in lists if _is_chosen(path, lists, attending, feeding)]
     if chosen:
         return tuple(
-            Layer(element, int(element.rpartition(".")[2])) for path in chosen for element in lists[path]
+            Layer(element, int(element.rpartition(".")[2]))
+            for path in chosen
+            for element in lists[path]
         )
     single = [path for path in flow.tape.owners if path and _holds_both(path, attending, feeding)]
-    smallest = [path for path in single if not any(other != path and is_inside(other, path) for other in single)]
+    smallest = [
+        path
+        for path in single
+        if not any(other != path and is_inside(other, path) for other in single)
+    ]
     return tuple(Layer(path, index) for index, path in enumerate(smallest))
 
 
@@ -50,7 +60,11 @@ def _is_chosen(
     path: str, lists: dict[str, tuple[str, ...]], attending: Sequence[str], feeding: Sequence[str]
 ) -> bool:
     """The innermost list of complete layers; the outermost list where none is complete."""
-    complete = {p for p, elements in lists.items() if any(_holds_both(e, attending, feeding) for e in elements)}
+    complete = {
+        p
+        for p, elements in lists.items()
+        if any(_holds_both(e, attending, feeding) for e in elements)
+    }
     around = [other for other in lists if other != path and is_inside(path, other)]
     within = [other for other in lists if other != path and is_inside(other, path)]
     if path in complete:
@@ -59,11 +73,17 @@ def _is_chosen(
 
 
 def _holds_both(path: str, attending: Sequence[str], feeding: Sequence[str]) -> bool:
-    return any(is_inside(scope, path) for scope in attending) and any(is_inside(scope, path) for scope in feeding)
+    return any(is_inside(scope, path) for scope in attending) and any(
+        is_inside(scope, path) for scope in feeding
+    )
 
 
-def find_blocks(flow: Flow, findings: Sequence[Finding], layers: Sequence[Layer]) -> Iterator[tuple[str, str]]:
-    """(path, role) of the smallest module that holds all of an attention, or of a feed-forward net, and nothing of the other."""
+def find_blocks(
+    flow: Flow, findings: Sequence[Finding], layers: Sequence[Layer]
+) -> Iterator[tuple[str, str]]:
+    """(path, role) of the smallest module that holds all of an attention, or of a feed-forward net,
+    and nothing of the other.
+    """
     borders = {layer.path for layer in layers} | {""}
     scopes = {attention.context: attention.scope for attention in flow.attentions}
     for group in dict.fromkeys(finding.group for finding in findings):

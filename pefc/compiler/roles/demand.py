@@ -1,4 +1,6 @@
-"""Demand: which elements of earlier tensors reach given elements of a later one, as masks walked backwards."""
+"""Demand: which elements of earlier tensors reach given elements of a later one, as masks walked
+backwards.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -17,7 +19,8 @@ _LAYOUTS = frozenset(
     "pixel_shuffle unsafe_split unsafe_chunk chunk".split()
 )
 _FILLS = frozenset(
-    "new_empty new_zeros new_ones new_full empty_like zeros_like ones_like full_like rand_like randn_like".split()
+    "new_empty new_zeros new_ones new_full empty_like zeros_like ones_like full_like "
+    "rand_like randn_like".split()
 )
 """Operations that take only the shape of their input."""
 _REDUCTIONS = frozenset(
@@ -29,10 +32,11 @@ _PRODUCTS = {"mm": (0, 1), "bmm": (0, 1), "addmm": (1, 2), "baddbmm": (1, 2)}
 
 
 def demand(tape: Tape, seeds: Mapping[int, Tensor], stop: Callable[[Node], bool]) -> Masks:
-    """Masks of every node that reaches the seeds; nodes where `stop` holds are reached and not passed.
+    """Masks of every node that reaches the seeds; nodes where `stop` holds are reached and not
+    passed.
 
-    What is not known of an operation is taken to need all of its inputs, so a mask is never too small. What comes from
-    parameters alone is left out.
+    What is not known of an operation is taken to need all of its inputs, so a mask is never too
+    small. What comes from parameters alone is left out.
     """
     masks: Masks = dict(seeds)
     pending = set(masks)
@@ -82,7 +86,9 @@ def _inputs_of(tape: Tape, node: Node, mask: Tensor) -> list[Tensor]:
             return [torch.zeros_like(mask), _unbroadcast(mask, sources[1].shape)]
         case "update":
             return _updated(node, mask)
-        case _ if not isinstance(node.operation, str) and torch.Tag.pointwise in node.operation.tags:
+        case _ if (
+            not isinstance(node.operation, str) and torch.Tag.pointwise in node.operation.tags
+        ):
             return [_unbroadcast(mask, source.shape) for source in sources]
         case _:
             return [whole(source) for source in sources]
@@ -118,7 +124,7 @@ def _filled(tree: object, values: "object") -> object:
 def _dimension(node: Node) -> int:
     match node.arguments[1:]:
         case (int() as dimension, *_):
-            if node.kind in ("topk",):
+            if node.kind == "topk":
                 return node.arguments[2] if len(node.arguments) > 2 else -1  # type: ignore[return-value]
             return dimension
         case _:
@@ -155,7 +161,7 @@ def _normalized(node: Node, sources: list[Node], mask: Tensor) -> list[Tensor]:
 
 def _product(node: Node, sources: list[Node], mask: Tensor) -> list[Tensor]:
     left, right = _PRODUCTS[node.kind]
-    added = sources[: left]
+    added = sources[:left]
     rows = mask.any(dim=-1, keepdim=True).expand(sources[left].shape)
     columns = mask.any(dim=-2, keepdim=True).expand(sources[right].shape)
     return [*(_unbroadcast(mask, source.shape) for source in added), rows, columns]
@@ -169,7 +175,9 @@ def _linear(sources: list[Node], mask: Tensor) -> list[Tensor]:
 
 
 def _indexed(node: Node, sources: list[Node], mask: Tensor) -> list[Tensor]:
-    """Rows taken along one axis: any of them may be the one that is needed, within a row all stays apart."""
+    """Rows taken along one axis: any of them may be the one that is needed, within a row all stays
+    apart.
+    """
     axis, width = 0, len(sources[-1].shape)
     if node.kind == "index_select":
         axis, width = int(node.arguments[1]), 1  # type: ignore[call-overload]
@@ -195,7 +203,9 @@ def _taken(node: Node, sources: list[Node], mask: Tensor) -> Tensor:
 
 
 def _all_of(data: Tensor, index: tuple[slice | Tensor | None, ...]) -> Iterator[Tensor]:
-    """`index_put` has no slices: the places of all axes, as they stand in the result of the indexing."""
+    """`index_put` has no slices: the places of all axes, as they stand in the result of the
+    indexing.
+    """
     for axis, size in enumerate(data.shape):
         shape = [1] * data.ndim
         shape[axis] = size

@@ -8,7 +8,8 @@ from .tape import Node, Tape
 
 _CASTS = frozenset("_to_copy clone alias detach view _unsafe_view reshape slice expand".split())
 _NORMS = frozenset(
-    "native_layer_norm rsqrt native_group_norm native_batch_norm _native_batch_norm_legit_no_training "
+    "native_layer_norm rsqrt native_group_norm native_batch_norm "
+    "_native_batch_norm_legit_no_training "
     "_fused_rms_norm linalg_vector_norm cudnn_batch_norm".split()
 )
 
@@ -28,7 +29,7 @@ def _is_input(tape: Tape, index: int) -> bool:
 
 
 def find_norms(tape: Tape, scopes: frozenset[str]) -> frozenset[str]:
-    """The modules, of those without modules inside, in which something is divided by its own size."""
+    """The modules, of those given, in which something is divided by its own size."""
     return frozenset(node.scope for node in tape.nodes if node.kind in _NORMS) & scopes
 
 
@@ -40,7 +41,8 @@ def find_heads(flow: Flow, layers: tuple[str, ...], *, named_outputs: bool) -> f
     return frozenset(
         index
         for index in found
-        if _is_late(flow, index) and not any(is_inside(flow.maps[index].scope, layer) for layer in layers)
+        if _is_late(flow, index)
+        and not any(is_inside(flow.maps[index].scope, layer) for layer in layers)
     )
 
 

@@ -1,4 +1,6 @@
-"""Roles in residual branches without attention: gate, up and down of feed-forward nets and experts, and routers."""
+"""Roles in residual branches without attention: gate, up and down of feed-forward nets and experts,
+and routers.
+"""
 
 from collections.abc import Iterator
 
@@ -16,7 +18,8 @@ LENGTH = 3
 
 _CHOICES = frozenset({"topk", "sort", "argmax"})
 _ACTIVATIONS = frozenset(
-    "silu gelu relu sigmoid tanh exp erf softplus elu mish hardswish hardsigmoid leaky_relu selu celu".split()
+    "silu gelu relu sigmoid tanh exp erf softplus elu mish hardswish hardsigmoid leaky_relu "
+    "selu celu".split()
 )
 
 
@@ -35,7 +38,9 @@ def _routers(flow: Flow) -> frozenset[int]:
     """The maps whose results are ranked to choose experts."""
     found: set[int] = set()
     for node in flow.tape.nodes:
-        if node.kind in _CHOICES and any(flow.tape.reaches(node.index, join.node) for join in flow.joins):
+        if node.kind in _CHOICES and any(
+            flow.tape.reaches(node.index, join.node) for join in flow.joins
+        ):
             found |= flow.frontier(node.inputs[0]).maps
     return frozenset(found)
 
@@ -62,14 +67,18 @@ def _net(
 
 
 def _maps_before(flow: Flow, down: Map) -> Masks:
-    """The maps that one position of the last map's result comes from, with what of them it needs."""
+    """The maps that one position of a map's result comes from, with what of them it needs."""
     node = flow.tape.nodes[down.node]
     moved = torch.zeros(node.shape, dtype=torch.bool).movedim(down.axis, -1)
     chosen = moved.reshape(-1, node.shape[down.axis])
     chosen[len(chosen) // 2] = True
     seed = chosen.reshape(moved.shape).movedim(-1, down.axis)
-    masks = demand(flow.tape, {down.node: seed}, lambda n: n.index != down.node and flow.is_border(n))
-    border = {index: mask for index, mask in masks.items() if index in flow.maps and index != down.node}
+    masks = demand(
+        flow.tape, {down.node: seed}, lambda n: n.index != down.node and flow.is_border(n)
+    )
+    border = {
+        index: mask for index, mask in masks.items() if index in flow.maps and index != down.node
+    }
     return border if not masks.keys() & flow.contexts else {}
 
 
@@ -94,9 +103,15 @@ def _is_expert(flow: Flow, join: Join, down: Map, routers: frozenset[int]) -> bo
 
 
 def _split_by_gate(flow: Flow, down: Map, before: Masks) -> tuple[Masks, Masks]:
-    """(gate, up): of two factors from different features, the gate is the one that an activation made."""
+    """(gate, up): of two factors from different features, the gate is the one that an activation
+    made.
+    """
     for product in reversed(flow.tape.nodes[: down.node]):
-        if product.kind != "mul" or len(product.inputs) != 2 or not flow.tape.reaches(product.index, down.node):
+        if (
+            product.kind != "mul"
+            or len(product.inputs) != 2
+            or not flow.tape.reaches(product.index, down.node)
+        ):
             continue
         left, right = (_features(flow, source, before) for source in product.inputs)
         if not left or not right or _overlap(left, right):
@@ -129,7 +144,9 @@ def _overlap(left: Masks, right: Masks) -> bool:
 def _is_activated(flow: Flow, start: int, before: Masks) -> bool:
     """An activation stands between the maps and a factor."""
     return any(
-        node.kind in _ACTIVATIONS and flow.tape.reaches(node.index, start) and _is_after(flow, node, before)
+        node.kind in _ACTIVATIONS
+        and flow.tape.reaches(node.index, start)
+        and _is_after(flow, node, before)
         for node in flow.tape.nodes[: start + 1]
     )
 

@@ -22,7 +22,7 @@ class Join:
 
 @dataclass(frozen=True, slots=True)
 class Frontier:
-    """The nearest things before a node: linear maps, attention products and places of the stream."""
+    """The nearest things before a node: maps, attention products, places of the stream."""
 
     maps: frozenset[int]
     contexts: frozenset[int]
@@ -61,7 +61,9 @@ class Flow:
             seen.update(fresh)
             pending.extend(fresh)
         return Frontier(
-            frozenset(seen & self.maps.keys()), frozenset(seen & contexts), frozenset(seen & self.stream)
+            frozenset(seen & self.maps.keys()),
+            frozenset(seen & contexts),
+            frozenset(seen & self.stream),
         )
 
 
@@ -89,7 +91,9 @@ def _joins(tape: Tape, work: int) -> Iterator[Join]:
             yield join
 
 
-def _as_join(tape: Tape, node: Node, origins: Mapping[int, tuple[int, ...]], work: int) -> Join | None:
+def _as_join(
+    tape: Tape, node: Node, origins: Mapping[int, tuple[int, ...]], work: int
+) -> Join | None:
     if node.kind != "add" or len(node.inputs) != 2 or not node.floating or len(node.shape) < 2:
         return None
     if any(tape.nodes[source].shape != node.shape for source in node.inputs):

@@ -1,4 +1,4 @@
-"""Linear maps on a tape: every product of data with a parameter, and what of the parameter it used."""
+"""Linear maps on a tape: every product of data with a parameter, and what of it was used."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,14 @@ from .weights import Axis, axes_of
 
 Ranges = tuple[tuple[int, int], ...]
 
-_FACTORS = {"linear": (0, 1), "mm": (0, 1), "bmm": (0, 1), "addmm": (1, 2), "baddbmm": (1, 2), "convolution": (0, 1)}
+_FACTORS = {
+    "linear": (0, 1),
+    "mm": (0, 1),
+    "bmm": (0, 1),
+    "addmm": (1, 2),
+    "baddbmm": (1, 2),
+    "convolution": (0, 1),
+}
 """The positions of the two factors among the inputs."""
 
 
@@ -21,7 +28,8 @@ class Map:
     node: int
     data: int
     weight: int
-    """The node of the weight as it was multiplied, after transposing, slicing or picking experts."""
+    """The node of the weight as it was multiplied, after transposing, slicing or picking experts.
+    """
     parameter: str
     scope: str
     axis: int
@@ -86,6 +94,6 @@ def _as_map(node: Node, tape: Tape) -> Map | None:
         data, weight, axis = right, left, len(node.shape) - 2
     else:
         return None
-    return Map(node.index, data, weight, weights[weight], node.scope, axis, node.kind == "convolution")
-
-
+    return Map(
+        node.index, data, weight, weights[weight], node.scope, axis, node.kind == "convolution"
+    )

@@ -1,11 +1,12 @@
 """Recording: running a model on fake tensors and writing down what its operations did."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+from torch._ops import OpOverload
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -26,14 +27,19 @@ def record(model: nn.Module, inputs: Mapping[str, object]) -> Tape:
             writer.leaf(tensor, "input", name)
     positional = [value for name, value in inputs.items() if name.isdigit()]
     named = {name: value for name, value in inputs.items() if not name.isdigit()}
-    with torch.no_grad(), _scopes(model, writer), _no_fast_path():
-        with _Composites(writer), _Operations(writer):
-            output = model(*positional, **named)
+    around = (torch.no_grad(), _scopes(model, writer), _no_fast_path())
+    with ExitStack() as stack:
+        for context in (*around, _Composites(writer), _Operations(writer)):
+            stack.enter_context(context)
+        output = model(*positional, **named)
     return Tape(
         tuple(writer.nodes),
         tuple(_named_outputs(output, writer)),
         {name: tuple(p.shape) for name, p in model.named_parameters(remove_duplicate=False)},
-        {name: type(module).__name__ for name, module in model.named_modules(remove_duplicate=False)},
+        {
+            name: type(module).__name__
+            for name, module in model.named_modules(remove_duplicate=False)
+        },
     )
 
 
@@ -52,14 +58,16 @@ class _Writer:
             return self.known[id(tensor)]
         return self._append(tensor, operation, (), {}, name=name)
 
-    def write(self, operation: object, args: tuple, kwargs: Mapping[str, object], output: object) -> None:
+    def write(
+        self, operation: OpOverload | str, args: tuple, kwargs: Mapping[str, object], output: object
+    ) -> None:
         arguments = tree_map_only(Tensor, self._reference, args)
         keywords = tree_map_only(Tensor, self._reference, dict(kwargs))
-        before = {id(tensor): self.known[id(tensor)] for tensor in _tensors((args, kwargs))}
+        before = {id(tensor) for tensor in _tensors((args, kwargs))}
         for result, tensor in enumerate(_tensors(output)):
             self._append(tensor, operation, arguments, keywords, result=result)
             if id(tensor) in before:
-                self._update_aliases(tensor, before)
+                self._update_aliases(tensor)
 
     def _reference(self, tensor: Tensor) -> Reference:
         return Reference(self.leaf(tensor, "constant", None))
@@ -67,14 +75,16 @@ class _Writer:
     def _append(
         self,
         tensor: Tensor,
-        operation: object,
+        operation: OpOverload | str,
         arguments: tuple,
         keywords: dict,
         *,
         result: int = 0,
         name: str | None = None,
     ) -> int:
-        references = [leaf for leaf in tree_leaves((arguments, keywords)) if isinstance(leaf, Reference)]
+        references = [
+            leaf for leaf in tree_leaves((arguments, keywords)) if isinstance(leaf, Reference)
+        ]
         node = Node(
             len(self.nodes),
             operation,
@@ -93,7 +103,7 @@ class _Writer:
         self.views.setdefault(tensor.untyped_storage()._cdata, []).append(tensor)
         return node.index
 
-    def _update_aliases(self, changed: Tensor, before: Mapping[int, int]) -> None:
+    def _update_aliases(self, changed: Tensor) -> None:
         """An operation in place changes every tensor that looks at the same storage."""
         value = self.known[id(changed)]
         seen = {id(changed)}
@@ -111,7 +121,13 @@ class _Operations(TorchDispatchMode):
         super().__init__()
         self.writer = writer
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+    def __torch_dispatch__(
+        self,
+        func: OpOverload,
+        types: object,
+        args: tuple = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
         output = func(*args, **(kwargs or {}))
         if not self.writer.paused:
             self.writer.write(func, args, kwargs or {}, output)
@@ -119,13 +135,21 @@ class _Operations(TorchDispatchMode):
 
 
 class _Composites(TorchFunctionMode):
-    """Writes down linear maps and attention products whole, before they fall apart into aten operations."""
+    """Writes down linear maps and attention products whole, before they fall apart into aten
+    operations.
+    """
 
     def __init__(self, writer: _Writer) -> None:
         super().__init__()
         self.writer = writer
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
+    def __torch_function__(
+        self,
+        func: Callable[..., object],
+        types: object,
+        args: tuple = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
         composite = _COMPOSITES.get(func)
         if composite is None or self.writer.paused:
             return func(*args, **(kwargs or {}))
@@ -143,7 +167,9 @@ def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> tuple[
     return input.new_empty((*input.shape[:-1], weight.shape[0])), (input, weight, bias)
 
 
-def _attention(query: Tensor, key: Tensor, value: Tensor, *_: object, **__: object) -> tuple[Tensor, tuple]:
+def _attention(
+    query: Tensor, key: Tensor, value: Tensor, *_: object, **__: object
+) -> tuple[Tensor, tuple]:
     return query.new_empty((*query.shape[:-1], value.shape[-1])), (query, key, value)
 
 
@@ -158,7 +184,9 @@ def _scopes(model: nn.Module, writer: _Writer) -> Iterator[None]:
     """While it lasts, the writer knows whose forward runs."""
     handles = []
     for path, module in model.named_modules():
-        handles.append(module.register_forward_pre_hook(lambda *_, path=path: writer.scope.append(path)))
+        handles.append(
+            module.register_forward_pre_hook(lambda *_, path=path: writer.scope.append(path))
+        )
         handles.append(module.register_forward_hook(lambda *_: _leave(writer), always_call=True))
     try:
         yield
@@ -179,7 +207,7 @@ def _no_fast_path() -> Iterator[None]:
 
 
 def _geometry(tensor: Tensor) -> tuple[tuple[int, ...], tuple[int, ...], int]:
-    return tuple(tensor.shape), tensor.stride(), tensor.storage_offset()
+    return tuple(tensor.shape), tensor.stride(), int(tensor.storage_offset())
 
 
 def _leave(writer: _Writer) -> None:

@@ -1,4 +1,4 @@
-"""Repetition: lists of layers of which some have the same structure, so that one stands for many."""
+"""Repetition: lists of layers of one structure, of which one stands for many."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -48,15 +48,21 @@ def _is_stack(module: nn.Module) -> bool:
 
 
 def structure_keys(layers: tuple[nn.Module, ...]) -> tuple[Key, ...]:
-    """What two layers must agree in to have the same roles; numbers that merely count the layers are left out."""
+    """What two layers must agree in to have the same roles; numbers that merely count the layers
+    are left out.
+    """
     facts = [dict(_facts(layer, "")) for layer in layers]
     counting = {
         name
         for name, value in facts[0].items()
-        if type(value) is int and len(facts) > 1
+        if type(value) is int
+        and len(facts) > 1
         and all(fact.get(name) == value + index for index, fact in enumerate(facts))
     }
-    return tuple(tuple((name, value) for name, value in fact.items() if name not in counting) for fact in facts)
+    return tuple(
+        tuple((name, value) for name, value in fact.items() if name not in counting)
+        for fact in facts
+    )
 
 
 def _facts(module: nn.Module, path: str) -> Iterator[tuple[str, object]]:

@@ -1,12 +1,11 @@
-"""A tape: the tensor operations of one run of a model on meta tensors, as a graph of frozen nodes."""
+"""A tape: the tensor operations of one run of a model, as a graph of frozen nodes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from torch import Tensor
-from torch._ops import OpOverload
-
+from torch._ops import OpOverload  # noqa: TC002
 
 _CARRIERS = frozenset(
     "_to_copy clone alias detach view _unsafe_view reshape permute transpose t expand slice select "
@@ -29,7 +28,9 @@ class Node:
 
     index: int
     operation: "OpOverload | str"
-    """An aten overload, or `parameter`, `buffer`, `input`, `constant`, `linear`, `attention`, `update`."""
+    """An aten overload, or `parameter`, `buffer`, `input`, `constant`, `linear`, `attention`,
+    `update`.
+    """
     arguments: tuple[object, ...]
     keywords: tuple[tuple[str, object], ...]
     inputs: tuple[int, ...]
@@ -46,7 +47,9 @@ class Node:
 
     @property
     def kind(self) -> str:
-        """`linear`, `parameter`, …; of an aten overload its bare name, in place or not: `add`, `view`."""
+        """`linear`, `parameter`, …; of an aten overload its bare name, in place or not: `add`,
+        `view`.
+        """
         if isinstance(self.operation, str):
             return self.operation
         return self.operation._schema.name.removeprefix("aten::").removesuffix("_")
@@ -58,7 +61,9 @@ class Tape:
 
     nodes: tuple[Node, ...]
     outputs: tuple[tuple[str, int], ...]
-    """(name, node) of every tensor that the model returned; the name is its key, "" where it has none."""
+    """(name, node) of every tensor that the model returned; the name is its key, "" where it has
+    none.
+    """
     parameters: Mapping[str, tuple[int, ...]]
     """The shape of each parameter, under every name that it has."""
     owners: Mapping[str, str] = field(default_factory=dict)
@@ -66,7 +71,7 @@ class Tape:
 
     @cached_property
     def ancestors(self) -> tuple[int, ...]:
-        """For each node the set of the nodes that it depends on and itself, as the bits of an int."""
+        """For each node the nodes that it depends on, and itself, as the bits of an int."""
         found: list[int] = []
         for node in self.nodes:
             bits = 1 << node.index
@@ -92,7 +97,9 @@ class Tape:
 
     @cached_property
     def live(self) -> int:
-        """The nodes that depend on an input or on a product, as bits: data, not weights nor what comes of them alone."""
+        """The nodes that depend on an input or on a product, as bits: data, not weights nor what
+        comes of them alone.
+        """
         sources = 0
         for node in self.nodes:
             if node.kind == "input" or node.kind in _PRODUCTS:

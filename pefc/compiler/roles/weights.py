@@ -1,4 +1,6 @@
-"""Weights on their way to a product: which axis of the parameter, and which part of it, an axis there is."""
+"""Weights on their way to a product: which axis of the parameter, and which part of it, an axis
+there is.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,7 +35,7 @@ def axes_of(tape: Tape, weight: int) -> Axes:
 def _after(node: Node, source: Node, axes: Axes) -> Axes:
     rest = node.arguments[1:]
     match node.kind:
-        case name if name in _IDENTITIES or node.shape == source.shape and name != "index":
+        case name if name in _IDENTITIES or (node.shape == source.shape and name != "index"):
             return axes if name not in ("t", "transpose", "permute") else _permuted(node, axes)
         case "t" | "transpose" | "permute":
             return _permuted(node, axes)
@@ -100,7 +102,11 @@ def _indexed(node: Node, source: Node, axes: Axes) -> Axes:
     places = [place for place, item in enumerate(node.arguments[1]) if item is not None]  # type: ignore[arg-type]
     added = len(node.shape) - len(source.shape) + len(places)
     first = places[0]
-    return (*axes[:first], *((None,) * added), *(axes[p] for p in range(first, len(axes)) if p not in places))
+    return (
+        *axes[:first],
+        *((None,) * added),
+        *(axes[p] for p in range(first, len(axes)) if p not in places),
+    )
 
 
 def _reshaped(shape: tuple[int, ...], before: tuple[int, ...], axes: Axes) -> Axes:

@@ -1,5 +1,5 @@
 """Tracing: a model becomes a hierarchy of fx graphs that can be read, rewritten and run."""
 
-from .tracing import trace as trace
 from .traced import Input as Input
 from .traced import Traced as Traced
+from .tracing import trace as trace

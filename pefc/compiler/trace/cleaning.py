@@ -1,7 +1,7 @@
 """Cleaning: what an exported graph says and does not mean goes away before it is made a hierarchy.
 
-A cast to the type that a tensor has, a slice that takes all of an axis, assertions about metadata: their results would
-stand as aliases between modules, `getitem(norm(x), 0)` where the module meant `x`.
+A cast to the type that a tensor has, a slice that takes all of an axis, assertions about metadata:
+their results would stand as aliases between modules, `getitem(norm(x), 0)` where `x` was meant.
 """
 
 import sys
@@ -42,8 +42,8 @@ def _is_nothing(node: Node, name: str) -> bool:
     if name in _CASTS:
         return _same(node, node.args[0])
     if name == "slice":
-        start, stop, step = (*node.args[2:], *(0, sys.maxsize, 1)[len(node.args) - 2 :])
-        return start in (0, None) and stop in (sys.maxsize, None) and step == 1
+        given = (*node.args[2:], *(0, sys.maxsize, 1)[len(node.args) - 2 :])
+        return given in ((0, sys.maxsize, 1), (None, sys.maxsize, 1), (0, None, 1), (None, None, 1))
     return name == "alias"
 
 
@@ -54,7 +54,7 @@ def _same(node: Node, source: object) -> bool:
     before, after = source.meta.get("val"), node.meta.get("val")
     if not isinstance(before, Tensor) or not isinstance(after, Tensor):
         return False
-    return before.dtype == after.dtype and before.device == after.device
+    return bool(before.dtype == after.dtype and before.device == after.device)
 
 
 def _has_effect(node: Node) -> bool:

@@ -1,8 +1,8 @@
-"""Exporting: from a model to an exported program of its fake copy, without a look at its weights."""
+"""Exporting: from a model to an exported program of a copy that takes no memory."""
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -12,6 +12,7 @@ from torch._subclasses import FakeTensorMode
 from torch.export import Dim, ExportedProgram
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 from torch.overrides import TorchFunctionMode
+from transformers import PreTrainedModel
 
 from ..inputs import Size, example_inputs
 from ..skeleton import skeleton
@@ -41,7 +42,9 @@ def export(model: nn.Module, size: Size, inputs: Mapping[str, Tensor] | None) ->
 
 
 def _device(model: nn.Module) -> torch.device:
-    """Where the model is; a model on `meta` is traced as on the CPU, where constants keep their values."""
+    """Where the model is; a model on `meta` is traced as on the CPU, where constants keep their
+    values.
+    """
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     return torch.device("cpu") if device.type == "meta" else device
 
@@ -51,13 +54,12 @@ def _faked(inputs: Mapping[str, Tensor], mode: FakeTensorMode) -> dict[str, Tens
 
 
 def _run(model: nn.Module, inputs: Mapping[str, Tensor], dimension: object) -> ExportedProgram:
-    shapes = {
-        name: {axis: dimension for axis in dynamic_axes(value)} for name, value in inputs.items()
-    }
-    if not (hasattr(model, "config") and hasattr(model, "main_input_name")):
+    shapes = {name: dict.fromkeys(dynamic_axes(value), dimension) for name, value in inputs.items()}
+    if not isinstance(model, PreTrainedModel):
         with torch.no_grad():
             return torch.export.export(model, (), dict(inputs), dynamic_shapes=shapes, strict=False)
-    from transformers.exporters.exporter_dynamo import DynamoConfig, DynamoExporter  # noqa: PLC0415
+    from transformers.exporters.configs import DynamoConfig  # noqa: PLC0415
+    from transformers.exporters.exporter_dynamo import DynamoExporter  # noqa: PLC0415
 
     config = DynamoConfig(dynamic=True, dynamic_shapes=shapes)
     return DynamoExporter().export_program(model, dict(inputs), config)[0]
@@ -91,9 +93,17 @@ def _watched(model: nn.Module) -> Iterator[dict[str, bool]]:
 
 
 class _NoLayerDrop(TorchFunctionMode):
-    """Whole layers that are dropped at random cannot be in a graph: the lot that decides it never falls on them."""
+    """Whole layers that are dropped at random cannot be in a graph: the lot that decides it never
+    falls on them.
+    """
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
+    def __torch_function__(
+        self,
+        func: Callable[..., object],
+        types: object,
+        args: tuple = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
         if func is torch.rand and args in (([],), ((),)):
             return 1.0
         return func(*args, **(kwargs or {}))

@@ -1,4 +1,6 @@
-"""The hierarchy: graphs of modules inside graphs of modules, down to leaves that are the model's own."""
+"""The hierarchy: graphs of modules inside graphs of modules, down to leaves that are the model's
+own.
+"""
 
 import re
 from collections.abc import Iterator
@@ -9,7 +11,7 @@ from torch import SymInt, Tensor, nn
 from torch.fx import Graph, GraphModule, Node
 from torch.utils._pytree import TreeSpec, tree_unflatten
 
-from ..families import base_class
+from ...runtime.patched import base_class
 from .cleaning import operator_name, replaced_dropouts
 from .stochastic import Attention
 
@@ -47,7 +49,7 @@ class Builder:
 
     def _filled(self, exported: nn.Module, path: str) -> tuple[nn.Module, Graph]:
         """A graph, and a module that holds everything which the graph names."""
-        graph, holder = exported.graph, nn.Module()
+        graph, holder = _graph_of(exported), nn.Module()
         holder.training = self.model.get_submodule(path).training
         for node in list(graph.nodes):
             if node.name == "self":
@@ -82,11 +84,13 @@ class Builder:
         if path not in self.simple or not _is_leaf(module):
             return None
         tensors = [argument for argument in node.args if isinstance(_value_of(argument), Tensor)]
-        output = next(iter(reversed(child.graph.nodes))).args[0]
+        output = next(iter(reversed(_graph_of(child).nodes))).args[0]
         return tensors[0] if len(tensors) == 1 and isinstance(output, Node) else None  # type: ignore[return-value]
 
     def _value(self, exported: nn.Module, path: str, target: str) -> object:
-        """The model's own parameter or buffer; a constant of the trace where the model has none of this name."""
+        """The model's own parameter or buffer; a constant of the trace where the model has none of
+        this name.
+        """
         owner, _, name = f"{path}.{target}".strip(".").rpartition(".")
         try:
             return getattr(self.model.get_submodule(original_path(owner)), name)
@@ -96,8 +100,16 @@ class Builder:
 
 
 def original_path(path: str) -> str:
-    """The path in the model: a module that is called again stands as `name@1` in an exported hierarchy."""
+    """The path in the model: a module that is called again stands as `name@1` in an exported
+    hierarchy.
+    """
     return re.sub(r"@\d+", "", path)
+
+
+def _graph_of(exported: nn.Module) -> Graph:
+    graph = exported.graph
+    assert isinstance(graph, Graph)
+    return graph
 
 
 def _is_leaf(module: nn.Module) -> bool:

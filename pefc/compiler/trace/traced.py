@@ -24,8 +24,9 @@ class Traced:
     model: str
     """The class of the model."""
     root: GraphModule | None
-    """A graph for each module at its path; the leaves are the model's own modules, and every parameter is the model's.
-    It is called with the inputs by name and returns what the model returns. None where the model could not be exported."""
+    """A graph for each module at its path; the leaves are the model's own modules, and every
+    parameter is the model's. It is called with the inputs by name and returns what the model
+    returns. None where the model could not be exported."""
     inputs: tuple[Input, ...]
     reason: str | None = None
     """Why there is no graph."""

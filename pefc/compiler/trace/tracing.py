@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from torch import SymInt, Tensor, nn
 from torch.export import unflatten
 
-from ..families import base_class
+from ...runtime.patched import base_class
 from ..inputs import Size
 from .cleaning import clean
 from .exporting import Exported, export, quiet
@@ -19,10 +19,12 @@ SIZE = Size(batch=2, length=7, masked=True)
 def trace(
     model: nn.Module, inputs: Mapping[str, Tensor] | Sequence[Tensor] | None = None
 ) -> Traced:
-    """Trace a whole model as a hierarchy of graphs; the model is not run and not changed, its weights are not read.
+    """Trace a whole model as a hierarchy of graphs; the model is not run and not changed, its
+    weights are not read.
 
-    `inputs`, by name or in the order of the forward, are needed only where they cannot be told from the model. A model that
-    cannot be exported gives a `Traced` without a graph, with the reason.
+    `inputs`, by name or in the order of the forward, are needed only where they cannot be told
+    from the model. A model that cannot be exported gives a `Traced` without a graph, with the
+    reason.
     """
     name = base_class(model).__name__
     try:
@@ -30,11 +32,11 @@ def trace(
             exported = export(model, SIZE, None if inputs is None else _named(model, inputs))
             clean(exported.program.graph)
             hierarchy = unflatten(exported.program)
-        root = Builder(model, exported.simple).root(hierarchy, exported.program.call_spec.out_spec)
+        spec = exported.program.call_spec.out_spec
+        assert spec is not None
+        root = Builder(model, exported.simple).root(hierarchy, spec)
     except Exception as error:  # noqa: BLE001  (whatever the forward of a foreign model raises)
-        return Traced(
-            name, None, (), f"{type(error).__name__}: {str(error).strip().splitlines()[:1]}"
-        )
+        return Traced(name, None, (), _reason(error))
     return Traced(name, root, _described(exported))
 
 
@@ -66,3 +68,8 @@ def _open_axes(value: Tensor) -> tuple[int, ...]:
         for axis, size in enumerate(value.shape)
         if isinstance(size, SymInt) and size.node.maybe_as_int() is None
     )
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -11,7 +11,8 @@ class ModelNotFound(Diagnostic):
 
         pefc roles ./no-such-folder
 
-    MODEL is a folder, a hub id such as `org/name`, or `package.module:function`. The weights need not be there.
+    MODEL is a folder, a hub id such as `org/name`, or `package.module:function`. The weights need
+    not be there.
     """
 
     reference: str
@@ -67,7 +68,9 @@ class FunctionNotFound(Diagnostic):
         return (Label(None, self.reason),)
 
     def help(self) -> str:
-        return "name a function without parameters that returns a model, as `package.module:function`"
+        return (
+            "name a function without parameters that returns a model, as `package.module:function`"
+        )
 
 
 @dataclass(frozen=True)

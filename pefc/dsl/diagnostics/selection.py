@@ -13,8 +13,8 @@ class UnmatchedSelector(Diagnostic):
 
         lora(r=8) on attn.qery
 
-    A bare word that is in the table of roles is a role, anything else is the end of a module path. `pefc roles MODEL`
-    prints what there is. Mark a term with `?` if it may match nothing.
+    A bare word that is in the table of roles is a role, anything else is the end of a module path.
+    `pefc roles MODEL` prints what there is. Mark a term with `?` if it may match nothing.
     """
 
     span: Span
@@ -27,14 +27,21 @@ class UnmatchedSelector(Diagnostic):
         return f"`{self.term}` matches nothing in {self.model}"
 
     def labels(self) -> tuple[Label, ...]:
-        what = "no module has this class" if self.term.startswith(":") else "no role and no module path ends in this"
+        what = (
+            "no module has this class"
+            if self.term.startswith(":")
+            else "no role and no module path ends in this"
+        )
         return (Label(self.span, what),)
 
     def notes(self) -> tuple[str, ...]:
         return (self.instead,)
 
     def help(self) -> str:
-        return suggestion(self.term, self.known) or "print what there is with `pefc roles`, or mark the term with `?`"
+        return (
+            suggestion(self.term, self.known)
+            or "print what there is with `pefc roles`, or mark the term with `?`"
+        )
 
     def fix(self) -> Fix | None:
         return None
@@ -74,7 +81,8 @@ class NoSuchSite(Diagnostic):
 
         lora(r=8) on norm
 
-    The kind of site stands after `on` in the definition of the method; `pefc explain METHOD` prints it.
+    The kind of site stands after `on` in the definition of the method; `pefc explain METHOD`
+    prints it.
     """
 
     span: Span
@@ -88,7 +96,7 @@ class NoSuchSite(Diagnostic):
         return (Label(self.span, f"no `{self.kind}` here"),)
 
     def notes(self) -> tuple[str, ...]:
-        return ("the method attaches to a module of its kind, or to those inside what the selector names",)
+        return ("a method attaches to a module of its kind, or to those inside what is named",)
 
     def help(self) -> str:
         return f"name modules that are `{self.kind}` or hold some, or mark the term with `?`"
