@@ -81,8 +81,8 @@ def _features(site: Site) -> str:
 
 
 def sliced(site: Site) -> str:
-    """The output features of a slice: `[0:768]`, or the first of many ranges."""
+    """The output features of a slice, after a space: ` [0:768]`, or the first of many ranges."""
     if site.slice is None:
         return ""
     (start, stop), *more = site.slice
-    return f"[{start}:{stop}{', …' if more else ''}]"
+    return f" [{start}:{stop}{', …' if more else ''}]"
