@@ -1,4 +1,4 @@
-"""Small models that differ in what a life after `apply` depends on: storage, biases, slices, sharing."""
+"""Small models that differ in what a life after `apply` depends on: storage, biases, slices, ties."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -39,6 +39,18 @@ class Plain(nn.Module):
         scores = self.a(x) @ self.b(x).transpose(-1, -2) / WIDTH**0.5
         x = x + self.d(torch.softmax(scores, -1) @ self.c(x))
         return x + self.tall(torch.relu(self.wide(x)))
+
+
+class Pair(nn.Module):
+    """A norm, and one rectangular map with a bias."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(48)
+        self.map = nn.Linear(48, 32)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.map(self.norm(x))
 
 
 def llama(*, layers: int = 2, tied: bool = False) -> LlamaForCausalLM:
@@ -111,6 +123,11 @@ def bert() -> BertModel:
 def plain() -> Plain:
     torch.manual_seed(5)
     return _with_biases(Plain())
+
+
+def pair() -> Pair:
+    torch.manual_seed(8)
+    return _with_biases(Pair())
 
 
 def _with_biases(model: Model) -> Model:

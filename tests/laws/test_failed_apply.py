@@ -30,7 +30,9 @@ class Broken(BaseException):
     """What happens in the middle: an interrupt as well as an error."""
 
 
-def failing_at(function: Callable[..., object], number: int, calls: list[int]) -> Callable[..., object]:
+def failing_at(
+    function: Callable[..., object], number: int, calls: list[int]
+) -> Callable[..., object]:
     def wrapper(*args: object, **kwargs: object) -> object:
         calls.append(len(calls))
         if calls[-1] == number:

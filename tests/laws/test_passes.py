@@ -54,7 +54,8 @@ HARD = {
     "a row is added to the weight": "v: [in] = 0\n  weight += v",
     "a column is added under dropout": "v: [out, 1] = 0\n  weight += v over dropout(0.5)",
     "a number is added under dropout": "weight += 0.5 over dropout(0.5)",
-    "W is taken away where no bias is left": "c: [out] = 0\n  bias = c\n  weight -= W over dropout(0.5)",
+    "W is taken away where no bias is left": "c: [out] = 0\n  bias = c\n"
+    "  weight -= W over dropout(0.5)",
 }
 
 

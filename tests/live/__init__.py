@@ -1,0 +1,1 @@
+"""A model lives on after `apply`."""
