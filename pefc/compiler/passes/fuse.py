@@ -6,14 +6,29 @@ import torch
 from torch.fx import Graph, Node
 from torch.nn import functional
 
-from ..lower.nodes import axes, call, shape
+from ..lower.nodes import BASE, axes, call, shape
 from .rewrite import everywhere, is_call
 from .scalars import scaled
 
 
+def addmm_rows(
+    total: torch.Tensor, thin: torch.Tensor, matrix: torch.Tensor, factor: float, *, owned: bool
+) -> torch.Tensor:
+    """total + factor * thin @ matrixᵀ, by one `addmm` over flattened leading dims.
+
+    `owned` says that nobody else reads `total`: without gradients the sum is then taken in place, which spares a decoding
+    step a copy.
+    """
+    rows = total.reshape(-1, total.shape[-1])
+    if owned and not torch.is_grad_enabled() and total.is_contiguous():
+        rows.addmm_(thin, matrix.t(), alpha=factor)
+        return total
+    return torch.addmm(rows, thin, matrix.t(), alpha=factor).view_as(total)
+
+
 @dataclass(frozen=True, slots=True)
 class FuseAdd:
-    """`u + linear(h, B) * s --> addmm(u, h, Bᵀ, alpha=s)`, over flattened leading dims."""
+    """`u + linear(h, B) * s --> addmm_rows(u, h, B, s)`, one `addmm` with the scale in it."""
 
     name: str = "fuse-add"
 
@@ -25,9 +40,9 @@ def _fuse(graph: Graph, node: Node) -> Node | None:
     if not is_call(node, torch.add):
         return None
     first, second = node.args
-    if not isinstance(first, Node) or not isinstance(second, Node) or shape(first) != shape(node):
+    if not isinstance(first, Node) or not isinstance(second, Node):
         return None
-    if shape(second) != shape(node):
+    if shape(first) != shape(node) or shape(second) != shape(node):
         return None
     factor = 1.0
     if (inner := scaled(second)) and len(second.users) == 1:
@@ -35,12 +50,16 @@ def _fuse(graph: Graph, node: Node) -> Node | None:
     if not is_call(second, functional.linear) or len(second.users) != 1 or second.args[2] is not None:
         return None
     thin, matrix = second.args[:2]
-    rows = _flat(graph, first)
     columns = _flat_product(graph, thin)  # type: ignore[arg-type]
-    turned = call(graph, torch.t, matrix)
-    scale = {} if factor == 1.0 else {"alpha": factor}
-    total = call(graph, torch.addmm, rows, columns, turned, **scale)
-    return call(graph, torch.Tensor.view_as, total, first, axes=axes(node))
+    return call(
+        graph, addmm_rows, first, columns, matrix, factor, owned=_is_owned(first), axes=axes(node)
+    )
+
+
+def _is_owned(total: Node) -> bool:
+    """A fresh tensor that nobody else reads: what the base map gave, or a sum of this kind."""
+    is_fresh = total.target == BASE or is_call(total, addmm_rows)
+    return is_fresh and len(total.users) == 1
 
 
 def _flat(graph: Graph, value: Node) -> Node:

@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional
 
 from ..lower.functions import block_diagonal, entries_to_matrix, identity_like, solve
+from ..passes.fuse import addmm_rows
 from .terms import ONE, ZERO, Applied, Constant, Eye, Rule, Term, combined
 
 
@@ -40,7 +41,7 @@ def _linear(x: Term, weight: Term, bias: Term | None = None) -> Term | None:
     return ZERO if ZERO in (x, weight) and bias in (None, ZERO) else None
 
 
-def _addmm(base: Term, thin: Term, weight: Term) -> Term | None:
+def _addmm(base: Term, thin: Term, weight: Term, _: object) -> Term | None:
     return base if ZERO in (thin, weight) else None
 
 
@@ -68,12 +69,6 @@ def _diag(vector: Term) -> Term | None:
 
 def _transpose(value: Term, *_: object) -> Term | None:
     return value if isinstance(value, Constant | Eye) else None
-
-
-def _view_as(value: Term, like: Term) -> Term | None:
-    """A tensor that was only flattened takes its shape back."""
-    is_flattened = isinstance(value, Applied) and value.function is torch.reshape and value.arguments[0] == like
-    return like if is_flattened else _constant_stays(value)
 
 
 def _slice_scatter(whole: Term, part: Term, axis: int, start: int, stop: int) -> Term | None:
@@ -113,13 +108,12 @@ EXACT_RULES: Mapping[object, Rule] = {
     torch.matmul: _product,
     torch.einsum: _product,
     functional.linear: _linear,
-    torch.addmm: _addmm,
+    addmm_rows: _addmm,
     torch.diag: _diag,
     torch.detach: _same,
     torch.cos: _one_of_zero,
     torch.exp: _one_of_zero,
     torch.transpose: _transpose,
-    torch.Tensor.view_as: _view_as,
     torch.Tensor.new_full: lambda like, shape, value: Constant(float(value)),  # noqa: ARG005
     torch.slice_scatter: _slice_scatter,
     torch.index_copy: _index_copy,
