@@ -1,4 +1,4 @@
-"""Small models that differ in what a life after `apply` depends on: storage, biases, slices, ties."""
+"""Small models that differ in what life after `apply` depends on: storage, biases, slices, ties."""
 
 from collections.abc import Callable
 from typing import TypeVar

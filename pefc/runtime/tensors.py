@@ -15,6 +15,8 @@ class Tensors(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         object.__setattr__(self, "shared", None)
+        # The fused kernel of nn.TransformerEncoderLayer reads weights past forward, unless a hook stands below it.
+        self.register_forward_pre_hook(_never_called)
 
     def share(self, shared: "Tensors") -> None:
         """Read tensors that live elsewhere, without owning them."""
@@ -39,3 +41,12 @@ class Tensors(nn.Module):
     def _own(self) -> Iterator[tuple[str, torch.Tensor]]:
         yield from self.named_parameters(recurse=False)
         yield from self.named_buffers(recurse=False)
+
+
+def is_taken(name: str) -> bool:
+    """Whether a tensor cannot have this name, because it stands for something else in `Tensors`."""
+    return name == "rows" or hasattr(Tensors(), name)
+
+
+def _never_called(module: nn.Module, inputs: object) -> None:
+    """Tensors have no forward."""

@@ -1,4 +1,4 @@
-"""Random methods on linear sites, as text, and what it takes to run their patches without a model."""
+"""Random methods on linear sites, as text, and what it takes to run a patch without a model."""
 
 import re
 from dataclasses import dataclass

@@ -110,3 +110,24 @@ def test_a_forward_that_was_replaced_is_a_diagnostic() -> None:
     with pytest.raises(pefc.SpecError, match="forward-replaced"):
         pefc.apply("lora(r=2) on attn.q", model)
     before.assert_same(model)
+
+
+@pytest.mark.parametrize("name", ["half", "train", "to", "shared", "rows", "training", "place"])
+@pytest.mark.parametrize(
+    "form", ["{0}: [out] = 1\n  output *= {0}", "{0}: in -> out = 0\n  output += {0}(x)"]
+)
+def test_a_tensor_with_a_name_that_modules_have_is_a_diagnostic(name: str, form: str) -> None:
+    model = plain()
+    before = Snapshot.of(model)
+    spec = f"method own on linear {{\n  {form.format(name)}\n}}\nown on attn.q"
+    with pytest.raises(pefc.SpecError, match="tensor-name-taken"):
+        pefc.apply(spec, model)
+    before.assert_same(model)
+
+
+@pytest.mark.parametrize("name", ["lambda", "class", "self", "T", "yield"])
+def test_a_tensor_or_label_may_be_a_word_of_python(name: str) -> None:
+    spec = f"method own on linear {{\n  {name}: [out] = 1\n  output *= {name}\n}}\nown on attn.q as {name}"
+    model = plain()
+    expected = output(model)
+    assert torch.equal(output(pefc.apply(spec, model)), expected)

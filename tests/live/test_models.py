@@ -1,4 +1,4 @@
-"""What users do with a model goes on working: copies, conversion, files, generation, compilation."""
+"""What users do with a model goes on working: copies, conversion, files, compilation."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -189,6 +189,33 @@ def test_planning_and_applying_need_no_weights() -> None:
     assert all(parameter.is_meta for parameter in model.parameters())
     pefc.remove(model)
     assert list(model.state_dict()) == list(llama().state_dict())
+
+
+class Fused(nn.Module):
+    """A layer whose weights torch hands to one kernel, in inference, without calling its maps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.TransformerEncoderLayer(24, 4, 48, dropout=0.0, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(x)
+
+
+def test_a_fused_kernel_does_not_pass_a_patch_by() -> None:
+    torch.manual_seed(0)
+    model = Fused().eval()
+    x = torch.randn(2, 5, 24)
+    base = model(x)
+    pefc.apply("lora(r=2) on ffn", model)
+    perturb(model)
+    found = model(x)
+    assert (found - base).abs().max() > 0.01
+    with torch.no_grad():
+        torch.testing.assert_close(model(x), found)
+    torch.testing.assert_close(model.train()(x), found)
+    pefc.merge(model.eval())
+    torch.testing.assert_close(model(x), found, rtol=1e-4, atol=1e-5)
 
 
 def test_hooks_on_a_module_go_on_running() -> None:

@@ -7,9 +7,15 @@ from torch.fx import Graph
 
 from ...dsl import syntax
 from ...dsl.checked import Attachment
-from ...dsl.diagnostics.compiling import NotLowered, RequirementFailed, WrongSize
+from ...dsl.diagnostics.compiling import (
+    NotLowered,
+    RequirementFailed,
+    TensorNameTaken,
+    WrongSize,
+)
 from ...dsl.diagnostics.core import SpecError
 from ...dsl.source import Span
+from ...runtime.tensors import is_taken
 from .formula import Formula
 from .nodes import Axes
 
@@ -106,7 +112,8 @@ class _Elaboration:
         if not is_int or not isinstance(value, float):
             return value
         if value != int(value):
-            raise SpecError([WrongSize(parameter.span, f"{value:g}", self.site)])
+            place = parameter if parameter.default is None else parameter.default
+            raise SpecError([WrongSize(place.span, f"{value:g}", self.site)])
         return int(value)
 
     def _chosen(self, items: tuple[syntax.MethodItem, ...]) -> Iterator[syntax.MethodItem]:
@@ -119,6 +126,8 @@ class _Elaboration:
 
     def _take(self, item: syntax.MethodItem) -> None:
         match item:
+            case syntax.Tensor() | syntax.Affine() if is_taken(item.name):
+                raise SpecError([TensorNameTaken(item.span, item.name)])
             case syntax.Tensor():
                 self.tensors.append(self._tensor(item))
             case syntax.Affine():
@@ -137,8 +146,16 @@ class _Elaboration:
 
     def _require(self, condition: syntax.Expression) -> None:
         if not self.formula.write(condition):
-            text = condition.span.text
-            raise SpecError([RequirementFailed(condition.span, self.attachment.span, text, self.site)])
+            text, statement = condition.span.text, self.attachment.span
+            values = tuple(self._values(condition))
+            raise SpecError([RequirementFailed(condition.span, statement, text, self.site, values)])
+
+    def _values(self, condition: syntax.Expression) -> Iterator[tuple[str, object]]:
+        """The numbers that a condition names, each once."""
+        used = (node.name for node in syntax.walk(condition) if isinstance(node, syntax.Name))
+        for name in dict.fromkeys(used):
+            if name in self.numbers:
+                yield name, self.numbers[name]
 
     def _tensor(self, item: syntax.Tensor) -> Declared:
         return Declared(

@@ -10,8 +10,10 @@ from .core import Diagnostic, Label
 class NotLowered(Diagnostic):
     """A formula uses a word that the compiler has no lowering for.
 
-    `pefc check` accepts the whole language; compiling needs a lowering for each word that a formula uses.
-    Write the formula with other words, or leave the method out.
+        adalora(r=8) on ffn.up
+
+    `pefc check` accepts the whole language; compiling needs a lowering for each word that a formula
+    uses. Write the formula with other words, or choose another method.
     """
 
     span: Span
@@ -22,17 +24,26 @@ class NotLowered(Diagnostic):
         return f"{self.word} has no lowering"
 
     def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, "the compiler cannot turn this into operations"), *_used(self.statement))
+        first = Label(self.span, "the compiler cannot turn this into operations")
+        return (first, *_used(self.statement))
 
     def help(self) -> str:
-        return "write the formula with words that `pefc methods` shows in use"
+        return "write the formula without it, or choose another method"
 
 
 @dataclass(frozen=True, slots=True)
 class FormulaFailed(Diagnostic):
     """An expression of a formula has no value at a site: shapes do not fit, an axis does not exist.
 
-    For example `A @ W` with A: [r, in] and W: [out, in]. Check the shapes of the declarations: W is always [out, in].
+        method crossed(r: int = 8) on linear {
+          A: [r, in]  ~ normal(0, 1)
+          B: [out, r] = 0
+          weight += 2 * (A @ B)
+        }
+        crossed on ffn.up
+
+    Look at the shapes of the declarations: W is [out, in] at every linear site, so this one means
+    `B @ A`.
     """
 
     span: Span
@@ -53,8 +64,10 @@ class FormulaFailed(Diagnostic):
 class NotCompiled(Diagnostic):
     """A statement that parses and checks, but that this version cannot compile.
 
-    Methods on linear sites, and `tune`, compile. Blocks, attention, tokens, tasks, gates, fusion and quantization do not yet.
-    Take the statement out to compile the rest.
+        prefix(len=20) all layers
+
+    Methods on linear sites, and `tune`, compile. Blocks, attention, tokens, tasks, gates, fusion
+    and quantization do not yet. Take the statement out to compile the rest.
     """
 
     span: Span
@@ -77,13 +90,17 @@ class NotCompiled(Diagnostic):
 class RequirementFailed(Diagnostic):
     """A `require` of a method does not hold at a site.
 
-    For example `require in % r == 0` on a layer with 100 inputs and r=8. Choose other arguments, or narrow the selector.
+        boft(size=5) on ffn.up
+
+    This method requires `in % size == 0`, which does not hold where a map reads 24 features. Choose
+    other arguments, or narrow the selector.
     """
 
     span: Span
     statement: Span
     condition: str
     site: str
+    values: tuple[tuple[str, object], ...]
 
     def title(self) -> str:
         return f"`{self.condition}` does not hold at `{self.site}`"
@@ -94,6 +111,10 @@ class RequirementFailed(Diagnostic):
             Label(self.span, "required by the method"),
         )
 
+    def notes(self) -> tuple[str, ...]:
+        known = ", ".join(f"{name} = {value}" for name, value in self.values)
+        return (f"there, {known}",) if known else ()
+
     def help(self) -> str:
         return "choose arguments for which it holds, or narrow the selector"
 
@@ -102,7 +123,13 @@ class RequirementFailed(Diagnostic):
 class WrongSize(Diagnostic):
     """A size that a formula works out at a site is not a positive whole number.
 
-    For example `A: [r / 3, in]` with r=8.
+        method thirds(r: int = 8) on linear {
+          A: [r / 3, in] = 0
+          weight += A.T @ A
+        }
+        thirds on ffn.up
+
+    Choose arguments that divide, or divide with `//`, which rounds down.
     """
 
     span: Span
@@ -116,13 +143,18 @@ class WrongSize(Diagnostic):
     def labels(self) -> tuple[Label, ...]:
         return (Label(self.span, "a size is a whole number of at least 1"), *_used(self.statement))
 
+    def help(self) -> str:
+        return "choose arguments that divide, or divide with `//`, which rounds down"
+
 
 @dataclass(frozen=True, slots=True)
 class NoBias(Diagnostic):
     """A statement needs a bias where the module has none.
 
-    `tune bias` trains biases that exist; it does not add any. A formula that names `b`, or changes `bias`, needs one too.
-    Narrow the selector, or mark the sites with `where bias`.
+        tune bias on attn.q
+
+    `tune bias` trains biases that exist; it does not add any. A formula that names `b`, or changes
+    `bias`, needs one too. Name modules that have a bias; `except` leaves the others out.
     """
 
     span: Span
@@ -135,14 +167,19 @@ class NoBias(Diagnostic):
         return (Label(self.span, f"reaches `{self.site}`, whose map has no bias"),)
 
     def help(self) -> str:
-        return "narrow the selector to modules with a bias, for example with `where bias`"
+        return "name modules that have a bias; `except` leaves the others out"
 
 
 @dataclass(frozen=True, slots=True)
 class LabelTaken(Diagnostic):
-    """Two attachments have one label on one site, or a label is the name of something that the module has.
+    """Two attachments have one label on one site, or a label is the name of something that the
+    module has.
 
-    The label names the tensors in the model and in the saved file, so it must be free. Give another with `as NAME`.
+        lora(r=8) on attn.q, attn.v
+        lora(r=4) on attn.{k,v}
+
+    The label names the tensors in the model and in the saved file, so it must be free. Give another
+    with `as NAME`.
     """
 
     span: Span
@@ -159,16 +196,44 @@ class LabelTaken(Diagnostic):
             return (first,)
         return (first, Label(self.earlier, "attached here before"))
 
+    def notes(self) -> tuple[str, ...]:
+        return () if self.earlier else (f"the module has a `{self.label}` of its own",)
+
     def help(self) -> str:
-        return "name one of them with `as NAME`"
+        return "name one of them with `as NAME`" if self.earlier else "give another name with `as`"
+
+
+@dataclass(frozen=True, slots=True)
+class TensorNameTaken(Diagnostic):
+    """A tensor of a method has a name that every module of torch has for something else.
+
+        method own on linear { half: [out] = 1; output *= half }
+
+    Tensors live in the model as attributes of a module, and `half` is one of a module's own words,
+    as `train`, `to` and `float` are. Give the tensor another name.
+    """
+
+    span: Span
+    name: str
+
+    def title(self) -> str:
+        return f"a tensor cannot be called `{self.name}`"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, f"every module has a `{self.name}` of its own"),)
+
+    def help(self) -> str:
+        return f"give it another name, for example `{self.name}_`"
 
 
 @dataclass(frozen=True, slots=True)
 class NeverCalled(Diagnostic):
-    """A method is attached to a module whose forward the model never runs, so it would have no effect and never train.
+    """A method is attached to a module whose forward the model never runs, so it would have no
+    effect and never train.
 
-    Some modules are only holders of a weight that another one reads: `out_proj` of `nn.MultiheadAttention` is one. Others
-    are not used at all, as a pooler without a head. Leave the module out of the selector.
+    Some modules only hold a weight that another one reads: `out_proj` of `nn.MultiheadAttention` is
+    one. Others are not used at all, as a pooler without a head. Leave the module out of the
+    selector.
     """
 
     span: Span
@@ -189,10 +254,13 @@ class NeverCalled(Diagnostic):
 
 @dataclass(frozen=True, slots=True)
 class TiedTune(Diagnostic):
-    """A parameter is to train that another module uses too, and the statement does not name that module.
+    """A parameter is to train that another module uses too, and the statement does not name that
+    module.
 
-    Tied embeddings and heads share one weight: training one trains the other. Name both, `tune on head, embed`, to train
-    the shared weight, or leave it frozen.
+        tune on embed
+
+    Tied embeddings and heads share one weight: training one trains the other. Name both,
+    `tune on head, embed`, to train the shared weight, or leave it frozen.
     """
 
     span: Span
