@@ -1,7 +1,7 @@
 """Saving what was attached to a model, and loading it into another copy of the base; strict both ways."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -76,9 +76,9 @@ def load(model: nn.Module, folder: Path) -> None:
     files, manifest = _files(folder)
     checked = check(parse(_spec(files, folder)))
     _same_methods(checked, manifest, folder)
-    program = compiled(checked, model)
-    _same_base(program.plan, model, manifest, folder)
     saved = _read_tensors(files, folder)
+    _same_base(model, saved, manifest, folder)
+    program = compiled(checked, model)
     _same_tensors(program, saved, folder)
     program.apply()
     with torch.no_grad():
@@ -151,7 +151,7 @@ def _read_tensors(files: Mapping[str, bytes], folder: Path) -> dict[str, torch.T
 def _same_tensors(program: Program, saved: Mapping[str, torch.Tensor], folder: Path) -> None:
     expected = _shapes(program)
     found = [(name, "is missing in the file") for name in expected if name not in saved]
-    found += [(name, "has no place in the model") for name in saved if name not in expected]
+    found += [(name, "has no place in the model") for name in sorted(saved) if name not in expected]
     found += [
         (name, f"has shape {list(saved[name].shape)}, not {list(shape)}")
         for name, shape in expected.items()
@@ -161,11 +161,14 @@ def _same_tensors(program: Program, saved: Mapping[str, torch.Tensor], folder: P
         raise SpecError([OtherSites(str(folder), program.plan.model, tuple(found))])
 
 
-def _same_base(plan: Plan, model: nn.Module, manifest: Mapping[str, object], folder: Path) -> None:
-    found = fingerprint(model, without=_owned(plan))
+def _same_base(
+    model: nn.Module, saved: Iterable[str], manifest: Mapping[str, object], folder: Path
+) -> None:
+    """Before anything is planned: on another base, mistakes of the saved spec would mislead."""
+    found = fingerprint(model, without=frozenset(saved))
     different = differences(manifest["base"], found)  # type: ignore[arg-type]
     if different:
-        raise SpecError([OtherBase(str(folder), plan.model, different)])
+        raise SpecError([OtherBase(str(folder), type(model).__name__, different)])
 
 
 def _same_methods(checked: Checked, manifest: Mapping[str, object], folder: Path) -> None:

@@ -1,9 +1,19 @@
-"""What is attached to a model, or an error that nothing is."""
+"""What is attached to a model, or an error that nothing is; and errors at what is attached."""
+
+from collections.abc import Iterable
+from dataclasses import replace
 
 from torch import nn
 
-from ..dsl.diagnostics.attaching import NothingAttached
-from ..dsl.diagnostics.core import SpecError
+from ..dsl.diagnostics.attaching import (
+    ForwardReplaced,
+    LossyMerge,
+    NoBiasToMerge,
+    NotAffine,
+    NotFinite,
+    NothingAttached,
+)
+from ..dsl.diagnostics.core import Diagnostic, SpecError
 from ..runtime.installed import Installed, record
 
 
@@ -13,3 +23,24 @@ def attached(model: nn.Module) -> Installed:
     if not isinstance(found, Installed):
         raise SpecError([NothingAttached(type(model).__name__)])
     return found
+
+
+def by_statement(mistakes: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """A mistake that a statement makes at many sites, once: the first, which counts the others."""
+    groups: dict[object, list[Diagnostic]] = {}
+    for mistake in mistakes:
+        groups.setdefault(_group(mistake), []).append(mistake)
+    return tuple(_counted(first, len(others)) for first, *others in groups.values())
+
+
+_Repeated = ForwardReplaced | LossyMerge | NoBiasToMerge | NotAffine | NotFinite
+
+
+def _group(mistake: Diagnostic) -> object:
+    if isinstance(mistake, _Repeated):
+        return type(mistake), mistake.span
+    return mistake
+
+
+def _counted(first: Diagnostic, others: int) -> Diagnostic:
+    return replace(first, more=others) if isinstance(first, _Repeated) else first

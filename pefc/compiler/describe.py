@@ -36,7 +36,10 @@ def instead(table: SiteTable, pattern: str, *, classes: bool) -> str:
     ]
     if roles:
         return f"`{family}` has the roles {_joined(dict.fromkeys(roles))} here"
-    return f"{table.model} has the roles {_joined(dict.fromkeys(model_roles(table)))}"
+    known = model_roles(table)
+    if not known:
+        return f"{table.model} has no roles: name its modules by path or class"
+    return f"{table.model} has the roles {_joined(dict.fromkeys(known))}"
 
 
 def _joined(names: dict[str, None]) -> str:

@@ -18,7 +18,7 @@ from ..dsl.diagnostics.attaching import (
 from ..dsl.diagnostics.core import Diagnostic, SpecError
 from ..dsl.diagnostics.state import NoValues
 from ..runtime.installed import Installed, Merged, forget, record, remember
-from .attached import attached
+from .attached import attached, by_statement
 from .link.live import uninstall
 from .lower import Site, run
 from .patches import Patches
@@ -82,7 +82,7 @@ def _originals(merged: Merged | None) -> tuple[tuple[str, torch.Tensor], ...]:
 
 
 def _raise_any(mistakes: Iterator[Diagnostic]) -> None:
-    found = tuple(mistakes)
+    found = by_statement(mistakes)
     if found:
         raise SpecError(found)
 
@@ -103,7 +103,7 @@ def _unmergeable(plan: Plan, model: nn.Module) -> Iterator[Diagnostic]:
 
 
 def _losing(folds: list[_Fold], loss: float) -> Iterator[Diagnostic]:
-    for fold in folds:
+    for fold in sorted(folds, key=lambda fold: -fold.lost):
         first = fold.patched.members[0]
         if math.isinf(fold.lost):
             yield NotFinite(first.span, fold.patched.path)

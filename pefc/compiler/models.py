@@ -34,7 +34,12 @@ def _made(reference: str) -> nn.Module:
     module, _, name = reference.partition(":")
     try:
         function = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except ModuleNotFoundError as error:
+        reason = f"there is no module `{error.name}`"
+        raise SpecError([FunctionNotFound(reference, reason)]) from error
+    except AttributeError as error:
+        raise SpecError([FunctionNotFound(reference, f"`{module}` has no `{name}`")]) from error
+    except (ImportError, ValueError) as error:
         raise SpecError([FunctionNotFound(reference, str(error))]) from error
     if not callable(function):
         raise SpecError([FunctionNotFound(reference, f"`{name}` is not a function")])
@@ -45,7 +50,7 @@ def _made(reference: str) -> nn.Module:
         raise SpecError([NotModel(reference, reason)]) from error
     if not isinstance(model, nn.Module):
         kind = type(model).__name__
-        raise SpecError([NotModel(reference, f"it returns a `{kind}`, no `torch.nn.Module`")])
+        raise SpecError([NotModel(reference, f"it returns `{kind}`, not a `torch.nn.Module`")])
     return model
 
 

@@ -20,6 +20,7 @@ from ..dsl.diagnostics.compiling import (
 )
 from ..dsl.diagnostics.core import Diagnostic, SpecError
 from ..dsl.diagnostics.selection import ExpectMismatch
+from ..dsl.source import Span
 from .lower import Elaborated, LinearFacts, Member, elaborate
 from .plan import Patched, Plan, Planned, Tuned
 from .roles import find_sites
@@ -122,7 +123,7 @@ class _Planner:
 
     def _place(self, step: Attachment, site: Site, largest: Mapping[str, int]) -> None:
         if not site.called:
-            raise SpecError([NeverCalled(step.span, site.path)])
+            raise SpecError([NeverCalled(_place_of(step), site.path)])
         assert site.inputs is not None and site.width is not None
         dims = {"in": site.inputs, "out": site.width}
         key = (id(step), site.inputs, site.width)
@@ -133,7 +134,7 @@ class _Planner:
         member = Member(method, site.slice, prefix)
         full_key = (key, site.slice, prefix, site.bias)
         if full_key not in self.verdicts:
-            self.verdicts[full_key] = judge(_facts(site), member)
+            self.verdicts[full_key] = _judged(step, site, member)
         planned = Planned(site, step.label, method, member, self.verdicts[full_key], step.settings, step.span)
         self._claim(planned)
         self.attachments.append(planned)
@@ -167,21 +168,21 @@ class _Planner:
         paths = {site.path: site for site in sites}
         for path, site in paths.items():
             if site.slice is not None:
-                raise SpecError([NotCompiled(step.span, f"training rows of the fused `{path}`")])
+                raise SpecError([NotCompiled(_place_of(step), f"training rows of the fused `{path}`")])
             own = dict(self.model.get_submodule(path).named_parameters(recurse=False))
             for name in names if len(names) == 1 else tuple(own):
                 if name in own:
                     found = True
                     self._tuned(step, site, own[name], paths)
         if not found:
-            raise SpecError([NoBias(step.span, sites[0].path)])
+            raise SpecError([NoBias(_place_of(step), sites[0].path)])
 
     def _tuned(self, step: Attachment | Tuning, site: Site, parameter: nn.Parameter, paths: Mapping[str, Site]) -> None:
         """A tied parameter trains only where every module that uses it is named; it counts once, by its first name."""
         names = self.names[id(parameter)]
         others = [name.rpartition(".")[0] for name in names if name.rpartition(".")[0] not in paths]
         if others:
-            raise SpecError([TiedTune(step.span, site.path, others[0])])
+            raise SpecError([TiedTune(_place_of(step), site.path, others[0])])
         if all(names[0] != tuned.name for tuned in self.tuned):
             self.tuned.append(Tuned(names[0], parameter.numel(), site, step.settings, step.span))
 
@@ -201,9 +202,23 @@ def _stated(diagnostic: Diagnostic, step: Step) -> Diagnostic:
     return diagnostic
 
 
+def _judged(step: Attachment, site: Site, member: Member) -> Verdict:
+    """The verdict; a bias that is missing is missing at this site."""
+    try:
+        return judge(_facts(site), member)
+    except SpecError as error:
+        missing = NoBias(_place_of(step), site.path)
+        raise SpecError(missing if isinstance(d, NoBias) else d for d in error.diagnostics) from error
+
+
+def _place_of(step: Attachment | Tuning) -> Span:
+    """The selection, where one is written."""
+    return step.span if step.selection is None else step.selection.span
+
+
 def _expect(expected: int | None, sites: tuple[Site, ...], step: Attachment | Tuning) -> None:
     if expected is not None and expected != len(sites):
-        raise SpecError([ExpectMismatch(step.span, expected, len(sites))])
+        raise SpecError([ExpectMismatch(_place_of(step), expected, len(sites))])
 
 
 def _facts(site: Site) -> LinearFacts:

@@ -7,6 +7,7 @@ from ..dsl.checked import Value
 from ..dsl.diagnostics.core import Diagnostic
 from ..dsl.diagnostics.selection import LayerOutOfRange, NoLayers
 from ..dsl.evaluate import evaluate
+from ..dsl.source import Span
 from ..dsl.syntax import Layers, Range
 from .site import Site, SiteTable
 
@@ -66,6 +67,11 @@ def _ends(entry: Range, constants: Mapping[str, Value]) -> tuple[int, int]:
     return start, stop
 
 
+def _places(entry: Range, constants: Mapping[str, Value]) -> dict[int, Span]:
+    """The ends of a range, and where they are written."""
+    return dict(zip(_ends(entry, constants), (entry.start.span, entry.stop.span), strict=True))
+
+
 def _members(entry: Range, size: int, constants: Mapping[str, Value]) -> range:
     start, stop = (end + size if end < 0 else end for end in _ends(entry, constants))
     return range(max(start, 0), min(stop, size - 1) + 1)
@@ -75,9 +81,9 @@ def _out_of_range(
     layers: Layers, size: int, constants: Mapping[str, Value], found: list[Diagnostic]
 ) -> bool:
     wrong = [
-        LayerOutOfRange(entry.span, end, size)
+        LayerOutOfRange(place, end, size)
         for entry in layers.ranges
-        for end in dict.fromkeys(_ends(entry, constants))
+        for end, place in _places(entry, constants).items()
         if not -size <= end < size
     ]
     found.extend(wrong)

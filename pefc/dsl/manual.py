@@ -167,6 +167,16 @@ def _functions() -> str:
     )
 
 
+def _language(line: str) -> str:
+    """What an example is written in, by its first line."""
+    if line.startswith(("pefc ", "sed ")):
+        return "sh"
+    if line.startswith("{"):
+        return "json"
+    is_python = any(word in line for word in ("pefc.", ".forward"))
+    return "python" if is_python else "peft"
+
+
 def _fenced(text: str) -> str:
     """A manual entry with its example in a fence."""
     lines: list[str] = []
@@ -174,7 +184,7 @@ def _fenced(text: str) -> str:
     for line in text.splitlines():
         is_code = line.startswith("    ")
         if is_code and not inside:
-            lines.append("```peft")
+            lines.append(f"```{_language(line.strip())}")
         if inside and not is_code and line:
             lines[-1:] = ["```", ""]
         inside = is_code or (inside and not line)

@@ -161,4 +161,4 @@ def test_what_may_match_nothing_reaches_nothing() -> None:
 
 def test_a_term_in_other_layers_than_allowed() -> None:
     (diagnostic,) = mistakes("deepseek-v3", "on moe.router in layers 0", "param")
-    assert diagnostic.notes() == ("`moe.router` is in layers 1",)
+    assert diagnostic.notes() == ("`moe.router` is in layer 1",)

@@ -13,7 +13,7 @@ from ...dsl.diagnostics.core import Diagnostic, SpecError
 from ...runtime.installed import Installed, record, remember
 from ...runtime.patched import patched_class
 from ...runtime.tensors import Tensors
-from ..attached import attached
+from ..attached import attached, by_statement
 from ..patches import Patches
 from ..plan import Patched, Plan
 from .materialize import Materials
@@ -24,7 +24,7 @@ def check_free(plan: Plan, model: nn.Module) -> None:
     present = record(model)
     if isinstance(present, Installed):
         earlier: Plan = present.plan  # type: ignore[assignment]
-        first = earlier.attachments[0].span.text if earlier.attachments else "a spec"
+        first = next((step.span.text for step in earlier.checked.steps), "an empty spec")
         raise SpecError([AlreadyAttached(plan.model, first)])
     mistakes: list[Diagnostic] = [
         ForwardReplaced(patched.members[0].span, patched.path)
@@ -32,7 +32,7 @@ def check_free(plan: Plan, model: nn.Module) -> None:
         if "forward" in model.get_submodule(patched.path).__dict__
     ]
     if mistakes:
-        raise SpecError(mistakes)
+        raise SpecError(by_statement(mistakes))
 
 
 def install(plan: Plan, model: nn.Module, materials: Materials, patches: Patches) -> None:

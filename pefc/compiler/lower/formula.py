@@ -27,7 +27,7 @@ class Formula:
     def write(self, expression: syntax.Expression) -> object:
         """The value of an expression: a number, text, tuple, none, or a node.
 
-        Raises SpecError where shapes do not fit or a word has no lowering.
+        Raises SpecError where shapes do not fit or a word has no lowering, at the innermost place.
         """
         try:
             return self._write(expression)
@@ -42,21 +42,21 @@ class Formula:
             case syntax.Name():
                 return self._name(expression)
             case syntax.Sequence(items):
-                return tuple(self._write(item) for item in items)
+                return tuple(self.write(item) for item in items)
             case syntax.Unary("not", operand):
-                return not self._write(operand)
+                return not self.write(operand)
             case syntax.Unary(_, operand):
-                return negate(self.graph, self._write(operand))
+                return negate(self.graph, self.write(operand))
             case syntax.Binary(sign, left, right):
-                return binary(self.graph, sign, self._write(left), self._write(right))
+                return binary(self.graph, sign, self.write(left), self.write(right))
             case syntax.Conditional(then, test, otherwise):
-                return self._write(then if self._write(test) else otherwise)
+                return self.write(then if self.write(test) else otherwise)
             case syntax.Call():
                 return self._call(expression)
             case syntax.Attribute(value, ("T" | "mT")):
-                return self._transposed(self._write(value))
+                return self._transposed(self.write(value))
             case syntax.Index(value, items):
-                return self._index(self._write(value), items)
+                return self._index(self.write(value), items)
             case syntax.Largest(syntax.Name(name)):
                 return self.largest[name]
             case _:
@@ -77,10 +77,10 @@ class Formula:
                 positional, named = self._arguments(call, by_axis=name in BY_AXIS)
                 return FUNCTIONS[name](self.graph, *positional, **named)
             case syntax.Name(name) if isinstance(mapped := self._name(call.function), Affine):
-                return mapped.of(self.graph, self._write(call.arguments[0].value))
+                return mapped.of(self.graph, self.write(call.arguments[0].value))
             case syntax.Attribute(value, name) if name in TENSOR_METHODS:
                 positional, named = self._arguments(call, by_axis=False)
-                return TENSOR_METHODS[name](self.graph, self._write(value), *positional, **named)
+                return TENSOR_METHODS[name](self.graph, self.write(value), *positional, **named)
             case _:
                 raise SpecError([NotLowered(call.function.span, f"`{call.function.span.text}`")])
 
@@ -91,7 +91,7 @@ class Formula:
         for argument in call.arguments:
             is_axis = by_axis and (argument.name == "axis" or len(positional) == 1)
             value = argument.value
-            given = value.name if is_axis and isinstance(value, syntax.Name) else self._write(value)
+            given = value.name if is_axis and isinstance(value, syntax.Name) else self.write(value)
             if argument.name is None:
                 positional.append(given)
             else:
@@ -107,5 +107,5 @@ class Formula:
     def _item(self, item: syntax.Expression | syntax.Slice) -> object:
         if isinstance(item, syntax.Slice):
             parts = (item.start, item.stop, item.step)
-            return slice(*(None if part is None else self._write(part) for part in parts))
-        return self._write(item)
+            return slice(*(None if part is None else self.write(part) for part in parts))
+        return self.write(item)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from ..nearest import listing, suggestion
 from .core import Diagnostic, Label
+from .selection import ranges
 
 
 @dataclass(frozen=True)
@@ -47,31 +48,37 @@ class OnlySpecs(Diagnostic):
     def labels(self) -> tuple[Label, ...]:
         return (Label(None, "only `.peft` files and standard input, `-`, are"),)
 
+    def help(self) -> str:
+        return "put the spec into a `.peft` file, or keep it in the form of its config"
+
 
 @dataclass(frozen=True)
 class UnwritableFile(Diagnostic):
     """A result cannot be written where it should go.
 
-        pefc compile train.peft model -o /proc/out
+        pefc graph train.peft model --html missing/page.html
 
-    Choose another place, or look at its permissions.
+    Choose another place, or look at its permissions. The folder of a file must be there.
     """
 
     path: str
     reason: str
 
     def title(self) -> str:
-        return f'"{self.path}" cannot be written'
+        return f"`{self.path}` cannot be written"
 
     def labels(self) -> tuple[Label, ...]:
         return (Label(None, self.reason),)
+
+    def help(self) -> str:
+        return "choose another place, or look at its permissions"
 
 
 @dataclass(frozen=True)
 class NeedsWeights(Diagnostic):
     """A command needs the weights of a model, and the folder has only its `config.json`.
 
-        pefc verify train.peft folder_with_config_only
+        pefc verify train.peft folder_without_weights
 
     `pefc roles`, `pefc plan` and `pefc graph` need no weights.
     """
@@ -119,7 +126,7 @@ class UntouchedLayer(Diagnostic):
 
         pefc graph train.peft model --layer 40
 
-    `pefc plan` shows which layers a spec reaches.
+    Layers count from 0. `pefc plan` shows which layers a spec reaches.
     """
 
     layer: int
@@ -134,4 +141,5 @@ class UntouchedLayer(Diagnostic):
     def notes(self) -> tuple[str, ...]:
         if not self.known:
             return ("it does nothing in any layer",)
-        return (f"it reaches layers {self.known[0]} to {self.known[-1]}",)
+        word = "layer" if len(self.known) == 1 else "layers"
+        return (f"it reaches {word} {ranges(self.known)}",)

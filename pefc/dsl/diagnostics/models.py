@@ -32,6 +32,8 @@ class ModelNotFound(Diagnostic):
 class UnknownArchitecture(Diagnostic):
     """The `config.json` of a model names a class that transformers does not have.
 
+        {"model_type": "llama", "architectures": ["MyLlama"]}
+
     Code that comes with a model is never run. Write a function that makes the model, and name it as
     `package.module:function`.
     """
@@ -77,6 +79,8 @@ class FunctionNotFound(Diagnostic):
 class NotModel(Diagnostic):
     """A function that should make a model fails, or makes something else.
 
+        pefc roles my_numbers:seven
+
     The function is called without arguments and returns a `torch.nn.Module`.
     """
 
@@ -88,3 +92,6 @@ class NotModel(Diagnostic):
 
     def labels(self) -> tuple[Label, ...]:
         return (Label(None, self.reason),)
+
+    def help(self) -> str:
+        return "name a function without parameters that returns a `torch.nn.Module`"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from ..nearest import suggestion
 from ..source import Span
+from ..vocabulary import ROLES
 from .core import Diagnostic, Fix, Label
 
 
@@ -11,7 +12,7 @@ from .core import Diagnostic, Fix, Label
 class UnmatchedSelector(Diagnostic):
     """A term of a selector matches nothing in the model.
 
-        lora(r=8) on attn.qery
+        lora(r=8) on attn.qery, attn.v
 
     A bare word that is in the table of roles is a role, anything else is the end of a module path.
     `pefc roles MODEL` prints what there is. Mark a term with `?` if it may match nothing.
@@ -27,12 +28,18 @@ class UnmatchedSelector(Diagnostic):
         return f"`{self.term}` matches nothing in {self.model}"
 
     def labels(self) -> tuple[Label, ...]:
-        what = (
-            "no module has this class"
-            if self.term.startswith(":")
-            else "no role and no module path ends in this"
-        )
-        return (Label(self.span, what),)
+        return (Label(self.span, self._missing()),)
+
+    def _missing(self) -> str:
+        """What there is none of."""
+        if self.term.startswith(":"):
+            return "no module has this class"
+        if self.span.text.startswith('"'):
+            return "no module path ends in this"
+        family, _, role = self.term.partition(".")
+        if family in ROLES and (not role or role in ROLES[family]):
+            return "no module has this role"
+        return "no role and no module path ends in this"
 
     def notes(self) -> tuple[str, ...]:
         return (self.instead,)
@@ -49,10 +56,11 @@ class UnmatchedSelector(Diagnostic):
 
 @dataclass(frozen=True)
 class OtherLayers(Diagnostic):
-    """A term matches, but only in layers that `in layers` leaves out.
+    """A term matches, but only in layers that `in layers` leaves out, or outside of all layers.
 
-        lora(r=8) on moe.router in layers 0..1        # the first two layers are dense
+        lora(r=8) on layers.1.** in layers 0
 
+    `moe.router in layers 0..2` is such a mistake too where the first layers of a mixture are dense.
     Widen the range, or mark the term with `?`.
     """
 
@@ -69,9 +77,12 @@ class OtherLayers(Diagnostic):
     def notes(self) -> tuple[str, ...]:
         if not self.layers:
             return (f"`{self.term}` is outside of the layers",)
-        return (f"`{self.term}` is in layers {_ranges(self.layers)}",)
+        word = "layer" if len(self.layers) == 1 else "layers"
+        return (f"`{self.term}` is in {word} {ranges(self.layers)}",)
 
     def help(self) -> str:
+        if not self.layers:
+            return f"name `{self.term}` in a statement without `in layers`"
         return "widen the layers, or mark the term with `?`"
 
 
@@ -79,7 +90,7 @@ class OtherLayers(Diagnostic):
 class NoSuchSite(Diagnostic):
     """A term matches modules, but they neither are nor hold what the method attaches to.
 
-        lora(r=8) on norm
+        lora(r=8) on attn.q, norm
 
     The kind of site stands after `on` in the definition of the method; `pefc explain METHOD`
     prints it.
@@ -96,6 +107,8 @@ class NoSuchSite(Diagnostic):
         return (Label(self.span, f"no `{self.kind}` here"),)
 
     def notes(self) -> tuple[str, ...]:
+        if self.term == "linear":
+            return ("`linear` is every linear map inside the layers, without heads",)
         return ("a method attaches to a module of its kind, or to those inside what is named",)
 
     def help(self) -> str:
@@ -141,7 +154,7 @@ class LayerOutOfRange(Diagnostic):
         return f"there is no layer {self.layer}"
 
     def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, "out of the range of the model"),)
+        return (Label(self.span, "the model has no such layer"),)
 
     def notes(self) -> tuple[str, ...]:
         return (f"the model has the layers 0..{self.count - 1}, or -{self.count}..-1",)
@@ -163,7 +176,7 @@ class NoLayers(Diagnostic):
         return f"{self.model} has no layers"
 
     def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, "layers of what"),)
+        return (Label(self.span, "no blocks of the model repeat"),)
 
     def help(self) -> str:
         return "leave the clause out, and name modules by path or class"
@@ -215,7 +228,7 @@ class ExpectMismatch(Diagnostic):
         return f"mend the selector, or write `expect {self.found}`"
 
 
-def _ranges(layers: tuple[int, ...]) -> str:
+def ranges(layers: tuple[int, ...]) -> str:
     """`0..2, 5`."""
     runs: list[list[int]] = []
     for layer in sorted(layers):

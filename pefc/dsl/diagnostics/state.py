@@ -9,7 +9,10 @@ from .core import Diagnostic, Label
 class NoAdapter(Diagnostic):
     """A folder that should hold a saved adapter does not.
 
-    An adapter folder holds `spec.peft`, `plan.json` and `adapter.safetensors`, as `pefc.save` writes them.
+        pefc.load(model, "empty_folder")
+
+    An adapter folder holds `spec.peft`, `plan.json` and `adapter.safetensors`, as `pefc.save` and
+    `pefc compile -o` write them. Give such a folder.
     """
 
     folder: str
@@ -29,7 +32,9 @@ class NoAdapter(Diagnostic):
 class NoValues(Diagnostic):
     """A model on the `meta` device is saved or merged: it has shapes, and no values.
 
-    Load its weights first.
+        pefc.merge(pefc.apply("lora on attn.q", model.to("meta")))
+
+    Load its weights first, then apply the spec.
     """
 
     model: str
@@ -48,7 +53,10 @@ class NoValues(Diagnostic):
 class DamagedAdapter(Diagnostic):
     """A file of an adapter folder is not what was saved.
 
-    It was edited, cut short or copied from another adapter. Save the adapter again.
+        sed -i s/r=2/r=4/ out/spec.peft
+
+    It was edited, cut short or copied from another adapter; `plan.json` holds a digest of each
+    file. Save the adapter again.
     """
 
     path: str
@@ -66,7 +74,11 @@ class DamagedAdapter(Diagnostic):
 
 @dataclass(frozen=True, slots=True)
 class OtherFormat(Diagnostic):
-    """An adapter was saved by a version of pefc whose files this one does not read."""
+    """An adapter was saved by a version of pefc whose files this one does not read.
+
+    The number stands under `format` in `plan.json`. Load the adapter with the version that saved
+    it, and merge it there, or train it again.
+    """
 
     folder: str
     found: str
@@ -79,15 +91,19 @@ class OtherFormat(Diagnostic):
         return (Label(None, f"this version reads format {self.known}"),)
 
     def help(self) -> str:
-        return "load it with the version that saved it"
+        return "load it with the version of pefc that saved it"
 
 
 @dataclass(frozen=True, slots=True)
 class OtherBase(Diagnostic):
     """An adapter is loaded into another base model than the one it was trained on.
 
-    The shapes, and a few values of each weight, are compared with what they were when the adapter was saved. An adapter
-    on another base gives other outputs, so this is an error. Load the base it was made for.
+        pefc.save(pefc.apply("lora on attn.q", four_layers), "out")
+        pefc.load(two_layers, "out")
+
+    The shapes, and a few values of each weight, are compared with what they were when the adapter
+    was saved. An adapter on another base gives other outputs, so this is an error. Load the base it
+    was made for.
     """
 
     folder: str
@@ -112,7 +128,9 @@ class OtherBase(Diagnostic):
 class OtherSites(Diagnostic):
     """The saved spec, planned on this model, gives other tensors than the ones that were saved.
 
-    The model has more or fewer layers, or other sizes, than the one that the adapter was made for.
+    The base has the weights that the adapter was made for, but uses them otherwise: the code of the
+    model has changed, so that a selector means other modules in it. Load the adapter into the model
+    as it was when the adapter was saved.
     """
 
     folder: str
@@ -120,7 +138,7 @@ class OtherSites(Diagnostic):
     differences: tuple[tuple[str, str], ...]
 
     def title(self) -> str:
-        return f"`{self.folder}` does not fit this {self.model}"
+        return f"the spec of `{self.folder}` reaches other modules in this {self.model}"
 
     def labels(self) -> tuple[Label, ...]:
         return tuple(Label(None, f"`{name}` {what}") for name, what in self.differences[:5])
@@ -130,24 +148,25 @@ class OtherSites(Diagnostic):
         return (f"and {more} more",) if more > 0 else ()
 
     def help(self) -> str:
-        return "load it into a model of the same shape"
+        return "load it into a model that uses its weights as the one did that was trained"
 
 
 @dataclass(frozen=True, slots=True)
 class OtherMethod(Diagnostic):
     """A method of the standard library has another definition now than when the adapter was saved.
 
-    The tensors would mean something else. Load the adapter with the version that saved it.
+    Its tensors would mean something else. Digests of the definitions stand under `methods` in
+    `plan.json`. Load the adapter with the version of pefc that saved it.
     """
 
     folder: str
     method: str
 
     def title(self) -> str:
-        return f"`{self.method}` is defined otherwise than when `{self.folder}` was saved"
+        return f"`{self.method}` is not what it was when `{self.folder}` was saved"
 
     def labels(self) -> tuple[Label, ...]:
-        return (Label(None, f"the formula of `{self.method}` has changed"),)
+        return (Label(None, "its definition has changed since"),)
 
     def help(self) -> str:
-        return "load it with the version that saved it"
+        return "load it with the version of pefc that saved it"

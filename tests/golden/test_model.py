@@ -1,0 +1,83 @@
+"""What goes wrong between a spec and a model, as a user reads it.
+
+A spec in model/ is planned on the model that its first line names; other mistakes are functions.
+"""
+
+import re
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+import pefc
+from pefc.compiler import planning
+from pefc.dsl.render import full
+
+from ..models import bert, gpt2, llama, pair, plain
+from .mistakes import MISTAKES, RefusedError
+
+FOLDER = Path(__file__).parent / "model"
+SPECS = sorted(FOLDER.glob("*.peft"))
+MODELS: dict[str, Callable[[], nn.Module]] = {
+    "bert": bert,
+    "gpt2": gpt2,
+    "llama": llama,
+    "pair": pair,
+    "plain": plain,
+    "tied": lambda: llama(tied=True),
+}
+
+
+@cache
+def model_called(name: str) -> nn.Module:
+    return MODELS[name]()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _models_are_read_once() -> object:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(planning, "find_sites", cache(planning.find_sites))
+        yield
+
+
+def rendered(error: pefc.SpecError | RefusedError) -> str:
+    if isinstance(error, RefusedError):
+        return str(error)
+    return "\n".join(map(full, error.diagnostics))
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+def test_spec(path: Path, golden: Callable[[Path, str], None]) -> None:
+    text = path.read_text(encoding="utf-8")
+    (name,) = re.findall(r"^# on: (\w+)\n", text)
+    with pytest.raises(pefc.SpecError) as caught:
+        pefc.plan(pefc.parse(text, name=path.name), model_called(name))
+    golden(path.with_suffix(".err"), rendered(caught.value))
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.__name__)
+def test_mistake(
+    mistake: Callable[[], None],
+    golden: Callable[[Path, str], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    with pytest.raises((pefc.SpecError, RefusedError)) as caught:
+        mistake()
+    golden(FOLDER / f"{_called(mistake)}.err", rendered(caught.value))
+
+
+def test_no_golden_is_orphaned() -> None:
+    stems = {path.stem for path in SPECS}
+    functions = {_called(mistake) for mistake in MISTAKES}
+    assert not stems & functions
+    assert {path.stem for path in FOLDER.glob("*.err")} == stems | functions
+
+
+def _called(mistake: Callable[[], None]) -> str:
+    return mistake.__name__.replace("_", "-")
