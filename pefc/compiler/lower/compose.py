@@ -170,7 +170,7 @@ class _Attached:
             raise SpecError([NoBias(self.method.attachment.span, self.member.prefix)])
         try:
             updated = binary(self.graph, rule.operator[0], old, value)
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             raise SpecError([FormulaFailed(rule.value.span, str(error).splitlines()[0])]) from error
         return self._in_shape(rule, updated, old)  # type: ignore[arg-type]
 
