@@ -76,9 +76,9 @@ WRONG = {
     "weight = norm(W, in)": "weight",
     "output = c": "output",
     "input = x @ W.T": "input",
-    "bias += W": "broadcast",
+    "bias += W": "do not fit",
     "output = c / (2 - 2) * y": "divides by zero",
-    "weight += W.T": "broadcast",
+    "weight += W.T": "do not fit",
 }
 
 
