@@ -1,0 +1,80 @@
+"""Every code block of the pages that people write is run, and shows what it gives."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from .files import ROOT, name
+from .pages import Block, blocks, check_spec, replayed, write_model
+
+PAGES = tuple(
+    ROOT / page
+    for page in (
+        "README.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "docs/language.md",
+        "docs/design.md",
+    )
+)
+"""The other pages are made of the code, and tests/dsl/test_manual.py keeps them fresh."""
+
+LANGUAGES = {"peft", "yaml", "console", "python", "sh", "text"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the blocks of a page run: with `my-llama` in it."""
+    write_model(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_blocks_run_and_show_what_they_give(
+    page: Path, folder: Path, request: pytest.FixtureRequest
+) -> None:
+    text = page.read_text(encoding="utf-8")
+    names: dict[str, object] = {}
+    for block in blocks(text):
+        if block.language == "console":
+            text = text.replace(block.text, replayed(block))
+        else:
+            _run(block, folder, names)
+    if request.config.getoption("--bless"):
+        page.write_text(text, encoding="utf-8")
+    assert page.read_text(encoding="utf-8") == text
+
+
+def _run(block: Block, folder: Path, names: dict[str, object]) -> None:
+    assert block.language in LANGUAGES, f"line {block.line}: a block says what it holds"
+    match block.language:
+        case "peft":
+            check_spec(block, folder)
+        case "yaml":
+            assert block.file is not None
+            (folder / block.file).write_text(block.text, encoding="utf-8")
+        case "python":
+            exec(compile(block.text, f"line {block.line}", "exec"), names)  # noqa: S102
+        case "sh":
+            _targets_exist(block)
+        case _:
+            pass
+
+
+def _targets_exist(block: Block) -> None:
+    """Shell blocks hold `make` and Python's own commands; what `make` is asked for is there."""
+    targets = re.findall(r"^make (\w+)", block.text, re.MULTILINE)
+    for target in targets:
+        subprocess.run(["make", "-n", target], cwd=ROOT, check=True, capture_output=True)  # noqa: S607
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text)
+    assert [target for target in targets if not (page.parent / target).exists()] == []
