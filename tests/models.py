@@ -42,15 +42,16 @@ class Plain(nn.Module):
 
 
 class Pair(nn.Module):
-    """A norm, and one rectangular map with a bias."""
+    """A norm, one rectangular map with a bias, and a head."""
 
     def __init__(self) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(48)
         self.map = nn.Linear(48, 32)
+        self.head = nn.Linear(32, 4)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.map(self.norm(x))
+        return self.head(self.map(self.norm(x)))
 
 
 def llama(*, layers: int = 2, tied: bool = False) -> LlamaForCausalLM:

@@ -12,6 +12,9 @@ _INFIX = {"matmul": "@", "add": "+", "sub": "-", "mul": "*", "div": "/"}
 RESULT = "y"
 _END = 2**63 - 1
 """How a trace writes a slice that goes to the end."""
+_LONGEST = 12
+_MORE = "…"
+"""What stands for the middle of a list that is longer than that."""
 _NAMES = {
     "base_forward": "base",
     "linalg_vector_norm": "norm",
@@ -74,7 +77,8 @@ def _text(value: object, names: Mapping[Node, str]) -> str:
         case Node():
             return names[value]
         case tuple() | list():
-            inside = ", ".join(_text(part, names) for part in value)
+            shown = value if len(value) <= _LONGEST else (*value[: _LONGEST - 2], _MORE, value[-1])
+            inside = ", ".join(_text(part, names) for part in shown)
             return f"({inside})" if isinstance(value, tuple) else f"[{inside}]"
         case float():
             return f"{value:g}"

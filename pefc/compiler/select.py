@@ -1,6 +1,6 @@
 """Selection: from a selector and a table to sites, with an account of every term."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -31,7 +31,7 @@ from ..dsl.syntax import (
 from ..dsl.vocabulary import FACTS, ROLES
 from .describe import instead, known_names
 from .globs import alternatives
-from .picking import Picker
+from .picking import ANY, Picker
 from .shares import remaining, shared, united
 from .site import Site, SiteTable
 from .stacks import Allowed, allowed
@@ -126,7 +126,7 @@ class _Resolver:
     def _leaf(self, leaf: Leaf, layers: tuple[Allowed, ...]) -> tuple[Site, ...]:
         sites: list[Site] = []
         for pattern in _patterns(leaf):
-            matched = self._pick(leaf, pattern)
+            matched = _picked(self.picker, leaf, pattern)
             kept = _kept(matched or (), layers)
             if not kept and not leaf.optional:
                 self.found.append(self._mistake(leaf, pattern, matched))
@@ -135,15 +135,11 @@ class _Resolver:
         self.terms.append(TermMatch(leaf.span.text, len(whole), leaf.span))
         return whole
 
-    def _pick(self, leaf: Leaf, pattern: str) -> tuple[Site, ...] | None:
-        """None where nothing matches; no sites where what matches holds none of the kind."""
-        match leaf:
-            case ClassTerm():
-                return self.picker.class_(pattern)
-            case Term() if _is_role(pattern):
-                return self.picker.role(pattern)
-            case _:
-                return self.picker.paths(pattern)
+    def _kinds(self, leaf: Leaf, pattern: str) -> Iterator[str]:
+        """The kinds of the sites that a term reaches."""
+        for kind in (*ANY, "param"):
+            if _picked(Picker(self.picker.table, kind), leaf, pattern):
+                yield kind
 
     def _mistake(self, leaf: Leaf, pattern: str, matched: tuple[Site, ...] | None) -> Diagnostic:
         table = self.picker.table
@@ -160,7 +156,9 @@ class _Resolver:
                 names,
             )
         if not matched:
-            return NoSuchSite(leaf.span, shown, self.picker.kind)
+            kind = self.picker.kind
+            kinds = ANY if kind == "any" else (kind,)
+            return NoSuchSite(leaf.span, shown, kinds, tuple(self._kinds(leaf, pattern)))
         where = tuple(dict.fromkeys(site.layer for site in matched))
         return OtherLayers(leaf.span, shown, tuple(layer for layer in where if layer is not None))
 
@@ -188,6 +186,17 @@ class _Resolver:
         """A condition that fails for one site fails for many."""
         if not any(type(known) is type(diagnostic) for known in self.found):
             self.found.append(diagnostic)
+
+
+def _picked(picker: Picker, leaf: Leaf, pattern: str) -> tuple[Site, ...] | None:
+    """None where nothing matches; no sites where what matches holds none of the kind."""
+    match leaf:
+        case ClassTerm():
+            return picker.class_(pattern)
+        case Term() if _is_role(pattern):
+            return picker.role(pattern)
+        case _:
+            return picker.paths(pattern)
 
 
 def _kept(sites: Iterable[Site], layers: tuple[Allowed, ...]) -> tuple[Site, ...]:

@@ -15,6 +15,7 @@ from ...dsl.diagnostics.compiling import (
 )
 from ...dsl.diagnostics.core import SpecError
 from ...dsl.source import Span
+from ...runtime.initial import DISTRIBUTIONS
 from ...runtime.tensors import is_taken
 from .formula import Formula
 from .nodes import Axes
@@ -134,6 +135,8 @@ class _Elaboration:
                 self._affine(item)
             case syntax.Let(names, values) if len(names) == len(values):
                 self.lets.update(zip(names, values, strict=True))
+            case syntax.Let():
+                raise SpecError([NotLowered(item.span, "a `let` of several names")])
             case syntax.Require(condition):
                 self._require(condition)
             case syntax.Rule():
@@ -194,10 +197,12 @@ class _Elaboration:
         match drawn:
             case None:
                 return None
-            case syntax.Name(name):
+            case syntax.Name(name) if name in DISTRIBUTIONS:
                 return name, ()
-            case syntax.Call(syntax.Name(name), arguments):
+            case syntax.Call(syntax.Name(name), arguments) if name in DISTRIBUTIONS:
                 return name, tuple(self.formula.write(argument.value) for argument in arguments)
+            case syntax.Call(syntax.Name(name) as function):
+                raise SpecError([NotLowered(function.span, f"`{name}`")])
             case _:
                 raise SpecError([NotLowered(drawn.span, "this distribution")])
 

@@ -208,6 +208,7 @@ class TensorNameTaken(Diagnostic):
     """A tensor of a method has a name that every module of torch has for something else.
 
         method own on linear { half: [out] = 1; output *= half }
+        own on attn.q
 
     Tensors live in the model as attributes of a module, and `half` is one of a module's own words,
     as `train`, `to` and `float` are. Give the tensor another name.

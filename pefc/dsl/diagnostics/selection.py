@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..nearest import suggestion
+from ..nearest import listing, suggestion
 from ..source import Span
 from ..vocabulary import ROLES
 from .core import Diagnostic, Fix, Label
@@ -98,21 +98,29 @@ class NoSuchSite(Diagnostic):
 
     span: Span
     term: str
-    kind: str
+    kinds: tuple[str, ...]
+    """The kinds that were asked for."""
+    found: tuple[str, ...] = ()
+    """The kinds of the sites that are there."""
 
     def title(self) -> str:
-        return f"`{self.term}` has no site of the kind `{self.kind}`"
+        return f"`{self.term}` has no site of the kind {_either(self.kinds)}"
 
     def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, f"no `{self.kind}` here"),)
+        if not self.found:
+            return (Label(self.span, "holds no site at all"),)
+        return (Label(self.span, f"is or holds {listing(self.found)}"),)
 
     def notes(self) -> tuple[str, ...]:
         if self.term == "linear":
             return ("`linear` is every linear map inside the layers, without heads",)
+        if "param" in self.found:
+            return ("`param` is a bare tensor, as those of stacked experts are",)
         return ("a method attaches to a module of its kind, or to those inside what is named",)
 
     def help(self) -> str:
-        return f"name modules that are `{self.kind}` or hold some, or mark the term with `?`"
+        kinds = _either(self.kinds)
+        return f"name modules that are {kinds} or hold some, or mark the term with `?`"
 
 
 @dataclass(frozen=True)
@@ -237,3 +245,8 @@ def ranges(layers: tuple[int, ...]) -> str:
         else:
             runs.append([layer])
     return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}..{run[-1]}" for run in runs)
+
+
+def _either(names: tuple[str, ...]) -> str:
+    """Names as a choice."""
+    return listing(names).replace(" and ", " or ")
