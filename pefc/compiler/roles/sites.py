@@ -12,6 +12,7 @@ from torch._subclasses import FakeTensorMode
 from ...runtime.patched import bare, base_class
 from ..families import module_kind, module_width
 from ..inputs import Size, example_inputs
+from ..quiet import quiet
 from ..site import Site, SiteTable
 from ..skeleton import Cut, skeleton
 from .attending import is_inside
@@ -41,7 +42,7 @@ def find_sites(model: nn.Module) -> SiteTable:
 
 
 def _trace_roles(model: nn.Module, stacks: tuple[Stack, ...]) -> Roles:
-    with FakeTensorMode():
+    with FakeTensorMode(), quiet():
         cuts = [Cut(stack.path, stack.kept) for stack in stacks]
         copied = skeleton(model, cuts, device=torch.device("cpu"), keep_types=False)
         tape = record(copied, example_inputs(copied, Size(batch=1, length=LENGTH)))

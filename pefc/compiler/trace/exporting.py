@@ -1,7 +1,5 @@
 """Exporting: from a model to an exported program of a copy that takes no memory."""
 
-import logging
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -107,19 +105,3 @@ class _NoLayerDrop(TorchFunctionMode):
         if func is torch.rand and args in (([],), ((),)):
             return 1.0
         return func(*args, **(kwargs or {}))
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """The exporters warn of their own state, which says nothing of the model."""
-    loggers = [logging.getLogger("transformers"), logging.getLogger("torch")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)

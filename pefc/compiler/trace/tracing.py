@@ -8,8 +8,9 @@ from torch.export import unflatten
 
 from ...runtime.patched import base_class
 from ..inputs import Size
+from ..quiet import quiet
 from .cleaning import clean
-from .exporting import Exported, export, quiet
+from .exporting import Exported, export
 from .hierarchy import Builder
 from .traced import Input, Traced
 
