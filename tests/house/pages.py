@@ -63,6 +63,12 @@ def check_spec(block: Block, folder: Path) -> None:
     pefc.check(pefc.read(path), root=folder)
 
 
+def write(block: Block, folder: Path) -> None:
+    """A block that only has a name stays for the commands that follow."""
+    assert block.file is not None, f"line {block.line}: the first line names the file"
+    (folder / block.file).write_text(block.text, encoding="utf-8")
+
+
 def replayed(block: Block) -> str:
     """The block as it looks when its commands are run here, in order."""
     lines = [line for line in block.text.splitlines() if line.startswith("$ ")]

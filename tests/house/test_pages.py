@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from .files import ROOT, name
-from .pages import Block, blocks, check_spec, replayed, write_model
+from .pages import Block, blocks, check_spec, replayed, write, write_model
 
 PAGES = tuple(
     ROOT / page
@@ -21,7 +21,7 @@ PAGES = tuple(
 )
 """The other pages are made of the code, and tests/dsl/test_manual.py keeps them fresh."""
 
-LANGUAGES = {"peft", "yaml", "console", "python", "sh", "text"}
+LANGUAGES = {"peft", "yaml", "console", "python", "sh", "text", "mistake"}
 
 
 @pytest.fixture
@@ -55,9 +55,8 @@ def _run(block: Block, folder: Path, names: dict[str, object]) -> None:
     match block.language:
         case "peft":
             check_spec(block, folder)
-        case "yaml":
-            assert block.file is not None
-            (folder / block.file).write_text(block.text, encoding="utf-8")
+        case "yaml" | "mistake":
+            write(block, folder)
         case "python":
             exec(compile(block.text, f"line {block.line}", "exec"), names)  # noqa: S102
         case "sh":
