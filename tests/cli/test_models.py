@@ -161,7 +161,7 @@ def test_graph_of_what_is_untouched(run: Run, spec: Spec) -> None:
     assert "did you mean `model.layers.1.self_attn.q_proj`?" in missed.stderr
     missed = run("graph", name, str(CONFIG), "--layer", "3")
     assert missed.exit_code == 1
-    assert "it reaches layers 1 to 2" in missed.stderr
+    assert "it reaches layers 1..2" in missed.stderr
     assert run("graph", name, str(CONFIG), "--layer", "3", "--site", "x").exit_code == 2
 
 
