@@ -1,0 +1,1 @@
+"""Laws: what holds of every spec, shape and model."""

@@ -127,7 +127,8 @@ def test_a_tensor_with_a_name_that_modules_have_is_a_diagnostic(name: str, form:
 
 @pytest.mark.parametrize("name", ["lambda", "class", "self", "T", "yield"])
 def test_a_tensor_or_label_may_be_a_word_of_python(name: str) -> None:
-    spec = f"method own on linear {{\n  {name}: [out] = 1\n  output *= {name}\n}}\nown on attn.q as {name}"
+    method = f"method own on linear {{\n  {name}: [out] = 1\n  output *= {name}\n}}"
+    spec = f"{method}\nown on attn.q as {name}"
     model = plain()
     expected = output(model)
     assert torch.equal(output(pefc.apply(spec, model)), expected)

@@ -21,7 +21,7 @@ TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 0.1, torch.float64: 1e-12}
 """Relative to the largest output: two layers of rounding in each dtype."""
 
 EXACT = {"beft", "bitfit", "delora", "ia3", "lora", "peanut", "rslora", "ssf", "vera"}
-ROUNDING = {"boft", "dora", "glora", "hira", "loha", "oft"}
+ROUNDING = {"boft", "deft", "dora", "glora", "hira", "loha", "oft"}
 
 
 def calls() -> list[str]:
