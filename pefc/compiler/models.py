@@ -23,11 +23,19 @@ def read_model(reference: str, *, weights: bool = False) -> nn.Module:
         return _made(reference)
     config = _config(reference)
     architecture = _architecture(reference, config)
-    if weights and _has_weights(reference):
-        return (architecture or AutoModel).from_pretrained(reference).eval()
+    try:
+        if weights and _has_weights(reference):
+            return (architecture or AutoModel).from_pretrained(reference).eval()
+        return _without_weights(architecture, config).eval()
+    except Exception as error:
+        raise SpecError([NotModel(reference, _reason(error))]) from error
+
+
+def _without_weights(
+    architecture: type[PreTrainedModel] | None, config: PretrainedConfig
+) -> nn.Module:
     with torch.device("meta"):
-        model = AutoModel.from_config(config) if architecture is None else architecture(config)
-    return model.eval()
+        return AutoModel.from_config(config) if architecture is None else architecture(config)
 
 
 def _made(reference: str) -> nn.Module:
@@ -46,8 +54,7 @@ def _made(reference: str) -> nn.Module:
     try:
         model = function()
     except Exception as error:
-        reason = f"it raises {type(error).__name__}: {error}"
-        raise SpecError([NotModel(reference, reason)]) from error
+        raise SpecError([NotModel(reference, _reason(error))]) from error
     if not isinstance(model, nn.Module):
         kind = type(model).__name__
         raise SpecError([NotModel(reference, f"it returns `{kind}`, not a `torch.nn.Module`")])
@@ -58,13 +65,22 @@ def _config(reference: str) -> PretrainedConfig:
     folder = Path(reference)
     if folder.is_dir() and not (folder / "config.json").is_file():
         raise SpecError([ModelNotFound(reference, "the folder has no `config.json`")])
-    if not folder.is_dir() and (folder.exists() or reference.startswith((".", "/", "~"))):
+    if folder.is_file():
+        raise SpecError([ModelNotFound(reference, "it is a file, not a folder")])
+    if not folder.is_dir() and reference.startswith((".", "/", "~")):
         raise SpecError([ModelNotFound(reference, "there is no such folder")])
     try:
         return AutoConfig.from_pretrained(reference)
-    except (OSError, ValueError) as error:
+    except Exception as error:
+        if folder.is_dir():
+            raise SpecError([NotModel(reference, _reason(error))]) from error
         reason = str(error).strip().partition("\n")[0]
         raise SpecError([ModelNotFound(reference, reason)]) from error
+
+
+def _reason(error: Exception) -> str:
+    """What a library or a user's function raised, on one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _architecture(reference: str, config: PretrainedConfig) -> type[PreTrainedModel] | None:

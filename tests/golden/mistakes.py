@@ -243,6 +243,17 @@ def not_model() -> None:
     command("roles", "my_numbers:seven")
 
 
+def model_is_a_file() -> None:
+    Path("config.json").write_text("{}")
+    command("roles", "config.json")
+
+
+def faulty_config() -> None:
+    Path("model").mkdir()
+    Path("model/config.json").write_text('{"model_type": "llama", "hidden_size": 30}')
+    command("roles", "model")
+
+
 def failing_function() -> None:
     Path("my_failures.py").write_text("def tiny():\n    return {}['layers']\n")
     command("roles", "my_failures:tiny")
@@ -281,4 +292,6 @@ MISTAKES: tuple[Callable[[], None], ...] = (
     function_not_in_module,
     not_model,
     failing_function,
+    faulty_config,
+    model_is_a_file,
 )

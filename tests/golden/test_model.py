@@ -81,3 +81,15 @@ def test_no_golden_is_orphaned() -> None:
 
 def _called(mistake: Callable[[], None]) -> str:
     return mistake.__name__.replace("_", "-")
+
+
+@pytest.mark.parametrize("term", ["attn.qery", '"mlp.up_prj"', ":LinearLayr?, :Linea"])
+def test_a_fix_mends_what_it_stands_for(term: str) -> None:
+    text = f"lora on {term}\n"
+    with pytest.raises(pefc.SpecError) as caught:
+        pefc.plan(text, model_called("llama"))
+    (diagnostic,) = caught.value.diagnostics
+    fix = diagnostic.fix()
+    assert fix is not None
+    mended = text[: fix.span.start] + fix.replacement + text[fix.span.stop :]
+    assert pefc.plan(mended, model_called("llama")).attachments

@@ -77,21 +77,24 @@ class FunctionNotFound(Diagnostic):
 
 @dataclass(frozen=True)
 class NotModel(Diagnostic):
-    """A function that should make a model fails, or makes something else.
+    """A function or a folder that should give a model fails, or gives something else.
 
         pefc roles my_numbers:seven
 
-    The function is called without arguments and returns a `torch.nn.Module`.
+    A function is called without arguments and returns a `torch.nn.Module`. A folder has a
+    `config.json`, and maybe weights, that transformers can read. Mend what the reason names.
     """
 
     reference: str
     reason: str
 
     def title(self) -> str:
-        return f"`{self.reference}` made no model"
+        return f"`{self.reference}` gives no model"
 
     def labels(self) -> tuple[Label, ...]:
         return (Label(None, self.reason),)
 
     def help(self) -> str:
-        return "name a function without parameters that returns a `torch.nn.Module`"
+        if ":" in self.reference:
+            return "name a function without parameters that returns a `torch.nn.Module`"
+        return "mend the files of the model"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..nearest import listing, suggestion
+from ..nearest import listing, nearest, suggestion
 from ..source import Span
 from ..vocabulary import ROLES
 from .core import Diagnostic, Fix, Label
@@ -51,7 +51,11 @@ class UnmatchedSelector(Diagnostic):
         )
 
     def fix(self) -> Fix | None:
-        return None
+        """The nearest name in the place of the term, if the term stands there as it is."""
+        name = nearest(self.term, self.known)
+        if name is None or self.term not in {self.span.text, self.span.text.strip('"')}:
+            return None
+        return Fix(self.span, self.span.text.replace(self.term, name))
 
 
 @dataclass(frozen=True)
