@@ -67,7 +67,9 @@ SIDES = {"base": bare, "PEFT": with_peft, "pefc": with_pefc}
 
 
 def training_step(model: nn.Module) -> Measure:
-    """Seconds of forward, backward and update; the input has a gradient, so the base has a backward."""
+    """Seconds of forward, backward and update; the input has a gradient, so the base has a
+    backward.
+    """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained) if trained else None
     states = torch.randn(BATCH, LENGTH, 512, requires_grad=True)
@@ -133,7 +135,9 @@ def attaching(attach: Callable[[nn.Module], nn.Module], build: Callable[[], nn.M
 
 
 def in_turns(measures: dict[str, Measure], rounds: int) -> dict[str, float]:
-    """The median of each side; they take turns, so that the machine's other work meets all of them."""
+    """The median of each side; they take turns, so that the machine's other work meets all of
+    them.
+    """
     taken: dict[str, list[float]] = {name: [] for name in measures}
     for _ in range(rounds + 1):
         for name, measure in measures.items():

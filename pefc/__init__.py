@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .compiler import Program as Program
     from .compiler.trace import trace as trace
     from .surgery import apply as apply
-    from .surgery import compile as compile  # noqa: A004
+    from .surgery import compile as compile
     from .surgery import load as load
     from .surgery import merge as merge
     from .surgery import optimizer as optimizer
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    **dict.fromkeys(("apply", "compile", "load", "merge", "optimizer", "plan", "remove", "save"), ".surgery"),
+    **dict.fromkeys(
+        ("apply", "compile", "load", "merge", "optimizer", "plan", "remove", "save"), ".surgery"
+    ),
     **dict.fromkeys(("Plan", "Program"), ".compiler"),
     "trace": ".compiler.trace",
 }

@@ -20,7 +20,9 @@ Model = TypeVar("Model", bound=nn.Module)
 _NONE: Mapping[str, Value] = {}
 
 
-def plan(spec: Spec | Checked | str, model: nn.Module, *, params: Mapping[str, Value] = _NONE) -> Plan:
+def plan(
+    spec: Spec | Checked | str, model: nn.Module, *, params: Mapping[str, Value] = _NONE
+) -> Plan:
     """What a spec would do to a model, site by site; the model is untouched.
 
     Args:
@@ -34,7 +36,9 @@ def plan(spec: Spec | Checked | str, model: nn.Module, *, params: Mapping[str, V
     return compiler.plan(_checked(spec, params), model)
 
 
-def compile(spec: Spec | Checked | str, model: nn.Module, *, params: Mapping[str, Value] = _NONE) -> Program:  # noqa: A001
+def compile(
+    spec: Spec | Checked | str, model: nn.Module, *, params: Mapping[str, Value] = _NONE
+) -> Program:
     """Plan and lower a spec: `.plan`, `.graph` (the rewritten `fx.GraphModule`), `.apply()`.
 
     Raises:
@@ -43,11 +47,13 @@ def compile(spec: Spec | Checked | str, model: nn.Module, *, params: Mapping[str
     return compiler.compiled(_checked(spec, params), model)
 
 
-def apply(spec: Spec | Checked | str, model: Model, *, params: Mapping[str, Value] = _NONE) -> Model:
+def apply(
+    spec: Spec | Checked | str, model: Model, *, params: Mapping[str, Value] = _NONE
+) -> Model:
     """Attach a spec to a model, in place, and return the same object. All or nothing.
 
-    Afterwards only what the spec names trains. New tensors take the dtype and device of the weight beside them and are
-    children of its module: `lora on attn.q` gives `….q_proj.lora.A`.
+    Afterwards only what the spec names trains. New tensors take the dtype and device of the weight
+    beside them and are children of its module: `lora on attn.q` gives `….q_proj.lora.A`.
 
     Raises:
         SpecError: with every mistake; the model is then bit for bit and flag for flag as it was.
@@ -71,7 +77,8 @@ def load(model: Model, folder: str | Path) -> Model:
     """Apply a saved adapter to a model, in place, and return the same object. All or nothing.
 
     Raises:
-        SpecError: the folder is damaged, the base is another one, or a tensor is missing, extra or misshapen.
+        SpecError: the folder is damaged, the base is another one, or a tensor is missing, extra or
+            misshapen.
     """
     compiler.load(model, Path(folder))
     return model
@@ -83,18 +90,20 @@ def merge(model: Model, *, keep_base: bool = False, loss: float = TOLERATED) -> 
     Args:
         model: a model with a spec applied.
         keep_base: keep copies of what changes, so that `remove` restores the base exactly.
-        loss: the largest share of an update, ‖kept − update‖ / ‖update‖, that may be lost to the weight's dtype.
+        loss: the largest share of an update, ‖kept − update‖ / ‖update‖, that may be lost to the
+            weight's dtype.
 
     Raises:
-        SpecError: a method is not affine in x, a weight is tied, a bias is missing, or too much would be lost; the model
-            is then as it was.
+        SpecError: a method is not affine in x, a weight is tied, a bias is missing, or too much
+            would be lost; the model is then as it was.
     """
     compiler.merge(model, keep_base=keep_base, loss=loss)
     return model
 
 
 def remove(model: Model) -> Model:
-    """Take everything attached out again: weights bit for bit and `requires_grad` flag for flag as before.
+    """Take everything attached out again: weights bit for bit and `requires_grad` flag for flag as
+    before.
 
     Raises:
         SpecError: nothing is attached, or it was merged without `keep_base`.

@@ -1,4 +1,6 @@
-"""Saving what was attached to a model, and loading it into another copy of the base; strict both ways."""
+"""Saving what was attached to a model, and loading it into another copy of the base; strict both
+ways.
+"""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -48,11 +50,12 @@ _TENSORS = "adapter.safetensors"
 
 
 def save(model: nn.Module, folder: Path) -> None:
-    """Write the adapter of a model: its tensors and the model's own parameters that it trains, and nothing else.
+    """Write the adapter of a model: its tensors and the model's own parameters that it trains, and
+    nothing else.
 
     Raises SpecError where nothing is attached, or tensors are on `meta`.
     """
-    plan: Plan = attached(model).plan  # type: ignore[assignment]
+    plan: Plan = attached(model).plan
     write(plan, model, folder)
 
 
@@ -61,17 +64,25 @@ def write(plan: Plan, model: nn.Module, folder: Path) -> None:
     if any(tensor.is_meta for tensor in _tensors(plan, model).values()):
         raise SpecError([NoValues(plan.model)])
     spec = format_spec(canonical(plan.checked, _is_standard))
-    tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in _tensors(plan, model).items()}
+    tensors = {
+        name: tensor.detach().contiguous().cpu() for name, tensor in _tensors(plan, model).items()
+    }
     files = {_SPEC: spec.encode(), _TENSORS: save_tensors(tensors)}
     base = fingerprint(model, without=_owned(plan))
-    manifest = {"format": FORMAT, "methods": _digests(plan.checked), "base": base, "plan": report(plan)}
+    manifest = {
+        "format": FORMAT,
+        "methods": _digests(plan.checked),
+        "base": base,
+        "plan": report(plan),
+    }
     write_folder(folder, files, manifest)
 
 
 def load(model: nn.Module, folder: Path) -> None:
     """Apply a saved spec to a model and fill its tensors. On any mistake the model is as it was.
 
-    Raises SpecError where the folder is damaged, was made for another base, or a tensor is missing, extra or misshapen.
+    Raises SpecError where the folder is damaged, was made for another base, or a tensor is missing,
+    extra or misshapen.
     """
     files, manifest = _files(folder)
     checked = check(parse(_spec(files, folder)))
@@ -105,7 +116,9 @@ def _is_manifest(manifest: Mapping[str, object]) -> bool:
     base, methods = manifest.get("base"), manifest.get("methods")
     if not isinstance(base, dict) or not isinstance(methods, dict):
         return False
-    return all(isinstance(facts, dict) and facts.keys() >= {"shape", "samples"} for facts in base.values())
+    return all(
+        isinstance(facts, dict) and facts.keys() >= {"shape", "samples"} for facts in base.values()
+    )
 
 
 def _spec(files: Mapping[str, bytes], folder: Path) -> Source:
@@ -166,13 +179,13 @@ def _same_base(
 ) -> None:
     """Before anything is planned: on another base, mistakes of the saved spec would mislead."""
     found = fingerprint(model, without=frozenset(saved))
-    different = differences(manifest["base"], found)  # type: ignore[arg-type]
+    different = differences(manifest["base"], found)
     if different:
         raise SpecError([OtherBase(str(folder), type(model).__name__, different)])
 
 
 def _same_methods(checked: Checked, manifest: Mapping[str, object], folder: Path) -> None:
-    saved: Mapping[str, str] = manifest["methods"]  # type: ignore[assignment]
+    saved: Mapping[str, str] = manifest["methods"]
     changed = [name for name, digest in _digests(checked).items() if saved.get(name) != digest]
     if changed:
         raise SpecError([OtherMethod(str(folder), name) for name in changed])
@@ -182,7 +195,9 @@ def _digests(checked: Checked) -> dict[str, str]:
     """A digest of the definition of each method, comments and layout aside."""
     methods = {s.method.name: s.method for s in checked.steps if isinstance(s, Attachment)}
     return {
-        name: hashlib.sha256(format_spec(Spec((method,), span=method.span)).encode()).hexdigest()[:16]
+        name: hashlib.sha256(format_spec(Spec((method,), span=method.span)).encode()).hexdigest()[
+            :16
+        ]
         for name, method in sorted(methods.items())
     }
 

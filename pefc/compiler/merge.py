@@ -41,11 +41,12 @@ class _Fold:
 def merge(model: nn.Module, *, keep_base: bool, loss: float) -> None:
     """Fold everything attached into the base weights. On any mistake the model is as it was.
 
-    Raises SpecError where a method is not affine, a constant has no bias to go to, a weight is tied, or storing the sum
-    in the weight's dtype would lose more than `loss` of an update (‖kept − update‖ / ‖update‖).
+    Raises SpecError where a method is not affine, a constant has no bias to go to, a weight is
+    tied, or storing the sum in the weight's dtype would lose more than `loss` of an update (‖kept −
+    update‖ / ‖update‖).
     """
     what = attached(model)
-    plan: Plan = what.plan  # type: ignore[assignment]
+    plan: Plan = what.plan
     _raise_any(_unmergeable(plan, model))
     patches = Patches()
     folds = [_fold(patched, model, patches) for patched in plan.modules]
@@ -60,9 +61,11 @@ def merge(model: nn.Module, *, keep_base: bool, loss: float) -> None:
 
 
 def remove(model: nn.Module) -> None:
-    """Take everything that was attached out again: the model is bit for bit and flag for flag what it was.
+    """Take everything that was attached out again: the model is bit for bit and flag for flag what
+    it was.
 
-    After a merge this needs the base to have been kept. Raises SpecError where there is nothing to take out.
+    After a merge this needs the base to have been kept. Raises SpecError where there is nothing to
+    take out.
     """
     what = record(model)
     if what is None:
@@ -118,7 +121,7 @@ def _users_of_weights(model: nn.Module) -> dict[int, list[str]]:
     """The paths of the modules that use each weight."""
     users: dict[int, list[str]] = {}
     for path, module in model.named_modules():
-        weight = module._parameters.get("weight")  # noqa: SLF001
+        weight = module._parameters.get("weight")
         if weight is not None:
             users.setdefault(id(weight), []).append(path)
     return users
@@ -126,7 +129,7 @@ def _users_of_weights(model: nn.Module) -> dict[int, list[str]]:
 
 def _fold(patched: Patched, model: nn.Module, patches: Patches) -> _Fold:
     module = model.get_submodule(patched.path)
-    wide = torch.promote_types(module.weight.dtype, torch.float32)  # type: ignore[union-attr, arg-type]
+    wide = torch.promote_types(module.weight.dtype, torch.float32)
 
     def read(path: str) -> object:
         found: object = module
@@ -137,16 +140,18 @@ def _fold(patched: Patched, model: nn.Module, patches: Patches) -> _Fold:
         return False if path == "training" else found
 
     with torch.no_grad():
-        weight, bias = run(patches.merged(patched), Site(read))  # type: ignore[misc]
+        weight, bias = run(patches.merged(patched), Site(read))
         stored = weight.T if patched.facts.transposed else weight
         lost = _lost(module.get_parameter("weight"), stored)
         if patched.facts.bias and bias is not None:
             lost = max(lost, _lost(module.get_parameter("bias"), bias))
-    return _Fold(patched, stored.to(module.weight.dtype).contiguous(), bias, lost)  # type: ignore[arg-type, union-attr]
+    return _Fold(patched, stored.to(module.weight.dtype).contiguous(), bias, lost)
 
 
 def _lost(old: torch.Tensor, merged: torch.Tensor) -> float:
-    """The share of an update that the dtype of a parameter does not keep; infinite where the update is not finite."""
+    """The share of an update that the dtype of a parameter does not keep; infinite where the update
+    is not finite.
+    """
     update = merged - old
     kept = merged.to(old.dtype).to(merged.dtype) - old
     size = float(update.norm())

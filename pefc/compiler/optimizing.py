@@ -12,10 +12,10 @@ from .plan import Plan
 def parameter_groups(model: nn.Module, *, lr: float, decay: float) -> list[dict[str, object]]:
     """What trains, grouped by learning rate and weight decay.
 
-    `with lr=10x` multiplies `lr`, `with lr=0.01` replaces it; `lr.B` speaks of the tensor B of the statement alone.
-    Raises SpecError where nothing is attached.
+    `with lr=10x` multiplies `lr`, `with lr=0.01` replaces it; `lr.B` speaks of the tensor B of the
+    statement alone. Raises SpecError where nothing is attached.
     """
-    plan: Plan = attached(model).plan  # type: ignore[assignment]
+    plan: Plan = attached(model).plan
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, tensor, settings in _trained(plan):
         rate = _setting("lr", tensor, settings, lr)
@@ -31,7 +31,9 @@ def parameter_groups(model: nn.Module, *, lr: float, decay: float) -> list[dict[
 
 
 def _trained(plan: Plan) -> Iterator[tuple[str, str | None, tuple[Setting, ...]]]:
-    """The path of each trained tensor, its name in the method, and the settings of its statement; shared ones once."""
+    """The path of each trained tensor, its name in the method, and the settings of its statement;
+    shared ones once.
+    """
     seen: set[str] = set()
     for planned in plan.attachments:
         for tensor in planned.tensors:
@@ -44,7 +46,9 @@ def _trained(plan: Plan) -> Iterator[tuple[str, str | None, tuple[Setting, ...]]
 
 
 def _setting(name: str, tensor: str | None, settings: tuple[Setting, ...], default: float) -> float:
-    """The value for a tensor: what is said of the tensor itself comes before what is said of the statement."""
+    """The value for a tensor: what is said of the tensor itself comes before what is said of the
+    statement.
+    """
     root = None if tensor is None else tensor.partition(".")[0]
     for wanted in (root, None):
         for setting in settings:

@@ -11,7 +11,9 @@ from .plan import Patched
 
 @dataclass(frozen=True, slots=True)
 class Patches:
-    """Plain and fast graphs by the key of a patched module; each call hands out the one graph, not to be changed."""
+    """Plain and fast graphs by the key of a patched module; each call hands out the one graph, not
+    to be changed.
+    """
 
     plain_graphs: dict[object, Graph] = field(default_factory=dict)
     fast_graphs: dict[object, Graph] = field(default_factory=dict)

@@ -32,7 +32,8 @@ _RULES = (syntax.Rule, syntax.Extend, syntax.Loss, syntax.Shrink, syntax.Rebase,
 
 
 def plan(checked: Checked, model: nn.Module) -> Plan:
-    """What a spec would do to a model, which is not touched. Weights are not read: a model on `meta` will do.
+    """What a spec would do to a model, which is not touched. Weights are not read: a model on
+    `meta` will do.
 
     Raises SpecError with every mistake that the model brings to light.
     """
@@ -68,7 +69,7 @@ class _Planner:
                 case Tuning():
                     self._tune(step)
                 case Quantization() | Fusion() | Modified():
-                    raise SpecError([NotCompiled(step.span, _called(step))])
+                    self.mistakes.append(NotCompiled(step.span, _called(step)))
                 case _:
                     assert_never(step)
         except SpecError as error:
@@ -95,11 +96,15 @@ class _Planner:
         for path, numbers in grouped.items():
             members = tuple(self.attachments[number] for number in numbers)
             facts = _facts(members[0].site)
-            key = (facts, members[0].site.class_name, tuple(self.keys[number] for number in numbers))
+            key = (
+                facts,
+                members[0].site.class_name,
+                tuple(self.keys[number] for number in numbers),
+            )
             yield Patched(path, facts, members, key)
 
     def _select(self, selection: syntax.Selection | None, kind: str) -> tuple[Site, ...]:
-        selected: Selected = select(selection, kind, self.table, dict(self.checked.constants))  # type: ignore[arg-type]
+        selected: Selected = select(selection, kind, self.table, dict(self.checked.constants))
         self.terms.extend(selected.terms)
         return selected.sites
 
@@ -118,13 +123,20 @@ class _Planner:
         largest = {"in": max(s.inputs or 0 for s in sites), "out": max(s.width or 0 for s in sites)}
         for site in sites:
             if site.kind != "linear":
-                raise SpecError([NotCompiled(step.span, f"`{step.method.name}` on the {site.kind} `{site.path}`")])
+                raise SpecError(
+                    [
+                        NotCompiled(
+                            step.span, f"`{step.method.name}` on the {site.kind} `{site.path}`"
+                        )
+                    ]
+                )
             self._place(step, site, largest)
 
     def _place(self, step: Attachment, site: Site, largest: Mapping[str, int]) -> None:
         if not site.called:
             raise SpecError([NeverCalled(_place_of(step), site.path)])
-        assert site.inputs is not None and site.width is not None
+        assert site.inputs is not None
+        assert site.width is not None
         dims = {"in": site.inputs, "out": site.width}
         key = (id(step), site.inputs, site.width)
         if key not in self.elaborated:
@@ -135,7 +147,9 @@ class _Planner:
         full_key = (key, site.slice, prefix, site.bias)
         if full_key not in self.verdicts:
             self.verdicts[full_key] = _judged(step, site, member)
-        planned = Planned(site, step.label, method, member, self.verdicts[full_key], step.settings, step.span)
+        planned = Planned(
+            site, step.label, method, member, self.verdicts[full_key], step.settings, step.span
+        )
         self._claim(planned)
         self.attachments.append(planned)
         self.keys.append(full_key)
@@ -148,7 +162,9 @@ class _Planner:
         place = (planned.site.path, planned.member.prefix)
         earlier = self.taken.setdefault(place, planned)
         if earlier is not planned:
-            raise SpecError([LabelTaken(planned.span, planned.label, planned.site.path, earlier.span)])
+            raise SpecError(
+                [LabelTaken(planned.span, planned.label, planned.site.path, earlier.span)]
+            )
         owners = [(planned.site.path, self.model.get_submodule(planned.site.path))]
         if any(tensor.scope is not None for tensor in planned.tensors):
             owners.append((self.table.model, self.model))
@@ -163,12 +179,16 @@ class _Planner:
         _expect(step.expect, sites, step)
         self._train(step, sites, ("weight", "bias") if step.what is None else (step.what,))
 
-    def _train(self, step: Attachment | Tuning, sites: tuple[Site, ...], names: tuple[str, ...]) -> None:
+    def _train(
+        self, step: Attachment | Tuning, sites: tuple[Site, ...], names: tuple[str, ...]
+    ) -> None:
         found = False
         paths = {site.path: site for site in sites}
         for path, site in paths.items():
             if site.slice is not None:
-                raise SpecError([NotCompiled(_place_of(step), f"training rows of the fused `{path}`")])
+                raise SpecError(
+                    [NotCompiled(_place_of(step), f"training rows of the fused `{path}`")]
+                )
             own = dict(self.model.get_submodule(path).named_parameters(recurse=False))
             for name in names if len(names) == 1 else tuple(own):
                 if name in own:
@@ -177,8 +197,16 @@ class _Planner:
         if not found:
             raise SpecError([NoBias(_place_of(step), sites[0].path)])
 
-    def _tuned(self, step: Attachment | Tuning, site: Site, parameter: nn.Parameter, paths: Mapping[str, Site]) -> None:
-        """A tied parameter trains only where every module that uses it is named; it counts once, by its first name."""
+    def _tuned(
+        self,
+        step: Attachment | Tuning,
+        site: Site,
+        parameter: nn.Parameter,
+        paths: Mapping[str, Site],
+    ) -> None:
+        """A tied parameter trains only where every module that uses it is named; it counts once, by
+        its first name.
+        """
         names = self.names[id(parameter)]
         others = [name.rpartition(".")[0] for name in names if name.rpartition(".")[0] not in paths]
         if others:
@@ -208,7 +236,9 @@ def _judged(step: Attachment, site: Site, member: Member) -> Verdict:
         return judge(_facts(site), member)
     except SpecError as error:
         missing = NoBias(_place_of(step), site.path)
-        raise SpecError(missing if isinstance(d, NoBias) else d for d in error.diagnostics) from error
+        raise SpecError(
+            missing if isinstance(d, NoBias) else d for d in error.diagnostics
+        ) from error
 
 
 def _place_of(step: Attachment | Tuning) -> Span:
@@ -222,7 +252,8 @@ def _expect(expected: int | None, sites: tuple[Site, ...], step: Attachment | Tu
 
 
 def _facts(site: Site) -> LinearFacts:
-    assert site.inputs is not None and site.outputs is not None
+    assert site.inputs is not None
+    assert site.outputs is not None
     return LinearFacts(site.inputs, site.outputs, site.bias, transposed=site.class_name == "Conv1D")
 
 
@@ -231,7 +262,9 @@ def _slice_name(site: Site) -> str:
 
 
 def _tunes(method: syntax.Method) -> tuple[str, ...]:
-    return tuple(p.name for item in method.body if isinstance(item, syntax.Tune) for p in item.parameters)
+    return tuple(
+        p.name for item in method.body if isinstance(item, syntax.Tune) for p in item.parameters
+    )
 
 
 def _called(step: Quantization | Fusion | Modified) -> str:
@@ -244,5 +277,3 @@ def _called(step: Quantization | Fusion | Modified) -> str:
             return f"`{modifier}`"
         case _:
             assert_never(step)
-
-

@@ -16,7 +16,9 @@ from .planning import plan
 
 @dataclass(slots=True)
 class Program:
-    """What `pefc.compile` returns. The tensors are made once, so `graph` and the applied model share them."""
+    """What `pefc.compile` returns. The tensors are made once, so `graph` and the applied model
+    share them.
+    """
 
     plan: Plan
     model: nn.Module = field(repr=False)
@@ -32,7 +34,9 @@ class Program:
 
     @property
     def graph(self) -> GraphModule:
-        """The whole traced model with every patch inlined at its site; it shares all parameters with the model."""
+        """The whole traced model with every patch inlined at its site; it shares all parameters
+        with the model.
+        """
         return linked_graph(self.plan, self.model, self.materials, self.patches)
 
     def apply(self) -> nn.Module:

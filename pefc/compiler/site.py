@@ -18,7 +18,9 @@ class Site:
     slice: tuple[tuple[int, int], ...] | None
     """The [start, stop) ranges of output features that carry the role; None for all of them."""
     layer: int | None
-    """The index of the layer around it, counted from 0; in encoder-decoder models, from 0 in each stack."""
+    """The index of the layer around it, counted from 0; in encoder-decoder models, from 0 in each
+    stack.
+    """
     class_name: str
     """The class of the module."""
     inputs: int | None
@@ -28,7 +30,9 @@ class Site:
     bias: bool = False
     """The module has a bias."""
     called: bool = True
-    """False for a linear module whose own forward never ran in the trace: its weight may be read elsewhere."""
+    """False for a linear module whose own forward never ran in the trace: its weight may be read
+    elsewhere.
+    """
 
     @property
     def width(self) -> int | None:
@@ -50,6 +54,8 @@ class SiteTable:
     modules: tuple[tuple[str, str], ...]
     """(path, class) of every module, for globs and classes in selectors."""
     traced: bool = True
-    """False where the model could not be exported and the sites come from its module structure alone."""
+    """False where the model could not be exported and the sites come from its module structure
+    alone.
+    """
     reason: str | None = None
     """Why it was not traced."""

@@ -1,4 +1,6 @@
-"""A checked spec as a text that needs no other file: constants worked out, recipes and aliases expanded."""
+"""A checked spec as a text that needs no other file: constants worked out, recipes and aliases
+expanded.
+"""
 
 from collections.abc import Callable
 
@@ -47,7 +49,8 @@ def _used(checked: Checked) -> tuple[tuple[str, Value], ...]:
     text = " ".join(
         step.selection.span.text
         for step in checked.steps
-        if isinstance(step, Attachment | Tuning | Quantization | Fusion) and step.selection is not None
+        if isinstance(step, Attachment | Tuning | Quantization | Fusion)
+        and step.selection is not None
     )
     return tuple((name, value) for name, value in checked.constants if name in text)
 
@@ -65,7 +68,11 @@ def _statement(step: Step) -> Statement:
         case Tuning(what, selection, expect, settings):
             return TuneStatement(what, selection, expect, settings, span=_NOWHERE)
         case Quantization(arguments, selection):
-            return Attach(Use("quantize", _arguments(arguments, None), _NOWHERE, _NOWHERE), selection, span=_NOWHERE)
+            return Attach(
+                Use("quantize", _arguments(arguments, None), _NOWHERE, _NOWHERE),
+                selection,
+                span=_NOWHERE,
+            )
         case Fusion(members, selection):
             names = tuple(Argument(None, Name(member, _NOWHERE), _NOWHERE) for member in members)
             return Attach(Use("fuse", names, _NOWHERE, _NOWHERE), selection, span=_NOWHERE)
@@ -74,10 +81,16 @@ def _statement(step: Step) -> Statement:
             return Modify(use, tuple(_statement(inner) for inner in body), _NOWHERE)
 
 
-def _arguments(arguments: tuple[tuple[str, Value], ...], method: Method | None) -> tuple[Argument, ...]:
+def _arguments(
+    arguments: tuple[tuple[str, Value], ...], method: Method | None
+) -> tuple[Argument, ...]:
     parameters = {p.name: p.type for p in method.parameters} if method else {}
     return tuple(
-        Argument(name, _member(value) if isinstance(parameters.get(name), Enumeration) else _expression(value), _NOWHERE)
+        Argument(
+            name,
+            _member(value) if isinstance(parameters.get(name), Enumeration) else _expression(value),
+            _NOWHERE,
+        )
         for name, value in arguments
     )
 

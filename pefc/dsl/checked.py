@@ -1,4 +1,6 @@
-"""What the checker hands on: a spec whose names, arguments and types are right, with recipes expanded."""
+"""What the checker hands on: a spec whose names, arguments and types are right, with recipes
+expanded.
+"""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +9,9 @@ from .source import Span
 from .syntax import Method, Selection, Setting, Spec
 
 Value = int | float | bool | str | range | tuple["Value", ...]
-"""A constant argument: an enumeration member is its name, a list a tuple, `0..5` is `range(0, 6)`, `-4..-1` is `range(-4, 0)`."""
+"""A constant argument: an enumeration member is its name, a list a tuple, `0..5` is `range(0, 6)`,
+`-4..-1` is `range(-4, 0)`.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +21,9 @@ class Attachment:
     method: Method
     """With aliases resolved to the method that they name."""
     arguments: tuple[tuple[str, Value], ...]
-    """Only those that were given, sorted by the order of the parameters; defaults may need a site's dims."""
+    """Only those that were given, sorted by the order of the parameters; defaults may need a site's
+    dims.
+    """
     selection: Selection | None
     """None where nothing was written: the whole model, or every layer of the method's kind."""
     label: str
@@ -78,8 +84,8 @@ class Checked:
     spec: Spec
     steps: tuple[Step, ...]
     constants: tuple[tuple[str, Value], ...] = ()
-    """Every `let` and `param` of the file with the value that holds. The expressions that remain in the steps (layer
-    ends, `where`, settings) hold these values already."""
+    """Every `let` and `param` of the file with the value that holds. The expressions that remain in
+    the steps (layer ends, `where`, settings) hold these values already.
+    """
     warnings: tuple[Diagnostic, ...] = field(default=(), compare=False, repr=False)
     """What is legal and probably not meant."""
-

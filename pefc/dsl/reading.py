@@ -22,6 +22,6 @@ def read(reference: str | Path) -> Spec:
     Raises:
         SpecError: the file or key is missing, or with every syntax mistake in it.
     """
-    from .embedding import read as read_reference
+    from .embedding import read as read_reference  # noqa: PLC0415  # YAML is slow to import
 
     return read_reference(reference)

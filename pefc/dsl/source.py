@@ -33,7 +33,9 @@ class Span:
     start: int
     stop: int
     via: "Span | None" = field(default=None, compare=False, repr=False)
-    """The use of the recipe that brought this place into a spec; None where it was written directly."""
+    """The use of the recipe that brought this place into a spec; None where it was written
+    directly.
+    """
 
     @property
     def text(self) -> str:

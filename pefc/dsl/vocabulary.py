@@ -156,7 +156,7 @@ def _function(family: str, line: str) -> Function:
     required = sum(not word.endswith("?") for word in words)
     names = tuple(word.rstrip("?") for word in words)
     assert family in ("number", "tensor", "distribution", "position")
-    return Function(name, names, required, variadic, family, int(results or 1))  # type: ignore[arg-type]
+    return Function(name, names, required, variadic, family, int(results or 1))
 
 
 FUNCTIONS: dict[str, Function] = {

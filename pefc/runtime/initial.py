@@ -15,11 +15,15 @@ def _kaiming(tensor: Tensor, slope: float, *, generator: Generator | None) -> No
     init.kaiming_uniform_(tensor, a=slope, generator=generator)
 
 
-def _normal(tensor: Tensor, mean: float = 0.0, deviation: float = 1.0, *, generator: Generator | None) -> None:
+def _normal(
+    tensor: Tensor, mean: float = 0.0, deviation: float = 1.0, *, generator: Generator | None
+) -> None:
     init.normal_(tensor, mean, deviation, generator=generator)
 
 
-def _uniform(tensor: Tensor, low: float = 0.0, high: float = 1.0, *, generator: Generator | None) -> None:
+def _uniform(
+    tensor: Tensor, low: float = 0.0, high: float = 1.0, *, generator: Generator | None
+) -> None:
     init.uniform_(tensor, low, high, generator=generator)
 
 
@@ -45,10 +49,13 @@ DISTRIBUTIONS: Mapping[str, Draw] = {
 }
 
 
-def draw(name: str, arguments: tuple[object, ...], tensor: Tensor, seed: int | None, salt: str) -> None:
+def draw(
+    name: str, arguments: tuple[object, ...], tensor: Tensor, seed: int | None, salt: str
+) -> None:
     """Fill a tensor at random; a seed fixes it, and `salt` keeps two tensors of one seed apart.
 
-    Values are drawn in 32 bits on the CPU where a seed is given, so that they are the same on every device.
+    Values are drawn in 32 bits on the CPU where a seed is given, so that they are the same on every
+    device.
     """
     if tensor.is_meta:
         return

@@ -11,7 +11,9 @@ _NAME = "_pefc"
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """Enough to save, merge and take out again. It holds no module, so a copy of the model may share it."""
+    """Enough to save, merge and take out again. It holds no module, so a copy of the model may
+    share it.
+    """
 
     plan: object
     """The `Plan` that was applied."""
@@ -31,7 +33,9 @@ class Merged:
     """What a merge keeps so that it can be undone."""
 
     originals: tuple[tuple[str, torch.Tensor], ...]
-    """Copies of the parameters that the merge or the training changed, as they were before the spec."""
+    """Copies of the parameters that the merge or the training changed, as they were before the
+    spec.
+    """
 
     def __deepcopy__(self, memo: object) -> Self:
         return self

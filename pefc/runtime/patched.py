@@ -39,7 +39,9 @@ def base_class(module: nn.Module) -> type[nn.Module]:
 
 
 def bare(module: nn.Module) -> nn.Module:
-    """A module as it is without patches: a tree of its own over the same tensors. Without any patch, the module itself."""
+    """A module as it is without patches: a tree of its own over the same tensors. Without any
+    patch, the module itself.
+    """
     if not any(is_patched(inner) for inner in module.modules()):
         return module
     return _bare(module, {})
@@ -54,7 +56,9 @@ def _bare(module: nn.Module, made: dict[int, nn.Module]) -> nn.Module:
     for store in ("_parameters", "_buffers"):
         copy.__dict__[store] = dict(module.__dict__[store])
     copy.__dict__["_modules"] = {
-        name: child and _bare(child, made) for name, child in module._modules.items() if not isinstance(child, Tensors)  # noqa: SLF001
+        name: child and _bare(child, made)
+        for name, child in module._modules.items()
+        if not isinstance(child, Tensors)
     }
     return copy
 
@@ -65,4 +69,4 @@ def _function(source: str, scope: dict[str, object]) -> Callable[..., object]:
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
     names = dict(scope)
     exec(compile(source, file, "exec"), names)  # noqa: S102
-    return names["forward"]  # type: ignore[return-value]
+    return names["forward"]

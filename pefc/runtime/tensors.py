@@ -7,15 +7,20 @@ from torch import nn
 
 
 class Tensors(nn.Module):
-    """Holds what a method added to a site. It computes nothing: the patched module reads from it."""
+    """Holds what a method added to a site. It computes nothing: the patched module reads from
+    it.
+    """
 
     shared: "Tensors | None"
-    """Tensors of the same method that several sites share; they are registered once, at the top of the model."""
+    """Tensors of the same method that several sites share; they are registered once, at the top of
+    the model.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         object.__setattr__(self, "shared", None)
-        # The fused kernel of nn.TransformerEncoderLayer reads weights past forward, unless a hook stands below it.
+        # The fused kernel of nn.TransformerEncoderLayer reads weights past forward, unless a hook
+        # stands below it.
         self.register_forward_pre_hook(_never_called)
 
     def share(self, shared: "Tensors") -> None:
@@ -27,9 +32,9 @@ class Tensors(nn.Module):
         *parents, last = name.split(".")
         owner = self
         for parent in parents:
-            if parent not in owner._modules:  # noqa: SLF001
+            if parent not in owner._modules:
                 owner.add_module(parent, Tensors())
-            owner = owner.get_submodule(parent)  # type: ignore[assignment]
+            owner = owner.get_submodule(parent)
         if frozen:
             owner.register_buffer(last, tensor)
         else:

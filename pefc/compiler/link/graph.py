@@ -7,7 +7,6 @@ from torch.fx.node import map_arg
 from ...dsl.diagnostics.attaching import NotTraced
 from ...dsl.diagnostics.core import SpecError
 from ...runtime.patched import bare, base_class
-from ...runtime.tensors import Tensors
 from ..lower.nodes import BASE
 from ..patches import Patches
 from ..plan import Patched, Plan
@@ -15,8 +14,11 @@ from ..trace import trace
 from .materialize import Materials
 
 
-def linked_graph(plan: Plan, model: nn.Module, materials: Materials, patches: Patches) -> GraphModule:
-    """The traced model with every patch in its place. Parameters are the model's own; the model is not changed.
+def linked_graph(
+    plan: Plan, model: nn.Module, materials: Materials, patches: Patches
+) -> GraphModule:
+    """The traced model with every patch in its place. Parameters are the model's own; the model is
+    not changed.
 
     Raises SpecError where the model, or a module that the spec patches, is not in the trace.
     """
@@ -48,15 +50,17 @@ def _parent(root: GraphModule, patched: Patched, plan: Plan) -> GraphModule:
 
 
 def _site(module: nn.Module, patched: Patched, materials: Materials) -> nn.Module:
-    """The module as it is without patches, over the same parameters, with the tensors of its methods beside them."""
+    """The module as it is without patches, over the same parameters, with the tensors of its
+    methods beside them.
+    """
     bare = base_class(module)
     site = bare.__new__(bare)
     site.__dict__.update(module.__dict__)
     for store in ("_parameters", "_buffers", "_modules"):
         site.__dict__[store] = dict(module.__dict__[store])
     for planned in patched.members:
-        tensors: Tensors = materials.children[patched.path, planned.label]
-        site._modules[planned.label] = tensors  # noqa: SLF001
+        tensors = materials.children[patched.path, planned.label]
+        site._modules[planned.label] = tensors
     return site
 
 
@@ -78,7 +82,7 @@ def _copied(graph: Graph, patch: Graph, name: str, call: Node) -> Node:
     copies: dict[Node, object] = {}
 
     def copied(argument: object) -> object:
-        return map_arg(argument, lambda node: copies[node])  # type: ignore[arg-type, return-value]
+        return map_arg(argument, lambda node: copies[node])
 
     for node in patch.nodes:
         match node.op:
@@ -88,10 +92,10 @@ def _copied(graph: Graph, patch: Graph, name: str, call: Node) -> Node:
                 copies[node] = graph.create_node("get_attr", f"{name}.{node.target}")
             case "call_module":
                 assert node.target == BASE
-                copies[node] = graph.create_node("call_module", name, copied(node.args))  # type: ignore[arg-type]
+                copies[node] = graph.create_node("call_module", name, copied(node.args))
             case "output":
-                return copied(node.args[0])  # type: ignore[return-value]
+                return copied(node.args[0])
             case _:
                 arguments, keywords = copied(node.args), copied(node.kwargs)
-                copies[node] = graph.create_node(node.op, node.target, arguments, keywords)  # type: ignore[arg-type]
+                copies[node] = graph.create_node(node.op, node.target, arguments, keywords)
     raise AssertionError("a graph ends in its output")

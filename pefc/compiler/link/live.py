@@ -1,4 +1,6 @@
-"""The live linker: modules keep their identity, path, class family and keys; their forward runs the patch."""
+"""The live linker: modules keep their identity, path, class family and keys; their forward runs the
+patch.
+"""
 
 import inspect
 from collections.abc import Callable
@@ -23,7 +25,7 @@ def check_free(plan: Plan, model: nn.Module) -> None:
     """Raise SpecError where the model carries a spec already, or a patch could never run."""
     present = record(model)
     if isinstance(present, Installed):
-        earlier: Plan = present.plan  # type: ignore[assignment]
+        earlier: Plan = present.plan
         first = next((step.span.text for step in earlier.checked.steps), "an empty spec")
         raise SpecError([AlreadyAttached(plan.model, first)])
     mistakes: list[Diagnostic] = [
@@ -56,7 +58,9 @@ class _Installation:
         parameters = dict(self.model.named_parameters())
         flags = tuple((name, parameter.requires_grad) for name, parameter in parameters.items())
         tuned = {parameter.name for parameter in plan.tuned}
-        originals = tuple((name, self.model.get_parameter(name).detach().clone()) for name in sorted(tuned))
+        originals = tuple(
+            (name, self.model.get_parameter(name).detach().clone()) for name in sorted(tuned)
+        )
         for name, was in flags:
             self._require(parameters[name], was=was, now=name in tuned)
         for label, tensors in materials.shared.items():
@@ -79,7 +83,7 @@ class _Installation:
         parameter.requires_grad_(now)
 
     def _add_child(self, module: nn.Module, label: str, tensors: Tensors) -> None:
-        self.undone_by.append(partial(module._modules.pop, label, None))  # noqa: SLF001
+        self.undone_by.append(partial(module._modules.pop, label, None))
         module.add_module(label, tensors)
 
     def _patch(self, patched: Patched) -> None:
@@ -94,13 +98,17 @@ class _Installation:
     def _class(self, base: type[nn.Module], patched: Patched) -> type[nn.Module]:
         graph = self.patches.fast(patched)
         port = next(node for node in graph.nodes if node.op == "placeholder")
-        port.target = next(name for name in inspect.signature(base.forward).parameters if name != "self")
+        port.target = next(
+            name for name in inspect.signature(base.forward).parameters if name != "self"
+        )
         code = graph.python_code("self", verbose=False)
         return patched_class(base, _direct(code.src, graph), code.globals)
 
 
 def _direct(source: str, graph: Graph) -> str:
-    """Read tensors from the dicts that modules keep them in: attribute access of a module is slow in a decoding step."""
+    """Read tensors from the dicts that modules keep them in: attribute access of a module is slow
+    in a decoding step.
+    """
     for node in graph.find_nodes(op="get_attr"):
         if "trained" not in node.meta:
             continue
@@ -114,16 +122,18 @@ def _direct(source: str, graph: Graph) -> str:
 
 
 def uninstall(model: nn.Module) -> None:
-    """Take the tensors and patched classes out. Parameters are not written; flags go back to what they were."""
+    """Take the tensors and patched classes out. Parameters are not written; flags go back to what
+    they were.
+    """
     what = attached(model)
-    plan: Plan = what.plan  # type: ignore[assignment]
+    plan: Plan = what.plan
     for patched in plan.modules:
         module = model.get_submodule(patched.path)
-        module.__class__ = type(module).pefc_base  # type: ignore[attr-defined]
+        module.__class__ = type(module).pefc_base
         for planned in patched.members:
-            module._modules.pop(planned.label, None)  # noqa: SLF001
+            module._modules.pop(planned.label, None)
     for planned in plan.attachments:
         if any(tensor.scope is not None for tensor in planned.tensors):
-            model._modules.pop(planned.label, None)  # noqa: SLF001
+            model._modules.pop(planned.label, None)
     for name, was in what.flags:
         model.get_parameter(name).requires_grad_(was)

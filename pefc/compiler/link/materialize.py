@@ -1,4 +1,6 @@
-"""Tensors for every attachment of a plan, with their initial values. The model is read, never written."""
+"""Tensors for every attachment of a plan, with their initial values. The model is read, never
+written.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,7 +29,9 @@ class Materials:
 
 
 def materialize(plan: Plan, model: nn.Module) -> Materials:
-    """Make and fill the tensors of a plan, on the devices and in the dtypes of the weights they stand beside."""
+    """Make and fill the tensors of a plan, on the devices and in the dtypes of the weights they
+    stand beside.
+    """
     making = _Making(model)
     for patched in plan.modules:
         for position, planned in enumerate(patched.members):
@@ -65,7 +69,7 @@ class _Making:
         owner = self.children.setdefault((path, label), Tensors())
         if rest:
             owner.add_module(rest[0], Tensors())
-            owner = owner.get_submodule(rest[0])  # type: ignore[assignment]
+            owner = owner.get_submodule(rest[0])
         rows = planned.member.rows
         if rows is not None and len(rows) > 1:
             numbers = torch.cat([torch.arange(start, stop, device=device) for start, stop in rows])
@@ -78,9 +82,9 @@ class _Making:
         if "kind" not in scopes:
             return top
         role = (planned.site.role or "other").replace(".", "_")
-        if role not in top._modules:  # noqa: SLF001
+        if role not in top._modules:
             top.add_module(role, Tensors())
-        return top.get_submodule(role)  # type: ignore[return-value]
+        return top.get_submodule(role)
 
     def _fill(self, value: torch.Tensor, patched: Patched, position: int, tensor: Declared) -> None:
         with torch.no_grad():
@@ -94,13 +98,18 @@ class _Making:
 
     def _computed(self, patched: Patched, position: int, tensor: Declared) -> torch.Tensor:
         """A symbolic initial value, through the passes, so that it rounds as the patch does."""
-        members: tuple[Member, ...] = tuple(p.member for p in patched.members[: position + 1] if p.member)
+        members: tuple[Member, ...] = tuple(
+            p.member for p in patched.members[: position + 1] if p.member
+        )
         key = (patched.key, position, tensor.name)
         if key not in self.graphs:
             self.graphs[key] = optimized(initial_value(patched.facts, members, tensor))
         module = self.model.get_submodule(patched.path)
-        site = Site(lambda path: self._read(patched.path, module, path), lambda x: base_class(module).forward(module, x))
-        return run(self.graphs[key], site)  # type: ignore[return-value]
+        site = Site(
+            lambda path: self._read(patched.path, module, path),
+            lambda x: base_class(module).forward(module, x),
+        )
+        return run(self.graphs[key], site)
 
     def _read(self, path: str, module: nn.Module, name: str) -> object:
         label, *rest = name.split(".")

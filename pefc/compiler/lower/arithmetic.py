@@ -67,7 +67,7 @@ def _shown(value: object) -> str:
 
 def negate(graph: Graph, value: object) -> object:
     """`-value`."""
-    return call(graph, torch.neg, value, axes=axes(value)) if isinstance(value, Node) else -value  # type: ignore[operator]
+    return call(graph, torch.neg, value, axes=axes(value)) if isinstance(value, Node) else -value
 
 
 def transpose(graph: Graph, value: Node) -> Node:
@@ -81,7 +81,9 @@ def broadcast_axes(*values: object) -> Axes:
     named = [axes(value) for value in values if isinstance(value, Node)]
     rank = max(len(names) for names in named)
     padded = [(None,) * (rank - len(names)) + names for names in named]
-    return tuple(next((name for name in column if name), None) for column in zip(*padded, strict=True))
+    return tuple(
+        next((name for name in column if name), None) for column in zip(*padded, strict=True)
+    )
 
 
 def matmul_axes(left: object, right: object) -> Axes:

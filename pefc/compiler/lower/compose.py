@@ -47,8 +47,11 @@ class Composition:
     base: AffineMap
 
 
-def compose(facts: LinearFacts, members: tuple[Member, ...], *, initial: bool = False) -> Composition:
-    """The members over the base. `initial` puts symbolic initial values in the place of tensors, for the proof.
+def compose(
+    facts: LinearFacts, members: tuple[Member, ...], *, initial: bool = False
+) -> Composition:
+    """The members over the base. `initial` puts symbolic initial values in the place of tensors,
+    for the proof.
 
     Raises SpecError where a formula does not fit the site.
     """
@@ -95,7 +98,9 @@ def _base(graph: Graph, facts: LinearFacts) -> AffineMap:
 
 
 class _Attached:
-    """Applies the rules of one method to a map. In its formulas W, b and x are what the method finds; y is current."""
+    """Applies the rules of one method to a map. In its formulas W, b and x are what the method
+    finds; y is current.
+    """
 
     def __init__(self, graph: Graph, member: Member, before: SiteMap, *, initial: bool) -> None:
         self.graph = graph
@@ -126,8 +131,10 @@ class _Attached:
         assert tensor.value is not None
         value = self.formula().write(tensor.value)
         if isinstance(value, Node):
-            return value if shape(value) == tensor.shape else call(
-                self.graph, torch.broadcast_to, value, tensor.shape, axes=tensor.axes
+            return (
+                value
+                if shape(value) == tensor.shape
+                else call(self.graph, torch.broadcast_to, value, tensor.shape, axes=tensor.axes)
             )
         like = self.before.weight()
         return call(self.graph, torch.Tensor.new_full, like, tensor.shape, value, axes=tensor.axes)
@@ -156,7 +163,9 @@ class _Attached:
         if self.initial_values and tensor.value is not None:
             return self.initial(tensor)
         shared = "" if tensor.scope is None else "shared."
-        node = attribute(self.graph, f"{self.member.prefix}.{shared}{name}", tensor.shape, tensor.axes)
+        node = attribute(
+            self.graph, f"{self.member.prefix}.{shared}{name}", tensor.shape, tensor.axes
+        )
         node.meta["trained"] = not tensor.frozen
         return node
 
@@ -172,10 +181,12 @@ class _Attached:
             updated = binary(self.graph, rule.operator[0], old, value)
         except (RuntimeError, ValueError) as error:
             raise SpecError([FormulaFailed(rule.value.span, str(error).splitlines()[0])]) from error
-        return self._in_shape(rule, updated, old)  # type: ignore[arg-type]
+        return self._in_shape(rule, updated, old)
 
     def _in_shape(self, rule: syntax.Rule, value: Node, old: Node | None) -> Node:
-        """The value that a rule gives to its target; raises SpecError where it has another shape than that."""
+        """The value that a rule gives to its target; raises SpecError where it has another shape
+        than that.
+        """
         size = (self.method.numbers["out"],) if old is None else shape(old)
         if shape(value) == size:
             return value
@@ -194,7 +205,7 @@ class _Attached:
             return self._updated(rule, value, current.weight())
 
         def change() -> Node:
-            return value if is_sum else added(self.graph, new_weight(), current.weight(), "-")  # type: ignore[return-value]
+            return value if is_sum else added(self.graph, new_weight(), current.weight(), "-")
 
         def apply(x: Node) -> Node:
             seen = self._dropped(x, probability)
@@ -209,7 +220,9 @@ class _Attached:
             return AffineMap(self.graph, current.matrix, self._updated(rule, value, current.offset))
         sign = rule.operator[0]
         if sign not in "+-" or not isinstance(value, Node):
-            raise SpecError([NotLowered(rule.span, "a bias that is replaced after the output was changed")])
+            raise SpecError(
+                [NotLowered(rule.span, "a bias that is replaced after the output was changed")]
+            )
 
         self._in_shape(rule, value, None)
 
@@ -233,12 +246,14 @@ class _Attached:
         def apply(x: Node) -> Node:
             y = current.call(x)
             seen = self._dropped(x, probability)
-            return self._updated(rule, self.formula(x=lambda: seen, y=lambda: y).write(rule.value), y)
+            return self._updated(
+                rule, self.formula(x=lambda: seen, y=lambda: y).write(rule.value), y
+            )
 
         return FunctionMap(self.graph, apply, current.weight)
 
     def _probability(self, rule: syntax.Rule) -> float:
-        return 0 if rule.over is None else self.formula().write(rule.over)  # type: ignore[return-value]
+        return 0 if rule.over is None else self.formula().write(rule.over)
 
     def _is_matrix(self, value: object) -> bool:
         """A tensor of the shape of W, not one that is broadcast to it."""
@@ -252,9 +267,8 @@ class _Attached:
 
 
 _RULES: Mapping[str, Callable[[_Attached, syntax.Rule, SiteMap], SiteMap]] = {
-    "weight": _Attached._weight_rule,  # noqa: SLF001
-    "bias": _Attached._bias_rule,  # noqa: SLF001
-    "input": _Attached._input_rule,  # noqa: SLF001
-    "output": _Attached._output_rule,  # noqa: SLF001
+    "weight": _Attached._weight_rule,
+    "bias": _Attached._bias_rule,
+    "input": _Attached._input_rule,
+    "output": _Attached._output_rule,
 }
-

@@ -1,4 +1,6 @@
-"""A method with its arguments at a site: numbers for its hyper-parameters and dims, shapes for its tensors."""
+"""A method with its arguments at a site: numbers for its hyper-parameters and dims, shapes for its
+tensors.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -54,10 +56,13 @@ class Elaborated:
     """`weight` or `bias`: the site's own parameters that train."""
 
 
-def elaborate(attachment: Attachment, dims: Mapping[str, int], largest: Mapping[str, int], site: str) -> Elaborated:
+def elaborate(
+    attachment: Attachment, dims: Mapping[str, int], largest: Mapping[str, int], site: str
+) -> Elaborated:
     """Work out a method for the dims of a site; `site` is named in messages.
 
-    Raises SpecError where a size is no positive whole number, a `require` fails, or an item has no lowering.
+    Raises SpecError where a size is no positive whole number, a `require` fails, or an item has no
+    lowering.
     """
     return _Elaboration(attachment, dims, largest, site).result()
 
@@ -121,7 +126,9 @@ class _Elaboration:
         """The items that stand after every `if` is decided."""
         for item in items:
             if isinstance(item, syntax.When):
-                yield from self._chosen(item.then if self.formula.write(item.test) else item.otherwise)
+                yield from self._chosen(
+                    item.then if self.formula.write(item.test) else item.otherwise
+                )
             else:
                 yield item
 
@@ -191,9 +198,11 @@ class _Elaboration:
         if not is_whole:
             found = f"{value:g}" if isinstance(value, int | float) else "not a number"
             raise SpecError([WrongSize(expression.span, found, self.site)])
-        return int(value)  # type: ignore[call-overload]
+        return int(value)
 
-    def _distribution(self, drawn: syntax.Expression | None) -> tuple[str, tuple[object, ...]] | None:
+    def _distribution(
+        self, drawn: syntax.Expression | None
+    ) -> tuple[str, tuple[object, ...]] | None:
         match drawn:
             case None:
                 return None
@@ -207,7 +216,7 @@ class _Elaboration:
                 raise SpecError([NotLowered(drawn.span, "this distribution")])
 
     def _seed(self, expression: syntax.Expression | None) -> int | None:
-        return None if expression is None else int(self.formula.write(expression))  # type: ignore[call-overload]
+        return None if expression is None else int(self.formula.write(expression))
 
 
 def axis_name(size: syntax.Expression) -> str | None:
@@ -217,5 +226,3 @@ def axis_name(size: syntax.Expression) -> str | None:
             return name
         case _:
             return None
-
-

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from torch.fx import Graph, Node
 
 from ...dsl import syntax
-from ...dsl.diagnostics.core import SpecError
 from ...dsl.diagnostics.compiling import FormulaFailed, NotLowered
+from ...dsl.diagnostics.core import SpecError
 from .arithmetic import binary, negate, transpose
 from .functions import BY_AXIS, FUNCTIONS, TENSOR_METHODS, Affine, index
 
@@ -31,11 +31,18 @@ class Formula:
         """
         try:
             return self._write(expression)
-        except (RuntimeError, ValueError, TypeError, IndexError, ZeroDivisionError, OverflowError) as error:
+        except (
+            RuntimeError,
+            ValueError,
+            TypeError,
+            IndexError,
+            ZeroDivisionError,
+            OverflowError,
+        ) as error:
             reason = str(error).splitlines()[0]
             raise SpecError([FormulaFailed(expression.span, reason)]) from error
 
-    def _write(self, expression: syntax.Expression) -> object:  # noqa: PLR0911
+    def _write(self, expression: syntax.Expression) -> object:
         match expression:
             case syntax.Number(value) | syntax.Text(value) | syntax.Bool(value):
                 return value
@@ -84,7 +91,9 @@ class Formula:
             case _:
                 raise SpecError([NotLowered(call.function.span, f"`{call.function.span.text}`")])
 
-    def _arguments(self, call: syntax.Call, *, by_axis: bool) -> tuple[list[object], dict[str, object]]:
+    def _arguments(
+        self, call: syntax.Call, *, by_axis: bool
+    ) -> tuple[list[object], dict[str, object]]:
         """Values by position and by name; an axis is handed over as the name of its dim."""
         positional: list[object] = []
         named: dict[str, object] = {}
@@ -101,8 +110,8 @@ class Formula:
     def _index(self, value: object, items: tuple[syntax.Expression | syntax.Slice, ...]) -> object:
         written = tuple(self._item(item) for item in items)
         if isinstance(value, tuple):
-            return value[written[0]]  # type: ignore[index]
-        return index(self.graph, value, written)  # type: ignore[arg-type]
+            return value[written[0]]
+        return index(self.graph, value, written)
 
     def _item(self, item: syntax.Expression | syntax.Slice) -> object:
         if isinstance(item, syntax.Slice):

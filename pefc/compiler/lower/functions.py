@@ -1,4 +1,6 @@
-"""The functions of formulas: how each is written in torch, and what becomes of the names of axes."""
+"""The functions of formulas: how each is written in torch, and what becomes of the names of
+axes.
+"""
 
 import math
 import operator
@@ -13,13 +15,15 @@ from .arithmetic import broadcast_axes, transpose
 from .nodes import Axes, axes, call, shape
 
 
-def _pointwise(on_tensor: Callable[..., object], on_number: Callable[[float], object] | None = None) -> "Function":
+def _pointwise(
+    on_tensor: Callable[..., object], on_number: Callable[[float], object] | None = None
+) -> "Function":
     def emit(graph: Graph, value: object) -> object:
         if isinstance(value, Node):
             return call(graph, on_tensor, value, axes=axes(value))
         if on_number is not None:
-            return on_number(value)  # type: ignore[arg-type]
-        return on_tensor(torch.tensor(value)).item()  # type: ignore[attr-defined]
+            return on_number(value)
+        return on_tensor(torch.tensor(value)).item()
 
     return emit
 
@@ -40,7 +44,9 @@ def _reduction(reduce: Callable[..., object]) -> "Function":
         if axis is None:
             return call(graph, reduce, value, axes=())
         position = _axis(value, axis)
-        names = tuple(name for i, name in enumerate(axes(value)) if i != position % len(axes(value)))
+        names = tuple(
+            name for i, name in enumerate(axes(value)) if i != position % len(axes(value))
+        )
         return call(graph, reduce, value, dim=position, axes=names)
 
     return emit
@@ -90,7 +96,9 @@ def _extremum(on_tensor: Callable[..., object], on_number: Callable[..., object]
 
 
 def _householder(graph: Graph, columns: Node) -> Node:
-    """The product of the reflections I - 2 u uᵀ / ‖u‖² over the columns u, first column leftmost."""
+    """The product of the reflections I - 2 u uᵀ / ‖u‖² over the columns u, first column
+    leftmost.
+    """
     size, count = shape(columns)
     product = _eye(graph, size, columns)
     for index in range(count):
@@ -103,7 +111,9 @@ def _householder(graph: Graph, columns: Node) -> Node:
 
 
 def _skew(graph: Graph, entries: Node) -> Node:
-    """The antisymmetric matrices whose upper triangles, row by row, are the last axis of `entries`."""
+    """The antisymmetric matrices whose upper triangles, row by row, are the last axis of
+    `entries`.
+    """
     count = shape(entries)[-1]
     size = (1 + math.isqrt(1 + 8 * count)) // 2
     rows, columns = (tuple(int(i) for i in axis) for axis in torch.triu_indices(size, size, 1))
@@ -122,7 +132,9 @@ def entries_to_matrix(entries: torch.Tensor, positions: tuple[int, ...], size: i
 def _cayley(graph: Graph, skew: Node) -> Node:
     """The rotation (I - Q)(I + Q)⁻¹ of an antisymmetric Q."""
     identity = _eye(graph, shape(skew)[-1], skew)
-    return call(graph, solve, call(graph, torch.add, identity, skew), call(graph, torch.sub, identity, skew))
+    return call(
+        graph, solve, call(graph, torch.add, identity, skew), call(graph, torch.sub, identity, skew)
+    )
 
 
 def solve(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
@@ -208,7 +220,9 @@ TENSOR_METHODS: dict[str, Function] = {"reshape": reshape, "flatten": flatten}
 
 
 def index(graph: Graph, value: Node, items: tuple[object, ...]) -> Node:
-    """`value[items]`, with slices, numbers and none; an axis that a slice shortens keeps its name."""
+    """`value[items]`, with slices, numbers and none; an axis that a slice shortens keeps its
+    name.
+    """
     names = _indexed_axes(axes(value), items)
     return call(graph, operator.getitem, value, items if len(items) != 1 else items[0], axes=names)
 

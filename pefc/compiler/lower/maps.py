@@ -39,12 +39,16 @@ class AffineMap:
         return self.offset
 
     def call(self, x: Node) -> Node:
-        return call(self.graph, functional.linear, x, self.matrix, self.offset, axes=(*axes(x)[:-1], "out"))
+        return call(
+            self.graph, functional.linear, x, self.matrix, self.offset, axes=(*axes(x)[:-1], "out")
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class FunctionMap:
-    """Any y(x). Its weight and bias, where it is affine, come from closed forms or from its values at I and 0."""
+    """Any y(x). Its weight and bias, where it is affine, come from closed forms or from its values
+    at I and 0.
+    """
 
     graph: Graph
     apply: Callable[[Node], Node]
@@ -68,7 +72,9 @@ class FunctionMap:
 
     def _at_zero(self) -> Node:
         like = self.sample()
-        zero = call(self.graph, torch.Tensor.new_zeros, like, (1, shape(like)[1]), axes=(None, "in"))
+        zero = call(
+            self.graph, torch.Tensor.new_zeros, like, (1, shape(like)[1]), axes=(None, "in")
+        )
         return self.call(zero)
 
     def call(self, x: Node) -> Node:
@@ -134,7 +140,13 @@ class Slice:
             return whole.bias()
         old = whole.bias()
         if old is None:
-            old = call(self.graph, torch.Tensor.new_zeros, whole.weight(), shape(whole.weight())[:1], axes=("out",))
+            old = call(
+                self.graph,
+                torch.Tensor.new_zeros,
+                whole.weight(),
+                shape(whole.weight())[:1],
+                axes=("out",),
+            )
         return self.put(old, new, 0)
 
 

@@ -1,4 +1,6 @@
-"""Nodes of a patch graph: calls of torch functions that know the shape of their value and the names of its axes."""
+"""Nodes of a patch graph: calls of torch functions that know the shape of their value and the names
+of its axes.
+"""
 
 from collections.abc import Callable
 
@@ -9,7 +11,9 @@ Axes = tuple[str | None, ...]
 Value = "int | float | bool | str | None | tuple[object, ...] | Node"
 
 TOKENS = 1024
-"""Rows of the nominal input with which shapes and costs are worked out; patches take any leading dims."""
+"""Rows of the nominal input with which shapes and costs are worked out; patches take any leading
+dims.
+"""
 
 
 def shape(node: Node) -> tuple[int, ...]:
@@ -22,13 +26,19 @@ def axes(node: Node) -> Axes:
     return node.meta["axes"]
 
 
-def call(graph: Graph, function: Callable[..., object], *args: object, axes: Axes | None = None, **kwargs: object) -> Node:
+def call(
+    graph: Graph,
+    function: Callable[..., object],
+    *args: object,
+    axes: Axes | None = None,
+    **kwargs: object,
+) -> Node:
     """Append a call; its shape comes from running it on meta tensors.
 
     Raises what torch raises where shapes do not fit.
     """
     value = function(*(_meta(a) for a in args), **{k: _meta(v) for k, v in kwargs.items()})
-    node = graph.call_function(function, args, kwargs)  # type: ignore[arg-type]
+    node = graph.call_function(function, args, kwargs)
     return _annotate(node, value, axes)
 
 
@@ -67,7 +77,7 @@ BASE = "base_forward"
 
 def _first(graph: Graph) -> Node:
     """The node before which attributes go: behind the placeholders."""
-    return next((n for n in graph.nodes if n.op != "placeholder"), graph._root)  # noqa: SLF001
+    return next((n for n in graph.nodes if n.op != "placeholder"), graph._root)
 
 
 def _annotate(node: Node, value: object, names: Axes | None) -> Node:

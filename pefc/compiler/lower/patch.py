@@ -21,7 +21,9 @@ def plain_patch(facts: LinearFacts, members: tuple[Member, ...], *, initial: boo
     with composition.graph.inserting_before(first):
         x = input_port(composition.graph, facts, TOKENS)
     composition.graph.output(composition.whole.call(x))
-    composition.graph.eliminate_dead_code(is_impure_node=lambda node: node.op in {"placeholder", "output"})
+    composition.graph.eliminate_dead_code(
+        is_impure_node=lambda node: node.op in {"placeholder", "output"}
+    )
     return composition.graph
 
 
@@ -48,7 +50,7 @@ def run(graph: Graph, site: Site, *inputs: torch.Tensor) -> object:
     ports = iter(inputs)
 
     def known(argument: object) -> object:
-        return map_arg(argument, lambda node: values[node])  # type: ignore[arg-type]
+        return map_arg(argument, lambda node: values[node])
 
     for node in graph.nodes:
         match node.op:
@@ -58,11 +60,9 @@ def run(graph: Graph, site: Site, *inputs: torch.Tensor) -> object:
                 values[node] = site.tensor(str(node.target))
             case "call_module":
                 assert site.base is not None
-                values[node] = site.base(*known(node.args))  # type: ignore[misc]
+                values[node] = site.base(*known(node.args))
             case "call_function":
-                values[node] = node.target(*known(node.args), **known(node.kwargs))  # type: ignore[operator]
+                values[node] = node.target(*known(node.args), **known(node.kwargs))
             case _:
                 return known(node.args[0])
     raise AssertionError("a graph ends in its output")
-
-

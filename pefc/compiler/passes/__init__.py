@@ -1,4 +1,6 @@
-"""From the plain patch, which is the formula, to the fast one: rewrites in the order in which they run."""
+"""From the plain patch, which is the formula, to the fast one: rewrites in the order in which they
+run.
+"""
 
 from torch.fx import Graph
 

@@ -13,7 +13,7 @@ def applying(matrix: Node) -> int:
     if is_call(matrix, torch.diag):
         return TOKENS * rows
     if is_call(matrix, torch.mul, torch.div, torch.neg) and not isinstance(matrix.args[-1], Node):
-        return applying(matrix.args[0]) + TOKENS * rows  # type: ignore[arg-type]
+        return applying(matrix.args[0]) + TOKENS * rows
     if is_call(matrix, torch.matmul):
         return min(in_turn(matrix), TOKENS * rows * columns + forming(matrix))
     return TOKENS * rows * columns + forming(matrix)
@@ -22,7 +22,7 @@ def applying(matrix: Node) -> int:
 def in_turn(product: Node) -> int:
     """The cost of (x Qᵀ) Pᵀ for a product P Q."""
     left, right = product.args
-    return applying(left) + applying(right)  # type: ignore[arg-type]
+    return applying(left) + applying(right)
 
 
 def forming(matrix: Node) -> int:
@@ -33,8 +33,10 @@ def forming(matrix: Node) -> int:
     work = 1
     for length in size:
         work *= length
-    if is_call(matrix, torch.matmul) and not any(is_call(factor, torch.diag) for factor in matrix.args):
-        work *= shape(matrix.args[0])[-1]  # type: ignore[arg-type]
+    if is_call(matrix, torch.matmul) and not any(
+        is_call(factor, torch.diag) for factor in matrix.args
+    ):
+        work *= shape(matrix.args[0])[-1]
     if is_call(matrix, torch.diag):
         return 0
     return work + sum(forming(operand) for operand in matrix.all_input_nodes)
@@ -46,6 +48,8 @@ def holds_base(matrix: Node) -> bool:
 
 
 def is_cheap(matrix: Node) -> bool:
-    """Applied in turn, it costs less than a dense matrix of its size: worth a product of its own."""
+    """Applied in turn, it costs less than a dense matrix of its size: worth a product of its
+    own.
+    """
     rows, columns = shape(matrix)
     return applying(matrix) < TOKENS * rows * columns

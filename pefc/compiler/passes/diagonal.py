@@ -22,7 +22,9 @@ class Diagonal:
 
 @dataclass(frozen=True, slots=True)
 class Rescale:
-    """`diag(g) @ B --> g[:, none] * B` and `A @ diag(w) --> A * w`, for what is left of diagonal matrices."""
+    """`diag(g) @ B --> g[:, none] * B` and `A @ diag(w) --> A * w`, for what is left of diagonal
+    matrices.
+    """
 
     name: str = "rescale"
 
@@ -35,9 +37,9 @@ def _rescale(graph: Graph, node: Node) -> Node | None:
         return None
     left, right = node.args
     if is_call(right, torch.diag):
-        return call(graph, torch.mul, left, right.args[0], axes=axes(node))  # type: ignore[union-attr]
+        return call(graph, torch.mul, left, right.args[0], axes=axes(node))
     if is_call(left, torch.diag):
-        column = call(graph, torch.unsqueeze, left.args[0], -1)  # type: ignore[union-attr]
+        column = call(graph, torch.unsqueeze, left.args[0], -1)
         return call(graph, torch.mul, right, column, axes=axes(node))
     return None
 
@@ -46,7 +48,7 @@ def _scale(graph: Graph, node: Node) -> Node | None:
     if not is_call(node, functional.linear) or not is_call(node.args[1], torch.diag):
         return None
     x, matrix, *rest = node.args
-    product = call(graph, torch.mul, x, matrix.args[0], axes=axes(node))  # type: ignore[union-attr]
+    product = call(graph, torch.mul, x, matrix.args[0], axes=axes(node))
     if not rest or rest[0] is None:
         return product
     return call(graph, torch.add, product, rest[0], axes=axes(node))

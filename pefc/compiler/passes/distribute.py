@@ -13,7 +13,9 @@ from .rewrite import everywhere, is_call
 
 @dataclass(frozen=True, slots=True)
 class Distribute:
-    """`linear(x, W + D, b) --> linear(x, W, b) + linear(x, D)`, where D is cheaper to apply than to form."""
+    """`linear(x, W + D, b) --> linear(x, W, b) + linear(x, D)`, where D is cheaper to apply than to
+    form.
+    """
 
     name: str = "distribute"
 
@@ -25,14 +27,14 @@ def _distribute(graph: Graph, node: Node) -> Node | None:
     if not is_call(node, functional.linear) or not is_call(node.args[1], torch.add, torch.sub):
         return None
     x, total, *rest = node.args
-    first, second = total.args  # type: ignore[union-attr]
-    if not _is_matrix(first, total) or not _is_matrix(second, total):  # type: ignore[arg-type]
+    first, second = total.args
+    if not _is_matrix(first, total) or not _is_matrix(second, total):
         return None
-    if not is_cheap(first) and not is_cheap(second):  # type: ignore[arg-type]
+    if not is_cheap(first) and not is_cheap(second):
         return None
     left = call(graph, functional.linear, x, first, rest[0] if rest else None, axes=axes(node))
     right = call(graph, functional.linear, x, second, None, axes=axes(node))
-    return call(graph, total.target, left, right, axes=axes(node))  # type: ignore[arg-type, union-attr]
+    return call(graph, total.target, left, right, axes=axes(node))
 
 
 def _is_matrix(term: object, total: Node) -> bool:

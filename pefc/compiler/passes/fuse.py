@@ -16,8 +16,8 @@ def addmm_rows(
 ) -> torch.Tensor:
     """total + factor * thin @ matrixᵀ, by one `addmm` over flattened leading dims.
 
-    `owned` says that nobody else reads `total`: without gradients the sum is then taken in place, which spares a decoding
-    step a copy.
+    `owned` says that nobody else reads `total`: without gradients the sum is then taken in place,
+    which spares a decoding step a copy.
     """
     rows = total.reshape(-1, total.shape[-1])
     if owned and not torch.is_grad_enabled() and total.is_contiguous():
@@ -47,10 +47,14 @@ def _fuse(graph: Graph, node: Node) -> Node | None:
     factor = 1.0
     if (inner := scaled(second)) and len(second.users) == 1:
         second, factor = inner
-    if not is_call(second, functional.linear) or len(second.users) != 1 or second.args[2] is not None:
+    if (
+        not is_call(second, functional.linear)
+        or len(second.users) != 1
+        or second.args[2] is not None
+    ):
         return None
     thin, matrix = second.args[:2]
-    columns = _flat_product(graph, thin)  # type: ignore[arg-type]
+    columns = _flat_product(graph, thin)
     return call(
         graph, addmm_rows, first, columns, matrix, factor, owned=_is_owned(first), axes=axes(node)
     )
@@ -67,8 +71,10 @@ def _flat(graph: Graph, value: Node) -> Node:
 
 
 def _flat_product(graph: Graph, thin: Node) -> Node:
-    """The thin product with flattened rows: of a product that nobody else reads, the input is flattened instead."""
+    """The thin product with flattened rows: of a product that nobody else reads, the input is
+    flattened instead.
+    """
     if is_call(thin, functional.linear) and len(thin.users) == 1:
         x, *parameters = thin.args
-        return call(graph, functional.linear, _flat(graph, x), *parameters)  # type: ignore[arg-type]
+        return call(graph, functional.linear, _flat(graph, x), *parameters)
     return _flat(graph, thin)

@@ -15,7 +15,8 @@ from .rewrite import everywhere, is_call
 class Reassociate:
     """`linear(x, B @ A, b) --> linear(linear(x, A), B, b)`, where that takes fewer multiplications.
 
-    A product that holds the base weight is always taken apart: forming it would copy the weight in each step.
+    A product that holds the base weight is always taken apart: forming it would copy the weight in
+    each step.
     """
 
     name: str = "reassociate"
@@ -28,10 +29,10 @@ def _reassociate(graph: Graph, node: Node) -> Node | None:
     if not is_call(node, functional.linear) or not is_call(node.args[1], torch.matmul):
         return None
     x, product, *rest = node.args
-    rows, columns = shape(product)  # type: ignore[arg-type]
-    dense = TOKENS * rows * columns + forming(product)  # type: ignore[arg-type]
-    if in_turn(product) > dense and not holds_base(product):  # type: ignore[arg-type]
+    rows, columns = shape(product)
+    dense = TOKENS * rows * columns + forming(product)
+    if in_turn(product) > dense and not holds_base(product):
         return None
-    left, right = product.args  # type: ignore[union-attr]
-    inner = call(graph, functional.linear, x, right, None, axes=(*axes(node)[:-1], axes(right)[0]))  # type: ignore[arg-type]
+    left, right = product.args
+    inner = call(graph, functional.linear, x, right, None, axes=(*axes(node)[:-1], axes(right)[0]))
     return call(graph, functional.linear, inner, left, rest[0] if rest else None, axes=axes(node))

@@ -1,16 +1,19 @@
 """How a pass rewrites a graph: a local rule, tried at every node until it applies nowhere."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 from torch.fx import Graph, Node
 
 Rule = Callable[[Graph, Node], Node | None]
-"""Writes the replacement of a node before it and returns it, or None where the rule does not apply."""
+"""Writes the replacement of a node before it and returns it, or None where the rule does not apply.
+"""
 
 
 class Pass(Protocol):
-    """A rewrite of patch graphs. Its docstring shows before --> after; what the graph computes stays the same."""
+    """A rewrite of patch graphs. Its docstring shows before --> after; what the graph computes
+    stays the same.
+    """
 
     @property
     def name(self) -> str: ...
@@ -22,16 +25,18 @@ def copied(graph: Graph) -> Graph:
     """The same graph, made of nodes of its own."""
     fresh = Graph()
     result = fresh.graph_copy(graph, {})
-    fresh.output(result)  # type: ignore[arg-type]
+    fresh.output(result)
     return fresh
 
 
 def everywhere(graph: Graph, rule: Rule) -> Graph:
-    """A copy of a graph with a rule applied until nothing changes; replaced nodes that nobody uses go."""
+    """A copy of a graph with a rule applied until nothing changes; replaced nodes that nobody uses
+    go.
+    """
     fresh = copied(graph)
     changed = True
     while changed:
-        changed = any([_try(fresh, node, rule) for node in list(fresh.nodes)])
+        changed = any([_try(fresh, node, rule) for node in list(fresh.nodes)])  # noqa: C419  # all are tried
     fresh.eliminate_dead_code(is_impure_node=is_port)
     return fresh
 
@@ -53,12 +58,12 @@ def _try(graph: Graph, node: Node, rule: Rule) -> bool:
     return True
 
 
-def is_call(node: object, *functions: Callable[..., object]) -> bool:
+def is_call(node: object, *functions: Callable[..., object]) -> TypeGuard[Node]:
     """A call of one of these functions."""
     return isinstance(node, Node) and node.op == "call_function" and node.target in functions
 
 
-def is_weight(node: object) -> bool:
+def is_weight(node: object) -> TypeGuard[Node]:
     """The base weight of the site as [out, in]."""
     return isinstance(node, Node) and node.meta.get("port") == "W"
 

@@ -1,9 +1,9 @@
 """Numbers move out of matrix products, to where they scale the smallest tensor."""
 
 from dataclasses import dataclass
-from torch.fx import Graph, Node
 
 import torch
+from torch.fx import Graph, Node
 from torch.nn import functional
 
 from ..lower.nodes import axes, call
@@ -23,13 +23,13 @@ class Scalars:
 def scaled(value: object) -> tuple[Node, float] | None:
     """The tensor and the number of `M * s`, `M / s` or `-M`."""
     if is_call(value, torch.neg):
-        return value.args[0], -1.0  # type: ignore[union-attr, return-value]
+        return value.args[0], -1.0
     if not is_call(value, torch.mul, torch.div):
         return None
-    tensor, number = value.args  # type: ignore[union-attr]
+    tensor, number = value.args
     if isinstance(number, Node) or not isinstance(tensor, Node):
         return None
-    return tensor, (number if is_call(value, torch.mul) else 1 / number)  # type: ignore[operator, return-value]
+    return tensor, (number if is_call(value, torch.mul) else 1 / number)
 
 
 def times(graph: Graph, tensor: Node, number: float) -> Node:
@@ -45,7 +45,11 @@ def _hoist(graph: Graph, node: Node) -> Node | None:
         return call(graph, torch.mul, inner[0], inner[1] * twice[1], axes=axes(node))
     if is_call(node, torch.matmul):
         return _hoist_from_product(graph, node)
-    if is_call(node, functional.linear) and (factor := scaled(node.args[1])) and _bias(node) is None:
+    if (
+        is_call(node, functional.linear)
+        and (factor := scaled(node.args[1]))
+        and _bias(node) is None
+    ):
         product = call(graph, functional.linear, node.args[0], factor[0], None, axes=axes(node))
         return times(graph, product, factor[1])
     return None

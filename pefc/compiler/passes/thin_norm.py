@@ -15,9 +15,11 @@ from .scalars import scaled
 
 @dataclass(frozen=True, slots=True)
 class ThinNorm:
-    """`norm(W + s * (B @ A), in) --> sqrt(‖W‖² + 2 s rowsum((W Aᵀ) * B) + s² rowsum((B (A Aᵀ)) * B))`.
+    """`norm(W + s * (B @ A), in) --> sqrt(‖W‖² + 2 s rowsum((W Aᵀ) * B) + s² rowsum((B (A Aᵀ)) *
+    B))`.
 
-    ‖W‖² goes by rows. W is read through W Aᵀ only, r products of the base with the rows of A. Sums are kept in at least 32 bits.
+    ‖W‖² goes by rows. W is read through W Aᵀ only, r products of the base with the rows of A. Sums
+    are kept in at least 32 bits.
     """
 
     name: str = "thin-norm"
@@ -47,7 +49,7 @@ def _thin_norm(graph: Graph, node: Node) -> Node | None:
     terms = _terms(node.args[0], 1.0)
     thin = [term for term in terms if isinstance(term, _Product)]
     dense = [term for term in terms if isinstance(term, Node)]
-    if len(dense) != 1 or not thin or not _is_matrix_of(node.args[0], dense, thin):  # type: ignore[arg-type]
+    if len(dense) != 1 or not thin or not _is_matrix_of(node.args[0], dense, thin):
         return None
     total = _row_sum(graph, dense[0], dense[0])
     for product in thin:
@@ -63,22 +65,26 @@ def _thin_norm(graph: Graph, node: Node) -> Node | None:
 def _is_matrix_of(total: Node, dense: list[Node], thin: list[_Product]) -> bool:
     """A sum of two axes, none of whose terms is broadcast."""
     products = [(*shape(product.left)[:-1], shape(product.right)[-1]) for product in thin]
-    return len(shape(total)) == 2 and all(size == shape(total) for size in (*map(shape, dense), *products))
+    return len(shape(total)) == 2 and all(
+        size == shape(total) for size in (*map(shape, dense), *products)
+    )
 
 
 def _terms(value: object, factor: float) -> list[_Product | Node | None]:
-    """The summands of a matrix: thin products, dense matrices, or None for one that fits neither."""
+    """The summands of a matrix: thin products, dense matrices, or None for one that fits
+    neither.
+    """
     if is_call(value, torch.add, torch.sub):
-        first, second = value.args  # type: ignore[union-attr]
+        first, second = value.args
         sign = 1.0 if is_call(value, torch.add) else -1.0
         return _terms(first, factor) + _terms(second, factor * sign)
     if inner := scaled(value):
         return _terms(inner[0], factor * inner[1])
     if is_call(value, torch.matmul):
-        left, right = value.args  # type: ignore[union-attr]
-        rank = shape(right)[0]  # type: ignore[arg-type]
-        if 2 * rank <= min(shape(value)):  # type: ignore[arg-type]
-            return [_Product(factor, left, right)]  # type: ignore[arg-type]
+        left, right = value.args
+        rank = shape(right)[0]
+        if 2 * rank <= min(shape(value)):
+            return [_Product(factor, left, right)]
     if isinstance(value, Node) and factor == 1.0:
         return [value]
     return [None, None]
@@ -94,7 +100,9 @@ def _between(graph: Graph, first: _Product, second: _Product, times: int) -> Nod
     """rowsum(first * second), as many times as the square has it."""
     gram = call(graph, torch.matmul, first.right, transpose(graph, second.right))
     carried = call(graph, torch.matmul, first.left, gram)
-    return _times(graph, _row_sum(graph, carried, second.left), times * first.factor * second.factor)
+    return _times(
+        graph, _row_sum(graph, carried, second.left), times * first.factor * second.factor
+    )
 
 
 def _row_sum(graph: Graph, first: Node, second: Node) -> Node:

@@ -1,4 +1,6 @@
-"""What can be said of a patch without running it: is the output unchanged at first, is it affine, what of W is read."""
+"""What can be said of a patch without running it: is the output unchanged at first, is it affine,
+what of W is read.
+"""
 
 from .affine import is_affine as is_affine
 from .identity import Identity as Identity

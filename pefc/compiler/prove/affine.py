@@ -1,9 +1,10 @@
-"""Is y an affine function of x, with coefficients that do not depend on x? Then the method merges."""
-
-from collections.abc import Callable
-from enum import IntEnum
+"""Is y an affine function of x, with coefficients that do not depend on x? Then the method
+merges.
+"""
 
 import operator
+from collections.abc import Callable
+from enum import IntEnum
 
 import torch
 from torch.fx import Graph, Node
@@ -49,7 +50,7 @@ def _degree(node: Node, operands: list[_Degree]) -> _Degree:
     highest = max(operands, default=_Degree.CONSTANT)
     if highest is not _Degree.AFFINE or node.op == "output" or node.target == BASE:
         return highest
-    return _affine_call(node.target, operands)  # type: ignore[arg-type]
+    return _affine_call(node.target, operands)
 
 
 def _affine_call(function: Callable[..., object], operands: list[_Degree]) -> _Degree:

@@ -20,12 +20,15 @@ class Identity(StrEnum):
     """Not shown to be equal."""
 
 
-def identity(fast: Graph, plain_at_start: Graph, plain_base: Graph, constants: Mapping[str, float]) -> Identity:
+def identity(
+    fast: Graph, plain_at_start: Graph, plain_base: Graph, constants: Mapping[str, float]
+) -> Identity:
     """The verdict on one method at one site.
 
-    `fast` is the patch that runs, and `constants` are the numbers with which its tensors start: it is exact if the rules
-    that hold in floating point turn it into the base call. `plain_at_start` is the formula with symbolic initial values
-    in place of the tensors: it is equal up to rounding if all rules turn it into `plain_base`.
+    `fast` is the patch that runs, and `constants` are the numbers with which its tensors start: it
+    is exact if the rules that hold in floating point turn it into the base call. `plain_at_start`
+    is the formula with symbolic initial values in place of the tensors: it is equal up to rounding
+    if all rules turn it into `plain_base`.
     """
     starts: dict[str, Term] = {name: Constant(value) for name, value in constants.items()}
     if read(fast, starts, exact=True) == Applied("base", (Atom("x"),)):

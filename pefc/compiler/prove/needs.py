@@ -1,4 +1,6 @@
-"""What a patch needs of its base weight: a quantized base can give products cheaply, values only at a price."""
+"""What a patch needs of its base weight: a quantized base can give products cheaply, values only at
+a price.
+"""
 
 from enum import StrEnum
 
@@ -30,9 +32,13 @@ def need(graph: Graph) -> Need:
 
 
 def _is_product(node: Node) -> bool:
-    """A product with a thin matrix, the dtype, or the squared norms of the rows, which are constants of the base."""
+    """A product with a thin matrix, the dtype, or the squared norms of the rows, which are
+    constants of the base.
+    """
     if is_call(node, torch.Tensor.type_as):
         return True
     if is_call(node, row_products):
         return all(is_weight(operand) for operand in node.args)
-    return is_call(node, functional.linear) and is_weight(node.args[1]) and not is_weight(node.args[0])
+    return (
+        is_call(node, functional.linear) and is_weight(node.args[1]) and not is_weight(node.args[0])
+    )

@@ -10,16 +10,20 @@ from .terms import Applied, Atom, Constant, Eye, Term
 
 
 def read(graph: Graph, starts: Mapping[str, Term], *, exact: bool) -> Term:
-    """The term of the output. `starts` says what tensors are; `exact` leaves out rules that hold only without rounding."""
+    """The term of the output. `starts` says what tensors are; `exact` leaves out rules that hold
+    only without rounding.
+    """
     terms: dict[Node, Term] = {}
     for node in graph.nodes:
         terms[node] = _term(node, terms, starts, exact=exact)
     return terms[graph.output_node()]
 
 
-def _term(node: Node, terms: Mapping[Node, Term], starts: Mapping[str, Term], *, exact: bool) -> Term:
+def _term(
+    node: Node, terms: Mapping[Node, Term], starts: Mapping[str, Term], *, exact: bool
+) -> Term:
     if node.op == "output":
-        return terms[node.args[0]]  # type: ignore[index]
+        return terms[node.args[0]]
     if node.op in {"get_attr", "placeholder"}:
         return starts.get(str(node.target), Atom(str(node.target)))
     arguments = tuple(_argument(argument, terms) for argument in node.args)

@@ -1,4 +1,6 @@
-"""The algebra of the identity proof, a rule a function. A rule returns None where it says nothing."""
+"""The algebra of the identity proof, a rule a function. A rule returns None where it says
+nothing.
+"""
 
 import operator
 from collections.abc import Mapping
@@ -98,7 +100,15 @@ _ZERO_STAYS = (
     torch.kron,
     entries_to_matrix,
 )
-_CONSTANT_STAYS = (torch.reshape, torch.flatten, torch.narrow, torch.index_select, torch.broadcast_to, torch.t, torch.unsqueeze)
+_CONSTANT_STAYS = (
+    torch.reshape,
+    torch.flatten,
+    torch.narrow,
+    torch.index_select,
+    torch.broadcast_to,
+    torch.t,
+    torch.unsqueeze,
+)
 
 EXACT_RULES: Mapping[object, Rule] = {
     torch.add: _add,
@@ -180,7 +190,9 @@ def _narrow(value: Term, axis: int, start: int, length: int) -> Term | None:
     if axis != -1 or not isinstance(value, Applied) or value.function is not functional.linear:
         return None
     x, *parameters = value.arguments
-    cut = tuple(None if p is None else Applied(torch.narrow, (p, 0, start, length)) for p in parameters)
+    cut = tuple(
+        None if p is None else Applied(torch.narrow, (p, 0, start, length)) for p in parameters
+    )
     return Applied(functional.linear, (x, *cut))
 
 
@@ -190,16 +202,24 @@ def _index_select(value: Term, axis: int, rows: Term) -> Term | None:
     if axis != -1 or not isinstance(value, Applied) or value.function is not functional.linear:
         return None
     x, *parameters = value.arguments
-    cut = tuple(None if p is None else Applied(torch.index_select, (p, 0, rows)) for p in parameters)
+    cut = tuple(
+        None if p is None else Applied(torch.index_select, (p, 0, rows)) for p in parameters
+    )
     return Applied(functional.linear, (x, *cut))
 
 
 def _put_rows(whole: Term, part: Term, axis: int, start: int, stop: int) -> Term | None:
-    return whole if part == _narrow(whole, axis, start, stop - start) else _slice_scatter(whole, part, axis, start, stop)
+    return (
+        whole
+        if part == _narrow(whole, axis, start, stop - start)
+        else _slice_scatter(whole, part, axis, start, stop)
+    )
 
 
 def _copy_rows(whole: Term, axis: int, rows: Term, part: Term) -> Term | None:
-    return whole if part == _index_select(whole, axis, rows) else _index_copy(whole, axis, rows, part)
+    return (
+        whole if part == _index_select(whole, axis, rows) else _index_copy(whole, axis, rows, part)
+    )
 
 
 ROUNDING_RULES: Mapping[object, Rule] = {

@@ -43,7 +43,7 @@ class Builder:
         name = _free_name(holder, "output")
         holder.add_module(name, Output(spec))
         with graph.inserting_before(output):
-            structured = graph.create_node("call_module", name, tuple(leaves))  # type: ignore[arg-type]
+            structured = graph.create_node("call_module", name, tuple(leaves))
         output.args = (structured,)
         return GraphModule(holder, graph, base_class(self.model).__name__)
 
@@ -85,7 +85,7 @@ class Builder:
             return None
         tensors = [argument for argument in node.args if isinstance(_value_of(argument), Tensor)]
         output = next(iter(reversed(_graph_of(child).nodes))).args[0]
-        return tensors[0] if len(tensors) == 1 and isinstance(output, Node) else None  # type: ignore[return-value]
+        return tensors[0] if len(tensors) == 1 and isinstance(output, Node) else None
 
     def _value(self, exported: nn.Module, path: str, target: str) -> object:
         """The model's own parameter or buffer; a constant of the trace where the model has none of

@@ -1,4 +1,6 @@
-"""What a diagnostic is. Each mistake is one class of this kind; how it looks is not decided here."""
+"""What a diagnostic is. Each mistake is one class of this kind; how it looks is not decided
+here.
+"""
 
 import re
 from abc import ABC, abstractmethod
@@ -11,7 +13,9 @@ from ..source import Span
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A place and what is wrong there; without a span it speaks of the model or the command line."""
+    """A place and what is wrong there; without a span it speaks of the model or the command
+    line.
+    """
 
     span: Span | None
     text: str
@@ -26,7 +30,9 @@ class Fix:
 
 
 class Diagnostic(ABC):
-    """One mistake. A subclass is a frozen dataclass; its docstring is its manual entry, its name its code."""
+    """One mistake. A subclass is a frozen dataclass; its docstring is its manual entry, its name
+    its code.
+    """
 
     severity: ClassVar[Literal["error", "warning"]] = "error"
 

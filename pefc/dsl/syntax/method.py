@@ -34,14 +34,18 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """`A: [r, in] ~ kaiming(sqrt(5))` or `B: [out, r] = 0`: exactly one of `value` and `distribution` is given."""
+    """`A: [r, in] ~ kaiming(sqrt(5))` or `B: [out, r] = 0`: exactly one of `value` and
+    `distribution` is given.
+    """
 
     name: str
     shape: tuple[Expression, ...]
     value: Expression | None = None
     """A symbolic initial value (`=`), which the identity proof may use."""
     distribution: Expression | None = None
-    """A random initial value (`~`), opaque to the proof: a `Call`, or a bare `Name` such as `xavier`."""
+    """A random initial value (`~`), opaque to the proof: a `Call`, or a bare `Name` such as
+    `xavier`.
+    """
     frozen: bool = False
     scope: str | None = None
     """`model`, `kind` or `group` after `per`; None is a tensor of one site."""
@@ -182,7 +186,9 @@ class Rebase:
 
 
 Declaration = Tensor | Affine | Indices | Module
-MethodItem = Declaration | Let | Init | Require | When | Rule | Extend | Tune | Loss | Shrink | Rebase
+MethodItem = (
+    Declaration | Let | Init | Require | When | Rule | Extend | Tune | Loss | Shrink | Rebase
+)
 
 
 @dataclass(frozen=True, slots=True)

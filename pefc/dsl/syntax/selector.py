@@ -8,7 +8,9 @@ from .expression import Expression, Range
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A bare pattern as written, `attn.{q,v}`, `mlp.*`, `head`: a role if the roles know it, else a path glob."""
+    """A bare pattern as written, `attn.{q,v}`, `mlp.*`, `head`: a role if the roles know it, else a
+    path glob.
+    """
 
     pattern: str
     optional: bool = False

@@ -20,8 +20,10 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Attach:
-    """`lora(r=8) on attn.q in layers 0..5 as style expect 6 with lr=10x`; also `quantize(nf4) on …`, `fuse(a, b) on …`,
-    a bare `gate(unipelt)` or `prompt(len=20)`: which it is, the checker says."""
+    """`lora(r=8) on attn.q in layers 0..5 as style expect 6 with lr=10x`; also `quantize(nf4) on
+    …`, `fuse(a, b) on …`, a bare `gate(unipelt)` or `prompt(len=20)`: which it is, the checker
+    says.
+    """
 
     use: Use
     selection: Selection | None = None
@@ -33,7 +35,9 @@ class Attach:
 
 @dataclass(frozen=True, slots=True)
 class TuneStatement:
-    """`tune bias on attn.q`: the model's own parameters train; `what` is `bias`, `weight` or None for all."""
+    """`tune bias on attn.q`: the model's own parameters train; `what` is `bias`, `weight` or None
+    for all.
+    """
 
     what: str | None
     selection: Selection

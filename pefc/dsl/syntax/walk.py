@@ -8,7 +8,7 @@ from ..source import Span
 
 def children(node: object) -> Iterator[object]:
     """The nodes directly inside a node, in the order in which they stand."""
-    for entry in fields(node):  # type: ignore[arg-type]
+    for entry in fields(node):
         value = getattr(node, entry.name)
         for item in value if isinstance(value, tuple) else (value,):
             if is_dataclass(item) and not isinstance(item, Span):

@@ -1,4 +1,6 @@
-"""The adapter folder: written so that a crash leaves the old one or the new one, read without trusting it."""
+"""The adapter folder: written so that a crash leaves the old one or the new one, read without
+trusting it.
+"""
 
 from .fingerprint import Fingerprint as Fingerprint
 from .fingerprint import differences as differences

@@ -1,4 +1,6 @@
-"""What a base model is, in a few numbers a tensor: enough to tell it from another, in whatever dtype it is loaded."""
+"""What a base model is, in a few numbers a tensor: enough to tell it from another, in whatever
+dtype it is loaded.
+"""
 
 from collections.abc import Collection, Mapping
 
@@ -24,10 +26,7 @@ def fingerprint(model: nn.Module, without: Collection[str]) -> Fingerprint:
 
 def differences(expected: Fingerprint, found: Fingerprint) -> tuple[tuple[str, str], ...]:
     """The parameters that differ, each with what is different."""
-    result: list[tuple[str, str]] = []
-    for name in expected:
-        if name not in found:
-            result.append((name, "is missing"))
+    result = [(name, "is missing") for name in expected if name not in found]
     for name, facts in found.items():
         if name not in expected:
             result.append((name, "is not in the base of the adapter"))

@@ -1,7 +1,8 @@
 """Files that belong together, replaced as one.
 
-The manifest names the digest of every other file. New files are written beside the old ones under `NAME.new`; replacing
-the manifest is the moment at which they hold. Whoever reads takes, of `NAME` and `NAME.new`, the one with the digest.
+The manifest names the digest of every other file. New files are written beside the old ones under
+`NAME.new`; replacing the manifest is the moment at which they hold. Whoever reads takes, of `NAME`
+and `NAME.new`, the one with the digest.
 """
 
 import hashlib
@@ -37,17 +38,18 @@ def write_folder(folder: Path, files: Mapping[str, bytes], manifest: Mapping[str
         _write(fresh[name], content)
     _write(folder / f"{MANIFEST}.new", text.encode())
     _sync(folder)
-    os.replace(folder / f"{MANIFEST}.new", folder / MANIFEST)
+    (folder / f"{MANIFEST}.new").replace(folder / MANIFEST)
     _sync(folder)
     for name, path in fresh.items():
-        os.replace(path, folder / name)
+        path.replace(folder / name)
     _sync(folder)
 
 
 def read_folder(folder: Path) -> tuple[Mapping[str, bytes], Mapping[str, object]]:
     """The files and the manifest.
 
-    Raises NoFolderError where there is no manifest, DamagedFileError where a file does not belong to it.
+    Raises NoFolderError where there is no manifest, DamagedFileError where a file does not belong
+    to it.
     """
     path = folder / MANIFEST
     if not path.is_file():
@@ -61,7 +63,9 @@ def read_folder(folder: Path) -> tuple[Mapping[str, bytes], Mapping[str, object]
 
 
 def _finish(folder: Path) -> None:
-    """Move into place what an earlier write left under `NAME.new` when it was cut short, before it is overwritten."""
+    """Move into place what an earlier write left under `NAME.new` when it was cut short, before it
+    is overwritten.
+    """
     try:
         files, _ = read_folder(folder)
     except (NoFolderError, DamagedFileError):
@@ -69,7 +73,7 @@ def _finish(folder: Path) -> None:
     for name, content in files.items():
         fresh = folder / f"{name}.new"
         if fresh.is_file() and fresh.read_bytes() == content:
-            os.replace(fresh, folder / name)
+            fresh.replace(folder / name)
     _sync(folder)
 
 
