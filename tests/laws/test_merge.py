@@ -24,11 +24,17 @@ def bare(model: nn.Module) -> None:
     assert all("pefc_base" not in vars(type(module)) for module in model.modules())
 
 
-@pytest.mark.parametrize("spec", [*SPECS, BIASED])
-@pytest.mark.parametrize("build", BUILDERS, ids=lambda build: build.__name__)
+# A Llama has no biases for `ssf` to merge into: another test holds that this is an error.
+CASES = [
+    (build, spec)
+    for build in BUILDERS
+    for spec in (*SPECS, BIASED)
+    if build is not llama or spec != BIASED
+]
+
+
+@pytest.mark.parametrize(("build", "spec"), CASES)
 def test_merging_keeps_the_function(build: Callable[[], nn.Module], spec: str) -> None:
-    if spec == BIASED and build is llama:
-        pytest.skip("a Llama has no biases; another test holds that this is an error")
     model = build().double()
     keys = list(model.state_dict())
     base = output(model)
