@@ -55,7 +55,7 @@ def save(model: nn.Module, folder: Path) -> None:
 
     Raises SpecError where nothing is attached, or tensors are on `meta`.
     """
-    plan: Plan = attached(model).plan
+    plan: Plan = attached(model).plan  # pyright: ignore[reportAssignmentType]
     write(plan, model, folder)
 
 
@@ -179,13 +179,13 @@ def _same_base(
 ) -> None:
     """Before anything is planned: on another base, mistakes of the saved spec would mislead."""
     found = fingerprint(model, without=frozenset(saved))
-    different = differences(manifest["base"], found)
+    different = differences(manifest["base"], found)  # pyright: ignore[reportArgumentType]
     if different:
         raise SpecError([OtherBase(str(folder), type(model).__name__, different)])
 
 
 def _same_methods(checked: Checked, manifest: Mapping[str, object], folder: Path) -> None:
-    saved: Mapping[str, str] = manifest["methods"]
+    saved: Mapping[str, str] = manifest["methods"]  # pyright: ignore[reportAssignmentType]
     changed = [name for name, digest in _digests(checked).items() if saved.get(name) != digest]
     if changed:
         raise SpecError([OtherMethod(str(folder), name) for name in changed])

@@ -115,5 +115,5 @@ def digests(model: nn.Module) -> dict[str, str]:
 
 def _digest(tensor: Tensor) -> str:
     flat = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-    bits = hashlib.blake2b(flat.numpy(), digest_size=16).hexdigest()
+    bits = hashlib.blake2b(flat.numpy(), digest_size=16).hexdigest()  # pyright: ignore[reportArgumentType]
     return f"{bits} {tensor.dtype} {tensor.requires_grad}"

@@ -46,7 +46,7 @@ def merge(model: nn.Module, *, keep_base: bool, loss: float) -> None:
     update‖ / ‖update‖).
     """
     what = attached(model)
-    plan: Plan = what.plan
+    plan: Plan = what.plan  # pyright: ignore[reportAssignmentType]
     _raise_any(_unmergeable(plan, model))
     patches = Patches()
     folds = [_fold(patched, model, patches) for patched in plan.modules]
@@ -129,7 +129,7 @@ def _users_of_weights(model: nn.Module) -> dict[int, list[str]]:
 
 def _fold(patched: Patched, model: nn.Module, patches: Patches) -> _Fold:
     module = model.get_submodule(patched.path)
-    wide = torch.promote_types(module.weight.dtype, torch.float32)
+    wide = torch.promote_types(module.weight.dtype, torch.float32)  # pyright: ignore[reportArgumentType]
 
     def read(path: str) -> object:
         found: object = module
@@ -140,7 +140,7 @@ def _fold(patched: Patched, model: nn.Module, patches: Patches) -> _Fold:
         return False if path == "training" else found
 
     with torch.no_grad():
-        weight, bias = run(patches.merged(patched), Site(read))
+        weight, bias = run(patches.merged(patched), Site(read))  # pyright: ignore[reportGeneralTypeIssues]
         stored = weight.T if patched.facts.transposed else weight
         lost = _lost(module.get_parameter("weight"), stored)
         if patched.facts.bias and bias is not None:

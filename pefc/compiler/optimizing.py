@@ -15,7 +15,7 @@ def parameter_groups(model: nn.Module, *, lr: float, decay: float) -> list[dict[
     `with lr=10x` multiplies `lr`, `with lr=0.01` replaces it; `lr.B` speaks of the tensor B of the
     statement alone. Raises SpecError where nothing is attached.
     """
-    plan: Plan = attached(model).plan
+    plan: Plan = attached(model).plan  # pyright: ignore[reportAssignmentType]
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, tensor, settings in _trained(plan):
         rate = _setting("lr", tensor, settings, lr)

@@ -25,18 +25,18 @@ Row = dict[str, tuple[Any, Any]]
 def build(grammar: str) -> str:
     """The text of tables.json for a grammar; a conflict in the grammar is an error."""
     lark = Lark(grammar, parser="lalr", start="spec", maybe_placeholders=True)
-    table = lark.parser.parser._parse_table  # noqa: SLF001  # Lark shows its tables nowhere else
-    rows = table.states
+    table = lark.parser.parser._parse_table  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]  # noqa: SLF001  # Lark shows its tables nowhere else
+    rows = table.states  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     rules = {rule: number for number, rule in enumerate(lark.rules)}
-    states = _numbered(table.start_states["spec"], rows)
+    states = _numbered(table.start_states["spec"], rows)  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
     words, patterns = _terminals(lark)
     parts = {
         "grammar": fingerprint(grammar),
-        "end": states[table.end_states["spec"]],
+        "end": states[table.end_states["spec"]],  # pyright: ignore[reportUnknownMemberType]
         "words": words,
         "patterns": patterns,
         "rules": [_rule(rule) for rule in lark.rules],
-        "rows": [_row(rows[state], rules, states) for state in states],
+        "rows": [_row(rows[state], rules, states) for state in states],  # pyright: ignore[reportUnknownArgumentType]
     }
     return _printed(parts)
 
@@ -137,7 +137,7 @@ def _printed(parts: dict[str, Any]) -> str:
 def _lines(part: object) -> str:
     if not isinstance(part, list):
         return json.dumps(part)
-    return "[\n" + ",\n".join(json.dumps(item) for item in part) + "\n]"
+    return "[\n" + ",\n".join(json.dumps(item) for item in part) + "\n]"  # pyright: ignore[reportUnknownVariableType]
 
 
 if __name__ == "__main__":

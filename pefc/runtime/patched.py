@@ -69,4 +69,4 @@ def _function(source: str, scope: dict[str, object]) -> Callable[..., object]:
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
     names = dict(scope)
     exec(compile(source, file, "exec"), names)  # noqa: S102
-    return names["forward"]
+    return names["forward"]  # pyright: ignore[reportReturnType]

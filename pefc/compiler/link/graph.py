@@ -82,7 +82,7 @@ def _copied(graph: Graph, patch: Graph, name: str, call: Node) -> Node:
     copies: dict[Node, object] = {}
 
     def copied(argument: object) -> object:
-        return map_arg(argument, lambda node: copies[node])
+        return map_arg(argument, lambda node: copies[node])  # pyright: ignore[reportArgumentType]
 
     for node in patch.nodes:
         match node.op:
@@ -92,10 +92,10 @@ def _copied(graph: Graph, patch: Graph, name: str, call: Node) -> Node:
                 copies[node] = graph.create_node("get_attr", f"{name}.{node.target}")
             case "call_module":
                 assert node.target == BASE
-                copies[node] = graph.create_node("call_module", name, copied(node.args))
+                copies[node] = graph.create_node("call_module", name, copied(node.args))  # pyright: ignore[reportArgumentType]
             case "output":
-                return copied(node.args[0])
+                return copied(node.args[0])  # pyright: ignore[reportReturnType]
             case _:
                 arguments, keywords = copied(node.args), copied(node.kwargs)
-                copies[node] = graph.create_node(node.op, node.target, arguments, keywords)
+                copies[node] = graph.create_node(node.op, node.target, arguments, keywords)  # pyright: ignore[reportArgumentType]
     raise AssertionError("a graph ends in its output")

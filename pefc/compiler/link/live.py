@@ -25,7 +25,7 @@ def check_free(plan: Plan, model: nn.Module) -> None:
     """Raise SpecError where the model carries a spec already, or a patch could never run."""
     present = record(model)
     if isinstance(present, Installed):
-        earlier: Plan = present.plan
+        earlier: Plan = present.plan  # pyright: ignore[reportAssignmentType]
         first = next((step.span.text for step in earlier.checked.steps), "an empty spec")
         raise SpecError([AlreadyAttached(plan.model, first)])
     mistakes: list[Diagnostic] = [
@@ -126,10 +126,10 @@ def uninstall(model: nn.Module) -> None:
     they were.
     """
     what = attached(model)
-    plan: Plan = what.plan
+    plan: Plan = what.plan  # pyright: ignore[reportAssignmentType]
     for patched in plan.modules:
         module = model.get_submodule(patched.path)
-        module.__class__ = type(module).pefc_base
+        module.__class__ = type(module).pefc_base  # pyright: ignore[reportAttributeAccessIssue]
         for planned in patched.members:
             module._modules.pop(planned.label, None)
     for planned in plan.attachments:

@@ -74,7 +74,7 @@ class _Making:
         if rows is not None and len(rows) > 1:
             numbers = torch.cat([torch.arange(start, stop, device=device) for start, stop in rows])
             owner.register_buffer("rows", numbers, persistent=False)
-        return owner
+        return owner  # pyright: ignore[reportReturnType]
 
     def _shared(self, planned: Planned) -> Tensors:
         scopes = {tensor.scope for tensor in planned.tensors}
@@ -84,7 +84,7 @@ class _Making:
         role = (planned.site.role or "other").replace(".", "_")
         if role not in top._modules:
             top.add_module(role, Tensors())
-        return top.get_submodule(role)
+        return top.get_submodule(role)  # pyright: ignore[reportReturnType]
 
     def _fill(self, value: torch.Tensor, patched: Patched, position: int, tensor: Declared) -> None:
         with torch.no_grad():
@@ -109,7 +109,7 @@ class _Making:
             lambda path: self._read(patched.path, module, path),
             lambda x: base_class(module).forward(module, x),
         )
-        return run(self.graphs[key], site)
+        return run(self.graphs[key], site)  # pyright: ignore[reportReturnType]
 
     def _read(self, path: str, module: nn.Module, name: str) -> object:
         label, *rest = name.split(".")

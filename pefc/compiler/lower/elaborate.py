@@ -198,7 +198,7 @@ class _Elaboration:
         if not is_whole:
             found = f"{value:g}" if isinstance(value, int | float) else "not a number"
             raise SpecError([WrongSize(expression.span, found, self.site)])
-        return int(value)
+        return int(value)  # pyright: ignore[reportArgumentType]
 
     def _distribution(
         self, drawn: syntax.Expression | None
@@ -216,7 +216,7 @@ class _Elaboration:
                 raise SpecError([NotLowered(drawn.span, "this distribution")])
 
     def _seed(self, expression: syntax.Expression | None) -> int | None:
-        return None if expression is None else int(self.formula.write(expression))
+        return None if expression is None else int(self.formula.write(expression))  # pyright: ignore[reportArgumentType]
 
 
 def axis_name(size: syntax.Expression) -> str | None:

@@ -110,8 +110,8 @@ class Formula:
     def _index(self, value: object, items: tuple[syntax.Expression | syntax.Slice, ...]) -> object:
         written = tuple(self._item(item) for item in items)
         if isinstance(value, tuple):
-            return value[written[0]]
-        return index(self.graph, value, written)
+            return value[written[0]]  # pyright: ignore[reportArgumentType, reportCallIssue]
+        return index(self.graph, value, written)  # pyright: ignore[reportArgumentType]
 
     def _item(self, item: syntax.Expression | syntax.Slice) -> object:
         if isinstance(item, syntax.Slice):

@@ -50,7 +50,7 @@ def run(graph: Graph, site: Site, *inputs: torch.Tensor) -> object:
     ports = iter(inputs)
 
     def known(argument: object) -> object:
-        return map_arg(argument, lambda node: values[node])
+        return map_arg(argument, lambda node: values[node])  # pyright: ignore[reportArgumentType]
 
     for node in graph.nodes:
         match node.op:
@@ -60,9 +60,9 @@ def run(graph: Graph, site: Site, *inputs: torch.Tensor) -> object:
                 values[node] = site.tensor(str(node.target))
             case "call_module":
                 assert site.base is not None
-                values[node] = site.base(*known(node.args))
+                values[node] = site.base(*known(node.args))  # pyright: ignore[reportGeneralTypeIssues]
             case "call_function":
-                values[node] = node.target(*known(node.args), **known(node.kwargs))
+                values[node] = node.target(*known(node.args), **known(node.kwargs))  # pyright: ignore[reportCallIssue]
             case _:
                 return known(node.args[0])
     raise AssertionError("a graph ends in its output")

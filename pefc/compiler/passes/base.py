@@ -39,22 +39,22 @@ def _rows_of_base(graph: Graph, node: Node) -> Node | None:
     if not is_call(node, functional.linear) or not is_call(node.args[1], *_TAKES):
         return None
     x, taken, *rest = node.args
-    if not is_weight(taken.args[0]):
+    if not is_weight(taken.args[0]):  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess]
         return None
     bias = rest[0] if rest else None
     if bias is not None:
         if not is_call(bias, *_TAKES) or not is_bias(bias.args[0]):
             return None
         bias = bias.args[0]
-    whole = call(graph, functional.linear, x, taken.args[0], bias, axes=axes(node))
-    return call(graph, taken.target, whole, -1, *taken.args[2:], axes=axes(node))
+    whole = call(graph, functional.linear, x, taken.args[0], bias, axes=axes(node))  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess]
+    return call(graph, taken.target, whole, -1, *taken.args[2:], axes=axes(node))  # pyright: ignore[reportArgumentType, reportAttributeAccessIssue, reportOptionalMemberAccess]
 
 
 def _call_base(graph: Graph, node: Node) -> Node | None:
     if not is_call(node, functional.linear) or not is_weight(node.args[1]):
         return None
     bias = node.args[2] if len(node.args) > 2 else None
-    is_whole = is_bias(bias) if is_biased(node.args[1]) else bias is None
+    is_whole = is_bias(bias) if is_biased(node.args[1]) else bias is None  # pyright: ignore[reportGeneralTypeIssues]
     if not is_whole:
         return None
-    return base_call(graph, node.args[0], shape(node)[-1])
+    return base_call(graph, node.args[0], shape(node)[-1])  # pyright: ignore[reportArgumentType, reportGeneralTypeIssues]

@@ -23,7 +23,7 @@ def _cancel(graph: Graph, node: Node) -> Node | None:  # noqa: ARG001
     if not is_call(node, torch.sub) or not is_call(node.args[0], torch.add):
         return None
     total, taken = node.args
-    first, second = total.args
+    first, second = total.args  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess]
     left = second if first is taken else first if second is taken else None
     is_whole = isinstance(left, Node) and shape(left) == shape(node)
-    return left if is_whole else None
+    return left if is_whole else None  # pyright: ignore[reportReturnType]

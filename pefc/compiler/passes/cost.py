@@ -13,7 +13,7 @@ def applying(matrix: Node) -> int:
     if is_call(matrix, torch.diag):
         return TOKENS * rows
     if is_call(matrix, torch.mul, torch.div, torch.neg) and not isinstance(matrix.args[-1], Node):
-        return applying(matrix.args[0]) + TOKENS * rows
+        return applying(matrix.args[0]) + TOKENS * rows  # pyright: ignore[reportArgumentType]
     if is_call(matrix, torch.matmul):
         return min(in_turn(matrix), TOKENS * rows * columns + forming(matrix))
     return TOKENS * rows * columns + forming(matrix)
@@ -22,7 +22,7 @@ def applying(matrix: Node) -> int:
 def in_turn(product: Node) -> int:
     """The cost of (x Qᵀ) Pᵀ for a product P Q."""
     left, right = product.args
-    return applying(left) + applying(right)
+    return applying(left) + applying(right)  # pyright: ignore[reportArgumentType]
 
 
 def forming(matrix: Node) -> int:
@@ -36,7 +36,7 @@ def forming(matrix: Node) -> int:
     if is_call(matrix, torch.matmul) and not any(
         is_call(factor, torch.diag) for factor in matrix.args
     ):
-        work *= shape(matrix.args[0])[-1]
+        work *= shape(matrix.args[0])[-1]  # pyright: ignore[reportArgumentType]
     if is_call(matrix, torch.diag):
         return 0
     return work + sum(forming(operand) for operand in matrix.all_input_nodes)

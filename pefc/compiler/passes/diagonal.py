@@ -48,7 +48,7 @@ def _scale(graph: Graph, node: Node) -> Node | None:
     if not is_call(node, functional.linear) or not is_call(node.args[1], torch.diag):
         return None
     x, matrix, *rest = node.args
-    product = call(graph, torch.mul, x, matrix.args[0], axes=axes(node))
+    product = call(graph, torch.mul, x, matrix.args[0], axes=axes(node))  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess]
     if not rest or rest[0] is None:
         return product
     return call(graph, torch.add, product, rest[0], axes=axes(node))

@@ -27,14 +27,14 @@ def _distribute(graph: Graph, node: Node) -> Node | None:
     if not is_call(node, functional.linear) or not is_call(node.args[1], torch.add, torch.sub):
         return None
     x, total, *rest = node.args
-    first, second = total.args
-    if not _is_matrix(first, total) or not _is_matrix(second, total):
+    first, second = total.args  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess]
+    if not _is_matrix(first, total) or not _is_matrix(second, total):  # pyright: ignore[reportArgumentType]
         return None
-    if not is_cheap(first) and not is_cheap(second):
+    if not is_cheap(first) and not is_cheap(second):  # pyright: ignore[reportArgumentType]
         return None
     left = call(graph, functional.linear, x, first, rest[0] if rest else None, axes=axes(node))
     right = call(graph, functional.linear, x, second, None, axes=axes(node))
-    return call(graph, total.target, left, right, axes=axes(node))
+    return call(graph, total.target, left, right, axes=axes(node))  # pyright: ignore[reportArgumentType, reportAttributeAccessIssue, reportOptionalMemberAccess]
 
 
 def _is_matrix(term: object, total: Node) -> bool:

@@ -54,7 +54,7 @@ def _fuse(graph: Graph, node: Node) -> Node | None:
     ):
         return None
     thin, matrix = second.args[:2]
-    columns = _flat_product(graph, thin)
+    columns = _flat_product(graph, thin)  # pyright: ignore[reportArgumentType]
     return call(
         graph, addmm_rows, first, columns, matrix, factor, owned=_is_owned(first), axes=axes(node)
     )
@@ -76,5 +76,5 @@ def _flat_product(graph: Graph, thin: Node) -> Node:
     """
     if is_call(thin, functional.linear) and len(thin.users) == 1:
         x, *parameters = thin.args
-        return call(graph, functional.linear, _flat(graph, x), *parameters)
+        return call(graph, functional.linear, _flat(graph, x), *parameters)  # pyright: ignore[reportArgumentType]
     return _flat(graph, thin)

@@ -29,10 +29,10 @@ def _reassociate(graph: Graph, node: Node) -> Node | None:
     if not is_call(node, functional.linear) or not is_call(node.args[1], torch.matmul):
         return None
     x, product, *rest = node.args
-    rows, columns = shape(product)
-    dense = TOKENS * rows * columns + forming(product)
-    if in_turn(product) > dense and not holds_base(product):
+    rows, columns = shape(product)  # pyright: ignore[reportArgumentType]
+    dense = TOKENS * rows * columns + forming(product)  # pyright: ignore[reportArgumentType]
+    if in_turn(product) > dense and not holds_base(product):  # pyright: ignore[reportArgumentType]
         return None
-    left, right = product.args
-    inner = call(graph, functional.linear, x, right, None, axes=(*axes(node)[:-1], axes(right)[0]))
+    left, right = product.args  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess]
+    inner = call(graph, functional.linear, x, right, None, axes=(*axes(node)[:-1], axes(right)[0]))  # pyright: ignore[reportArgumentType]
     return call(graph, functional.linear, inner, left, rest[0] if rest else None, axes=axes(node))

@@ -23,13 +23,13 @@ class Scalars:
 def scaled(value: object) -> tuple[Node, float] | None:
     """The tensor and the number of `M * s`, `M / s` or `-M`."""
     if is_call(value, torch.neg):
-        return value.args[0], -1.0
+        return value.args[0], -1.0  # pyright: ignore[reportReturnType]
     if not is_call(value, torch.mul, torch.div):
         return None
     tensor, number = value.args
     if isinstance(number, Node) or not isinstance(tensor, Node):
         return None
-    return tensor, (number if is_call(value, torch.mul) else 1 / number)
+    return tensor, (number if is_call(value, torch.mul) else 1 / number)  # pyright: ignore[reportOperatorIssue]
 
 
 def times(graph: Graph, tensor: Node, number: float) -> Node:

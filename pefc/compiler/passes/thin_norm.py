@@ -49,7 +49,7 @@ def _thin_norm(graph: Graph, node: Node) -> Node | None:
     terms = _terms(node.args[0], 1.0)
     thin = [term for term in terms if isinstance(term, _Product)]
     dense = [term for term in terms if isinstance(term, Node)]
-    if len(dense) != 1 or not thin or not _is_matrix_of(node.args[0], dense, thin):
+    if len(dense) != 1 or not thin or not _is_matrix_of(node.args[0], dense, thin):  # pyright: ignore[reportArgumentType]
         return None
     total = _row_sum(graph, dense[0], dense[0])
     for product in thin:
@@ -82,9 +82,9 @@ def _terms(value: object, factor: float) -> list[_Product | Node | None]:
         return _terms(inner[0], factor * inner[1])
     if is_call(value, torch.matmul):
         left, right = value.args
-        rank = shape(right)[0]
+        rank = shape(right)[0]  # pyright: ignore[reportArgumentType]
         if 2 * rank <= min(shape(value)):
-            return [_Product(factor, left, right)]
+            return [_Product(factor, left, right)]  # pyright: ignore[reportArgumentType, reportReturnType]
     if isinstance(value, Node) and factor == 1.0:
         return [value]
     return [None, None]

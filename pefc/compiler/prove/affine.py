@@ -50,7 +50,7 @@ def _degree(node: Node, operands: list[_Degree]) -> _Degree:
     highest = max(operands, default=_Degree.CONSTANT)
     if highest is not _Degree.AFFINE or node.op == "output" or node.target == BASE:
         return highest
-    return _affine_call(node.target, operands)
+    return _affine_call(node.target, operands)  # pyright: ignore[reportArgumentType]
 
 
 def _affine_call(function: Callable[..., object], operands: list[_Degree]) -> _Degree:

@@ -23,7 +23,7 @@ def _term(
     node: Node, terms: Mapping[Node, Term], starts: Mapping[str, Term], *, exact: bool
 ) -> Term:
     if node.op == "output":
-        return terms[node.args[0]]
+        return terms[node.args[0]]  # pyright: ignore[reportArgumentType]
     if node.op in {"get_attr", "placeholder"}:
         return starts.get(str(node.target), Atom(str(node.target)))
     arguments = tuple(_argument(argument, terms) for argument in node.args)

@@ -170,7 +170,7 @@ def _matmul(left: Term, right: Term) -> Term | None:
 def _factors(term: Term) -> tuple[object, ...]:
     """A product as the chain of its factors: where the parentheses stand makes no difference."""
     is_product = isinstance(term, Applied) and term.function is torch.matmul
-    return term.arguments if is_product else (term,)
+    return term.arguments if is_product else (term,)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _linear_map(x: Term, weight: Term, bias: Term | None = None) -> Term | None:

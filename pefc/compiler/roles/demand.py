@@ -101,7 +101,7 @@ def _rearranged(node: Node, sources: list[Node], mask: Tensor) -> list[Tensor]:
         values = iter(leaves)
         arguments = _filled(node.arguments, values)
         keywords = {key: _filled(value, values) for key, value in node.keywords}
-        output = node.operation(*arguments, **keywords)
+        output = node.operation(*arguments, **keywords)  # pyright: ignore[reportCallIssue, reportGeneralTypeIssues]
         if isinstance(output, (tuple, list)):
             output = output[node.result]
         gradients = torch.autograd.grad(output, leaves, mask.float(), allow_unused=True)
@@ -114,7 +114,7 @@ def _rearranged(node: Node, sources: list[Node], mask: Tensor) -> list[Tensor]:
 def _filled(tree: object, values: "object") -> object:
     match tree:
         case Reference():
-            return next(values)
+            return next(values)  # pyright: ignore[reportArgumentType]
         case tuple() | list():
             return type(tree)(_filled(item, values) for item in tree)
         case _:
@@ -125,10 +125,10 @@ def _dimension(node: Node) -> int:
     match node.arguments[1:]:
         case (int() as dimension, *_):
             if node.kind == "topk":
-                return node.arguments[2] if len(node.arguments) > 2 else -1
+                return node.arguments[2] if len(node.arguments) > 2 else -1  # pyright: ignore[reportReturnType]
             return dimension
         case _:
-            return int(dict(node.keywords).get("dim", -1))
+            return int(dict(node.keywords).get("dim", -1))  # pyright: ignore[reportArgumentType]
 
 
 def _spread(mask: Tensor, dimensions: tuple[int, ...]) -> Tensor:
@@ -151,7 +151,7 @@ def _unreduced(node: Node, source: Node, mask: Tensor) -> Tensor:
 
 
 def _normalized(node: Node, sources: list[Node], mask: Tensor) -> list[Tensor]:
-    width = len(node.arguments[1])
+    width = len(node.arguments[1])  # pyright: ignore[reportArgumentType]
     if mask.shape != sources[0].shape:
         return [whole(source) for source in sources]
     for dimension in range(mask.ndim - width, mask.ndim):
@@ -180,9 +180,9 @@ def _indexed(node: Node, sources: list[Node], mask: Tensor) -> list[Tensor]:
     """
     axis, width = 0, len(sources[-1].shape)
     if node.kind == "index_select":
-        axis, width = int(node.arguments[1]), 1
+        axis, width = int(node.arguments[1]), 1  # pyright: ignore[reportArgumentType]
     if node.kind == "index":
-        places = [i for i, item in enumerate(node.arguments[1]) if item is not None]
+        places = [i for i, item in enumerate(node.arguments[1]) if item is not None]  # pyright: ignore[reportArgumentType]
         if len(places) != 1:
             return [whole(source) for source in sources]
         axis = places[0]
@@ -196,7 +196,7 @@ def _indexed(node: Node, sources: list[Node], mask: Tensor) -> list[Tensor]:
 def _taken(node: Node, sources: list[Node], mask: Tensor) -> Tensor:
     """Rows taken at places that the program states."""
     places = iter([source.constant for source in sources[1:]])
-    index = tuple(slice(None) if item is None else next(places) for item in node.arguments[1])
+    index = tuple(slice(None) if item is None else next(places) for item in node.arguments[1])  # pyright: ignore[reportGeneralTypeIssues]
     taken = torch.zeros(sources[0].shape)
     taken.index_put_(tuple(_all_of(taken, index)), mask.float(), accumulate=True)
     return taken > 0
@@ -224,7 +224,7 @@ def _updated(node: Node, mask: Tensor) -> list[Tensor]:
 
 def _places(geometry: object) -> Tensor:
     """The offset in the storage of each element of a view."""
-    shape, strides, offset = geometry
+    shape, strides, offset = geometry  # pyright: ignore[reportGeneralTypeIssues]
     places = torch.full(shape, offset)
     for axis, (size, stride) in enumerate(zip(shape, strides, strict=True)):
         steps = [1] * len(shape)

@@ -40,13 +40,13 @@ def _after(node: Node, source: Node, axes: Axes) -> Axes:
         case "t" | "transpose" | "permute":
             return _permuted(node, axes)
         case "unsqueeze":
-            place = int(rest[0]) % len(node.shape)
+            place = int(rest[0]) % len(node.shape)  # pyright: ignore[reportArgumentType]
             return (*axes[:place], None, *axes[place:])
         case "select":
-            place = int(rest[0]) % len(axes)
+            place = int(rest[0]) % len(axes)  # pyright: ignore[reportArgumentType]
             return (*axes[:place], *axes[place + 1 :])
         case "unbind":
-            place = int(rest[0]) % len(axes) if rest else 0
+            place = int(rest[0]) % len(axes) if rest else 0  # pyright: ignore[reportArgumentType]
             return (*axes[:place], *axes[place + 1 :])
         case "slice":
             return _sliced(rest, axes)
@@ -72,19 +72,19 @@ def _permuted(node: Node, axes: Axes) -> Axes:
 
 def _sliced(rest: Sequence[object], axes: Axes) -> Axes:
     dimension, start, stop, step = (*rest, *(0, None, None, 1)[len(rest) :])
-    place = int(dimension) % len(axes)
+    place = int(dimension) % len(axes)  # pyright: ignore[reportArgumentType]
     return _with_part(axes, place, slice(start, stop, step))
 
 
 def _split(node: Node, source: Node, axes: Axes) -> Axes:
     rest = node.arguments[1:]
-    place = int(rest[1]) % len(axes) if len(rest) > 1 else 0
+    place = int(rest[1]) % len(axes) if len(rest) > 1 else 0  # pyright: ignore[reportArgumentType]
     if node.kind == "split_with_sizes":
-        start = sum(rest[0][: node.result])
+        start = sum(rest[0][: node.result])  # pyright: ignore[reportGeneralTypeIssues, reportIndexIssue]
     elif node.kind == "split":
-        start = int(rest[0]) * node.result
+        start = int(rest[0]) * node.result  # pyright: ignore[reportArgumentType, reportGeneralTypeIssues]
     else:
-        start = -(-source.shape[place] // int(rest[0])) * node.result
+        start = -(-source.shape[place] // int(rest[0])) * node.result  # pyright: ignore[reportArgumentType, reportGeneralTypeIssues]
     return _with_part(axes, place, slice(start, start + node.shape[place], 1))
 
 
@@ -97,9 +97,9 @@ def _with_part(axes: Axes, place: int, part: slice) -> Axes:
 def _indexed(node: Node, source: Node, axes: Axes) -> Axes:
     """Experts picked along one axis: that axis is lost, the others stay."""
     if node.kind == "index_select":
-        place = int(node.arguments[1]) % len(axes)
+        place = int(node.arguments[1]) % len(axes)  # pyright: ignore[reportArgumentType]
         return (*axes[:place], None, *axes[place + 1 :])
-    places = [place for place, item in enumerate(node.arguments[1]) if item is not None]
+    places = [place for place, item in enumerate(node.arguments[1]) if item is not None]  # pyright: ignore[reportArgumentType]
     added = len(node.shape) - len(source.shape) + len(places)
     first = places[0]
     return (

@@ -85,7 +85,7 @@ class Builder:
             return None
         tensors = [argument for argument in node.args if isinstance(_value_of(argument), Tensor)]
         output = next(iter(reversed(_graph_of(child).nodes))).args[0]
-        return tensors[0] if len(tensors) == 1 and isinstance(output, Node) else None
+        return tensors[0] if len(tensors) == 1 and isinstance(output, Node) else None  # pyright: ignore[reportReturnType]
 
     def _value(self, exported: nn.Module, path: str, target: str) -> object:
         """The model's own parameter or buffer; a constant of the trace where the model has none of

@@ -198,7 +198,7 @@ def misfit(value: Value, kind: str, name: str, span: Span) -> Diagnostic | None:
             fits = type(value) is int or type(value) is float
         case "prob":
             fits = type(value) is int or type(value) is float
-            if fits and not 0 <= value < 1:
+            if fits and not 0 <= value < 1:  # pyright: ignore[reportOperatorIssue]
                 return diagnostics.NotProbability(name, f"{value:g}", span)
         case "bool":
             fits = type(value) is bool

@@ -25,7 +25,7 @@ def substitute(
     """
     copy = _copy(node, values, via, members)
     assert isinstance(copy, type(node)) or isinstance(node, Name)
-    return copy
+    return copy  # pyright: ignore[reportReturnType]
 
 
 def literal(value: Value, span: Span, members: frozenset[str] = frozenset()) -> Expression:

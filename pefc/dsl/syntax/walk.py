@@ -8,10 +8,10 @@ from ..source import Span
 
 def children(node: object) -> Iterator[object]:
     """The nodes directly inside a node, in the order in which they stand."""
-    for entry in fields(node):
+    for entry in fields(node):  # pyright: ignore[reportArgumentType]
         value = getattr(node, entry.name)
-        for item in value if isinstance(value, tuple) else (value,):
-            if is_dataclass(item) and not isinstance(item, Span):
+        for item in value if isinstance(value, tuple) else (value,):  # pyright: ignore[reportUnknownVariableType]
+            if is_dataclass(item) and not isinstance(item, Span):  # pyright: ignore[reportUnknownArgumentType]
                 yield item
 
 
