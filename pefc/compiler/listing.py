@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.fx import Graph, GraphModule, Node
 
-from .lower.nodes import TOKENS
+from .lower.nodes import holds_tokens
 
 _INFIX = {"matmul": "@", "add": "+", "sub": "-", "mul": "*", "div": "/"}
 RESULT = "y"
@@ -92,7 +92,7 @@ def _shape(value: object) -> str:
     if not isinstance(value, Node) or not isinstance(value.meta.get("val"), Tensor):
         return ""
     sizes = [str(size) for size in value.meta["val"].shape]
-    if sizes and sizes[0] == str(TOKENS) and value.meta.get("axes", (None,))[0] is None:
+    if "axes" in value.meta and holds_tokens(value):
         sizes[0] = "…"
     return f"[{', '.join(sizes)}]"
 

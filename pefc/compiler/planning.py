@@ -13,6 +13,7 @@ from ..dsl.diagnostics.compiling import (
     LabelTaken,
     NeverCalled,
     NoBias,
+    NoWeight,
     NotCompiled,
     NotLowered,
     TiedTune,
@@ -151,6 +152,7 @@ class _Planner:
             site, step.label, method, member, self.verdicts[full_key], step.settings, step.span
         )
         self._claim(planned)
+        self._readable(planned)
         self.attachments.append(planned)
         self.keys.append(full_key)
         if method.tunes:
@@ -171,6 +173,16 @@ class _Planner:
         for path, module in owners:
             if hasattr(module, planned.label):
                 raise SpecError([LabelTaken(planned.span, planned.label, path, None)])
+
+    def _readable(self, planned: Planned) -> None:
+        """A method that reads W needs what stands before it at the site to have a weight."""
+        if not _reads_weight(planned.method):
+            return
+        for earlier in self.attachments:
+            if earlier.site.path == planned.site.path and not earlier.verdict.merges:
+                raise SpecError(
+                    [NoWeight(planned.span, planned.label, earlier.span, earlier.label, planned.site.path)]
+                )
 
     def _tune(self, step: Tuning) -> None:
         if step.task is not None:
@@ -213,6 +225,17 @@ class _Planner:
             raise SpecError([TiedTune(_place_of(step), site.path, others[0])])
         if all(names[0] != tuned.name for tuned in self.tuned):
             self.tuned.append(Tuned(names[0], parameter.numel(), site, step.settings, step.span))
+
+
+def _reads_weight(method: Elaborated) -> bool:
+    """A formula names W, or replaces the weight."""
+    parts = (*method.rules, *method.lets.values(), *(t.value for t in method.tensors if t.value))
+    return any(
+        (isinstance(node, syntax.Name) and node.name == "W")
+        or (isinstance(node, syntax.Rule) and node.target == "weight" and node.operator in {"=", "*="})
+        for part in parts
+        for node in syntax.walk(part)
+    )
 
 
 def _names_of(model: nn.Module) -> dict[int, list[str]]:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 import torch
 from torch.fx import Graph, Node
 
-from .nodes import Axes, axes, call, shape
+from .nodes import Axes, axes, call, shown
 
-_NUMBERS: dict[str, Callable[[object, object], object]] = {
+_NUMBERS: dict[str, Callable[[object, object], object]] = {  # pyright: ignore[reportAssignmentType]
     "+": operator.add,
     "-": operator.sub,
     "*": operator.mul,
@@ -62,12 +62,12 @@ def binary(graph: Graph, sign: str, left: object, right: object) -> object:
 
 
 def _shown(value: object) -> str:
-    return str(list(shape(value))) if isinstance(value, Node) else str(value)
+    return shown(value) if isinstance(value, Node) else str(value)
 
 
 def negate(graph: Graph, value: object) -> object:
     """`-value`."""
-    return call(graph, torch.neg, value, axes=axes(value)) if isinstance(value, Node) else -value
+    return call(graph, torch.neg, value, axes=axes(value)) if isinstance(value, Node) else -value  # pyright: ignore[reportOperatorIssue]
 
 
 def transpose(graph: Graph, value: Node) -> Node:

@@ -14,7 +14,7 @@ from .elaborate import Declared, Elaborated
 from .formula import Formula
 from .functions import Affine
 from .maps import AffineMap, FunctionMap, Rows, SiteMap, Slice, added, dropped_out
-from .nodes import attribute, call, flag, placeholder, shape
+from .nodes import TOKEN_AXIS, attribute, call, flag, placeholder, shape, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def compose(
 
 def input_port(graph: Graph, facts: LinearFacts, tokens: int) -> Node:
     """The placeholder x."""
-    return placeholder(graph, "x", (tokens, facts.inputs), (None, "in"))
+    return placeholder(graph, "x", (tokens, facts.inputs), (TOKEN_AXIS, "in"))
 
 
 def initial_value(facts: LinearFacts, members: tuple[Member, ...], tensor: Declared) -> Graph:
@@ -181,7 +181,7 @@ class _Attached:
             updated = binary(self.graph, rule.operator[0], old, value)
         except (RuntimeError, ValueError) as error:
             raise SpecError([FormulaFailed(rule.value.span, str(error).splitlines()[0])]) from error
-        return self._in_shape(rule, updated, old)
+        return self._in_shape(rule, updated, old)  # pyright: ignore[reportArgumentType]
 
     def _in_shape(self, rule: syntax.Rule, value: Node, old: Node | None) -> Node:
         """The value that a rule gives to its target; raises SpecError where it has another shape
@@ -190,7 +190,8 @@ class _Attached:
         size = (self.method.numbers["out"],) if old is None else shape(old)
         if shape(value) == size:
             return value
-        reason = f"it makes the {rule.target} {list(shape(value))} where it is {list(size)}"
+        was = str(list(size)) if old is None else shown(old)
+        reason = f"it makes the {rule.target} {shown(value)} where it is {was}"
         raise SpecError([FormulaFailed(rule.value.span, reason)])
 
     def _weight_rule(self, rule: syntax.Rule, current: SiteMap) -> SiteMap:
@@ -205,7 +206,7 @@ class _Attached:
             return self._updated(rule, value, current.weight())
 
         def change() -> Node:
-            return value if is_sum else added(self.graph, new_weight(), current.weight(), "-")
+            return value if is_sum else added(self.graph, new_weight(), current.weight(), "-")  # pyright: ignore[reportReturnType]
 
         def apply(x: Node) -> Node:
             seen = self._dropped(x, probability)
@@ -253,7 +254,7 @@ class _Attached:
         return FunctionMap(self.graph, apply, current.weight)
 
     def _probability(self, rule: syntax.Rule) -> float:
-        return 0 if rule.over is None else self.formula().write(rule.over)
+        return 0 if rule.over is None else self.formula().write(rule.over)  # pyright: ignore[reportReturnType]
 
     def _is_matrix(self, value: object) -> bool:
         """A tensor of the shape of W, not one that is broadcast to it."""

@@ -12,7 +12,7 @@ from torch.fx import Graph, Node
 from torch.nn import functional
 
 from .arithmetic import broadcast_axes, transpose
-from .nodes import Axes, axes, call, shape
+from .nodes import Axes, axes, call, holds_tokens, shape
 
 
 def _pointwise(
@@ -22,21 +22,24 @@ def _pointwise(
         if isinstance(value, Node):
             return call(graph, on_tensor, value, axes=axes(value))
         if on_number is not None:
-            return on_number(value)
-        return on_tensor(torch.tensor(value)).item()
+            return on_number(value)  # pyright: ignore[reportArgumentType]
+        return on_tensor(torch.tensor(value)).item()  # pyright: ignore[reportAttributeAccessIssue]
 
     return emit
 
 
 def _axis(value: Node, axis: object) -> int:
-    """The position of an axis that a formula names by its dim, or by number."""
+    """The position, counted from the end, of an axis that a formula names by its dim."""
     if isinstance(axis, int):
+        if axis >= 0 and holds_tokens(value):
+            message = "x and y have any leading axes: name the axis, or count from the end"
+            raise ValueError(message)
         return axis
     positions = [i for i, name in enumerate(axes(value)) if name == axis]
     if len(positions) != 1:
         message = f"no single axis of {list(axes(value))} is `{axis}`"
         raise ValueError(message)
-    return positions[0]
+    return positions[0] - len(axes(value))
 
 
 def _reduction(reduce: Callable[..., object]) -> "Function":
@@ -207,12 +210,14 @@ class Affine:
 
 
 def reshape(graph: Graph, value: Node, *size: int) -> Node:
-    """`value.reshape(a, b)`; a formula names no token axes, so sizes are the whole shape."""
+    """`value.reshape(a, b)`, of a tensor whose whole shape the formula knows."""
+    _refuse_tokens(value, "reshaped")
     return call(graph, torch.reshape, value, size)
 
 
 def flatten(graph: Graph, value: Node, start: int = 0, stop: int = -1) -> Node:
     """`value.flatten(a, b)`."""
+    _refuse_tokens(value, "flattened")
     return call(graph, torch.flatten, value, start, stop)
 
 
@@ -223,8 +228,24 @@ def index(graph: Graph, value: Node, items: tuple[object, ...]) -> Node:
     """`value[items]`, with slices, numbers and none; an axis that a slice shortens keeps its
     name.
     """
+    if holds_tokens(value):
+        items = _beside_tokens(items)
     names = _indexed_axes(axes(value), items)
     return call(graph, operator.getitem, value, items if len(items) != 1 else items[0], axes=names)
+
+
+def _refuse_tokens(value: Node, verb: str) -> None:
+    if holds_tokens(value):
+        message = f"x and y have any leading axes, so they cannot be {verb}"
+        raise ValueError(message)
+
+
+def _beside_tokens(items: tuple[object, ...]) -> tuple[object, ...]:
+    """`[:, a] --> [..., a]`: the features are chosen, the tokens stay."""
+    if items[0] != slice(None):
+        message = "x and y have any leading axes: index features with `[:, …]`"
+        raise ValueError(message)
+    return (..., *items[1:])
 
 
 def _indexed_axes(names: Axes, items: tuple[object, ...]) -> Axes | None:
@@ -233,7 +254,7 @@ def _indexed_axes(names: Axes, items: tuple[object, ...]) -> Axes | None:
     for item in items:
         if item is None:
             kept.append(None)
-        elif isinstance(item, slice):
+        elif item is ... or isinstance(item, slice):
             kept.append(rest.pop(0))
         else:
             rest.pop(0)

@@ -9,7 +9,7 @@ from torch.fx import Graph, Node
 from torch.nn import functional
 
 from .functions import identity_like
-from .nodes import attribute, axes, call, shape
+from .nodes import TOKEN_AXIS, attribute, axes, call, shape
 
 Rows = tuple[tuple[int, int], ...]
 
@@ -61,7 +61,7 @@ class FunctionMap:
         if self.matrix is not None:
             return self.matrix()
         like = self.sample()
-        identity = call(self.graph, identity_like, like, shape(like)[1], axes=("in", "in"))
+        identity = call(self.graph, identity_like, like, shape(like)[1], axes=(TOKEN_AXIS, "in"))
         change = call(self.graph, torch.sub, self.call(identity), self._at_zero())
         return call(self.graph, torch.transpose, change, -2, -1, axes=("out", "in"))
 
@@ -73,7 +73,7 @@ class FunctionMap:
     def _at_zero(self) -> Node:
         like = self.sample()
         zero = call(
-            self.graph, torch.Tensor.new_zeros, like, (1, shape(like)[1]), axes=(None, "in")
+            self.graph, torch.Tensor.new_zeros, like, (1, shape(like)[1]), axes=(TOKEN_AXIS, "in")
         )
         return self.call(zero)
 

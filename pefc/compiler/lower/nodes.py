@@ -16,6 +16,10 @@ dims.
 """
 
 
+TOKEN_AXIS = "tokens"
+"""The name of the axis that stands for all leading axes of x."""
+
+
 def shape(node: Node) -> tuple[int, ...]:
     """The shape of a node's value for the nominal input."""
     return tuple(node.meta["val"].shape)
@@ -24,6 +28,19 @@ def shape(node: Node) -> tuple[int, ...]:
 def axes(node: Node) -> Axes:
     """The dim that each axis of a node's value stands for, where that is known."""
     return node.meta["axes"]
+
+
+def holds_tokens(node: Node) -> bool:
+    """The first axis stands for all leading axes of x, however many it has."""
+    return axes(node)[:1] == (TOKEN_AXIS,)
+
+
+def shown(node: Node) -> str:
+    """The shape of a node's value as messages show it: `[..., 64]` of what holds tokens."""
+    sizes = [str(size) for size in shape(node)]
+    if holds_tokens(node):
+        sizes[0] = "..."
+    return f"[{', '.join(sizes)}]"
 
 
 def call(
@@ -38,7 +55,7 @@ def call(
     Raises what torch raises where shapes do not fit.
     """
     value = function(*(_meta(a) for a in args), **{k: _meta(v) for k, v in kwargs.items()})
-    node = graph.call_function(function, args, kwargs)
+    node = graph.call_function(function, args, kwargs)  # pyright: ignore[reportArgumentType]
     return _annotate(node, value, axes)
 
 

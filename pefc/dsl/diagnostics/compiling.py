@@ -171,6 +171,39 @@ class NoBias(Diagnostic):
 
 
 @dataclass(frozen=True, slots=True)
+class NoWeight(Diagnostic):
+    """A method reads the weight W where another one before it left no weight: the output is not affine in the input.
+
+        method squashed on linear {
+          g: [out] = 0
+          output += g * tanh(y)
+        }
+        squashed on ffn.up
+        dora on ffn.up
+
+    Each method sees what the ones above it left. Let the method that reads W stand first.
+    """
+
+    span: Span
+    label: str
+    earlier: Span
+    before: str
+    path: str
+
+    def title(self) -> str:
+        return f"`{self.label}` finds no weight at `{self.path}`"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (
+            Label(self.span, "reads W, as the methods above it left it"),
+            Label(self.earlier, f"`{self.before}` makes y no affine function of x"),
+        )
+
+    def help(self) -> str:
+        return f"let `{self.label}` stand before `{self.before}`"
+
+
+@dataclass(frozen=True, slots=True)
 class LabelTaken(Diagnostic):
     """Two attachments have one label on one site, or a label is the name of something that the
     module has.
