@@ -33,7 +33,7 @@ format: $(STAMP)
 	$(RUN) ruff format
 
 docs: $(STAMP)
-	$(RUN) python -m docs.generate
+	$(RUN) pytest -q tests/dsl/test_manual.py tests/house/test_pages.py --bless
 
 bench: $(STAMP)
 	PATH="$(CURDIR)/$(BIN):$$PATH" python bench/linear.py

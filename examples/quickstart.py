@@ -101,7 +101,7 @@ def show_graphs(run: Run, program: pefc.Program) -> None:
     for when, root in (("before", traced.root), ("after", program.graph)):
         code = root.get_submodule(SHOWN).code.strip()
         run.console.print(f"{SHOWN}, {when}:")
-        run.console.print(re.sub(r";  .* = None", "", code), highlight=False, markup=False)
+        run.console.print(re.sub(r";  .* = None", "", code), highlight=False, soft_wrap=True)
         run.console.print()
 
 
