@@ -13,9 +13,9 @@ from ..dsl.diagnostics.compiling import (
     LabelTaken,
     NeverCalled,
     NoBias,
-    NoWeight,
     NotCompiled,
     NotLowered,
+    NoWeight,
     TiedTune,
     WrongSize,
 )
@@ -181,7 +181,15 @@ class _Planner:
         for earlier in self.attachments:
             if earlier.site.path == planned.site.path and not earlier.verdict.merges:
                 raise SpecError(
-                    [NoWeight(planned.span, planned.label, earlier.span, earlier.label, planned.site.path)]
+                    [
+                        NoWeight(
+                            planned.span,
+                            planned.label,
+                            earlier.span,
+                            earlier.label,
+                            planned.site.path,
+                        )
+                    ]
                 )
 
     def _tune(self, step: Tuning) -> None:
@@ -232,7 +240,11 @@ def _reads_weight(method: Elaborated) -> bool:
     parts = (*method.rules, *method.lets.values(), *(t.value for t in method.tensors if t.value))
     return any(
         (isinstance(node, syntax.Name) and node.name == "W")
-        or (isinstance(node, syntax.Rule) and node.target == "weight" and node.operator in {"=", "*="})
+        or (
+            isinstance(node, syntax.Rule)
+            and node.target == "weight"
+            and node.operator in {"=", "*="}
+        )
         for part in parts
         for node in syntax.walk(part)
     )

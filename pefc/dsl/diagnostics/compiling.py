@@ -172,7 +172,8 @@ class NoBias(Diagnostic):
 
 @dataclass(frozen=True, slots=True)
 class NoWeight(Diagnostic):
-    """A method reads the weight W where another one before it left no weight: the output is not affine in the input.
+    """A method reads the weight W where another one before it left no weight: the output is not
+    affine in the input.
 
         method squashed on linear {
           g: [out] = 0
