@@ -176,7 +176,7 @@ class _Planner:
 
     def _readable(self, planned: Planned) -> None:
         """A method that reads W needs what stands before it at the site to have a weight."""
-        if not _reads_weight(planned.method):
+        if not planned.method.reads_weight:
             return
         for earlier in self.attachments:
             if earlier.site.path == planned.site.path and not earlier.verdict.merges:
@@ -233,21 +233,6 @@ class _Planner:
             raise SpecError([TiedTune(_place_of(step), site.path, others[0])])
         if all(names[0] != tuned.name for tuned in self.tuned):
             self.tuned.append(Tuned(names[0], parameter.numel(), site, step.settings, step.span))
-
-
-def _reads_weight(method: Elaborated) -> bool:
-    """A formula names W, or replaces the weight."""
-    parts = (*method.rules, *method.lets.values(), *(t.value for t in method.tensors if t.value))
-    return any(
-        (isinstance(node, syntax.Name) and node.name == "W")
-        or (
-            isinstance(node, syntax.Rule)
-            and node.target == "weight"
-            and node.operator in {"=", "*="}
-        )
-        for part in parts
-        for node in syntax.walk(part)
-    )
 
 
 def _names_of(model: nn.Module) -> dict[int, list[str]]:

@@ -55,6 +55,21 @@ class Elaborated:
     tunes: tuple[str, ...]
     """`weight` or `bias`: the site's own parameters that train."""
 
+    @property
+    def reads_weight(self) -> bool:
+        """A formula names W, or replaces the weight."""
+        values = (tensor.value for tensor in self.tensors if tensor.value is not None)
+        parts = (*self.rules, *self.lets.values(), *values)
+        return any(_reads_weight(node) for part in parts for node in syntax.walk(part))
+
+
+def _reads_weight(node: object) -> bool:
+    match node:
+        case syntax.Name("W") | syntax.Rule("weight", "=" | "*="):
+            return True
+        case _:
+            return False
+
 
 def elaborate(
     attachment: Attachment, dims: Mapping[str, int], largest: Mapping[str, int], site: str
