@@ -6,9 +6,12 @@ import torch
 from torch.fx import Graph, Node
 from torch.nn import functional
 
-from ..lower.nodes import BASE, axes, call, shape
+from ..lower.nodes import BASE, TOKEN_AXIS, axes, call, shape
 from .rewrite import everywhere, is_call
 from .scalars import scaled
+
+_FLAT = (TOKEN_AXIS, None)
+"""The axes of a matrix whose rows are all leading axes of x."""
 
 
 def addmm_rows(
@@ -67,7 +70,7 @@ def _is_owned(total: Node) -> bool:
 
 
 def _flat(graph: Graph, value: Node) -> Node:
-    return call(graph, torch.reshape, value, (-1, shape(value)[-1]))
+    return call(graph, torch.reshape, value, (-1, shape(value)[-1]), axes=_FLAT)
 
 
 def _flat_product(graph: Graph, thin: Node) -> Node:
@@ -76,5 +79,6 @@ def _flat_product(graph: Graph, thin: Node) -> Node:
     """
     if is_call(thin, functional.linear) and len(thin.users) == 1:
         x, *parameters = thin.args
-        return call(graph, functional.linear, _flat(graph, x), *parameters)  # pyright: ignore[reportArgumentType]
+        rows = _flat(graph, x)  # pyright: ignore[reportArgumentType]
+        return call(graph, functional.linear, rows, *parameters, axes=_FLAT)
     return _flat(graph, thin)
