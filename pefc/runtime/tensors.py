@@ -7,8 +7,8 @@ from torch import nn
 
 
 class Tensors(nn.Module):
-    """Holds what a method added to a site. It computes nothing: the patched module reads from
-    it.
+    """Holds what a method added to a site. The patched module reads from it; called, it changes
+    nothing.
     """
 
     shared: "Tensors | None"
@@ -40,6 +40,10 @@ class Tensors(nn.Module):
         else:
             owner.register_parameter(last, nn.Parameter(tensor))
 
+    def forward(self, value: object) -> object:
+        """What comes in: an `nn.Sequential` runs all its children, shared tensors too."""
+        return value
+
     def extra_repr(self) -> str:
         return ", ".join(f"{name}: {list(tensor.shape)}" for name, tensor in self._own())
 
@@ -54,4 +58,4 @@ def is_taken(name: str) -> bool:
 
 
 def _never_called(module: nn.Module, inputs: object) -> None:
-    """Tensors have no forward."""
+    """Nothing to do: that the hook is there is what counts."""

@@ -10,7 +10,7 @@ from ...runtime.patched import bare, base_class
 from ..lower.nodes import BASE
 from ..patches import Patches
 from ..plan import Patched, Plan
-from ..trace import trace
+from ..trace import original_path, trace
 from .materialize import Materials
 
 
@@ -28,25 +28,51 @@ def linked_graph(
     root = traced.root
     for label, tensors in materials.shared.items():
         root.add_module(label, tensors)
-    for patched in plan.modules:
-        parent = _parent(root, patched, plan)
-        name = patched.path.rpartition(".")[2]
-        parent.add_module(name, _site(model.get_submodule(patched.path), patched, materials))
-        _inline(parent.graph, name, patches.fast(patched))
+    places = {id(model.get_submodule(patched.path)): patched for patched in plan.modules}
+    sites = {
+        patched.path: _site(model.get_submodule(patched.path), patched, materials)
+        for patched in plan.modules
+    }
+    found: set[str] = set()
+    for path, parent in _graphs(root):
+        for name in _called(parent.graph):
+            patched = places.get(id(_module(model, f"{path}.{name}")))
+            if patched is not None:
+                found.add(patched.path)
+                _put(parent, name, sites[patched.path])
+                _inline(parent.graph, name, patches.fast(patched))
         parent.recompile()
+    _all_found(plan, found)
     return root
 
 
-def _parent(root: GraphModule, patched: Patched, plan: Plan) -> GraphModule:
-    """The graph in which a site is called."""
-    path, _, name = patched.path.rpartition(".")
+def _graphs(root: GraphModule) -> list[tuple[str, GraphModule]]:
+    """The graphs of the hierarchy, by path; a module that is called again has one for each call."""
+    return [(path, graph) for path, graph in root.named_modules() if isinstance(graph, GraphModule)]
+
+
+def _called(graph: Graph) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(str(node.target) for node in graph.find_nodes(op="call_module")))
+
+
+def _module(model: nn.Module, path: str) -> nn.Module | None:
+    """The module of the model that a call in the trace stands for, under whichever of its names."""
     try:
-        parent = root.get_submodule(path)
+        return model.get_submodule(original_path(path.strip(".")))
     except AttributeError:
-        parent = None
-    if isinstance(parent, GraphModule) and _calls(parent.graph, name):
-        return parent
-    raise SpecError([NotTraced(plan.model, f"`{patched.path}` is not called in the trace")])
+        return None
+
+
+def _put(parent: nn.Module, name: str, site: nn.Module) -> None:
+    owner, _, last = name.rpartition(".")
+    parent.get_submodule(owner).add_module(last, site)
+
+
+def _all_found(plan: Plan, found: set[str]) -> None:
+    for patched in plan.modules:
+        if patched.path not in found:
+            reason = f"`{patched.path}` is not called in the trace"
+            raise SpecError([NotTraced(plan.model, reason)])
 
 
 def _site(module: nn.Module, patched: Patched, materials: Materials) -> nn.Module:

@@ -49,7 +49,7 @@ class Builder:
 
     def _filled(self, exported: nn.Module, path: str) -> tuple[nn.Module, Graph]:
         """A graph, and a module that holds everything which the graph names."""
-        graph, holder = _graph_of(exported), nn.Module()
+        graph, holder = _copied(_graph_of(exported)), nn.Module()
         holder.training = self.model.get_submodule(path).training
         for node in list(graph.nodes):
             if node.name == "self":
@@ -110,6 +110,13 @@ def _graph_of(exported: nn.Module) -> Graph:
     graph = exported.graph
     assert isinstance(graph, Graph)
     return graph
+
+
+def _copied(graph: Graph) -> Graph:
+    """A graph of its own for each call: a module that is called again is exported once."""
+    fresh = Graph()
+    fresh.output(fresh.graph_copy(graph, {}))  # pyright: ignore[reportArgumentType]
+    return fresh
 
 
 def _is_leaf(module: nn.Module) -> bool:
