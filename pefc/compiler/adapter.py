@@ -16,6 +16,7 @@ from ..dsl import library
 from ..dsl.canonical import canonical
 from ..dsl.checked import Attachment, Checked
 from ..dsl.checker import check
+from ..dsl.diagnostics.commands import UnwritableFile
 from ..dsl.diagnostics.core import SpecError
 from ..dsl.diagnostics.state import (
     DamagedAdapter,
@@ -40,6 +41,7 @@ from ..runtime.state import (
     write_folder,
 )
 from .attached import attached
+from .link.live import check_unattached
 from .plan import Plan
 from .program import Program, compiled
 from .report import report
@@ -75,7 +77,10 @@ def write(plan: Plan, model: nn.Module, folder: Path) -> None:
         "base": base,
         "plan": report(plan),
     }
-    write_folder(folder, files, manifest)
+    try:
+        write_folder(folder, files, manifest)
+    except OSError as error:
+        raise SpecError([UnwritableFile(str(folder), error.strerror or str(error))]) from error
 
 
 def load(model: nn.Module, folder: Path) -> None:
@@ -84,6 +89,7 @@ def load(model: nn.Module, folder: Path) -> None:
     Raises SpecError where the folder is damaged, was made for another base, or a tensor is missing,
     extra or misshapen.
     """
+    check_unattached(model)
     files, manifest = _files(folder)
     checked = check(parse(_spec(files, folder)))
     _same_methods(checked, manifest, folder)

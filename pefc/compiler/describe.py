@@ -38,7 +38,8 @@ def instead(table: SiteTable, pattern: str, *, classes: bool) -> str:
         return f"`{family}` has the roles {_joined(dict.fromkeys(roles))} here"
     known = model_roles(table)
     if not known:
-        return f"{table.model} has no roles: name its modules by path or class"
+        why = f", since it could not be traced ({table.reason})" if table.reason else ""
+        return f"{table.model} has no roles{why}: name its modules by path or class"
     return f"{table.model} has the roles {_joined(dict.fromkeys(known))}"
 
 

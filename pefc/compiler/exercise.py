@@ -53,7 +53,11 @@ def _padded(mask: Tensor) -> Tensor:
 
 
 def vocabulary(model: nn.Module) -> int:
-    """How many tokens every embedding of tokens knows: the largest embedding has them."""
+    """How many tokens every embedding of tokens knows: as the config says, or the largest one."""
+    config: object = getattr(model, "config", None)
+    stated = getattr(config, "vocab_size", None)
+    if isinstance(stated, int):
+        return stated
     sizes = [m.num_embeddings for m in model.modules() if isinstance(m, nn.Embedding)]
     return max(sizes, default=2)
 
@@ -103,7 +107,7 @@ def distance(first: Iterable[Tensor], second: Iterable[Tensor]) -> float:
 
 def digests(model: nn.Module) -> dict[str, str]:
     """For each parameter and buffer, what tells its bits, flag and module class from others."""
-    classes = {path: type(module) for path, module in model.named_modules()}
+    classes = {path: type(module) for path, module in model.named_modules(remove_duplicate=False)}
     named = {
         **dict(model.named_parameters(remove_duplicate=False)),
         **dict(model.named_buffers(remove_duplicate=False)),

@@ -2,11 +2,18 @@
 
 from torch import Tensor, nn
 
+from ..runtime.patched import base_class
 from .site import SiteKind
 
 
 def linear_width(module: nn.Module) -> tuple[int, int] | None:
-    """(inputs, outputs) of a linear module; None for any other."""
+    """(inputs, outputs) of a linear module; None for any other.
+
+    A subclass with a forward of its own computes something else, and one whose weight is worked out
+    anew in each step, as by `weight_norm`, has none that a patch could read.
+    """
+    if not _runs_as_declared(module) or "weight" not in module._parameters:
+        return None
     if isinstance(module, nn.Linear):
         return module.in_features, module.out_features
     if is_transposed(module):
@@ -14,6 +21,16 @@ def linear_width(module: nn.Module) -> tuple[int, int] | None:
         assert isinstance(weight, Tensor)
         return weight.shape[0], weight.shape[1]
     return None
+
+
+def _runs_as_declared(module: nn.Module) -> bool:
+    """The forward is the one of `nn.Linear`, of `Conv1D`, or of bitsandbytes' quantized maps."""
+    home = next(cls for cls in base_class(module).__mro__ if "forward" in cls.__dict__)
+    return (
+        home is nn.Linear
+        or home.__name__ == "Conv1D"
+        or home.__module__.partition(".")[0] == "bitsandbytes"
+    )
 
 
 def is_transposed(module: nn.Module) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from keyword import iskeyword
 from typing import assert_never
 
 from torch import nn
@@ -25,7 +26,7 @@ from ..dsl.source import Span
 from .lower import Elaborated, LinearFacts, Member, elaborate
 from .plan import Patched, Plan, Planned, Tuned
 from .roles import find_sites
-from .select import Selected, TermMatch, select
+from .select import Selected, TermMatch, may_be_empty, select
 from .site import Site, SiteTable
 from .verdict import Verdict, judge
 
@@ -171,7 +172,7 @@ class _Planner:
         if any(tensor.scope is not None for tensor in planned.tensors):
             owners.append((self.table.model, self.model))
         for path, module in owners:
-            if hasattr(module, planned.label):
+            if hasattr(module, planned.label) or iskeyword(planned.label):
                 raise SpecError([LabelTaken(planned.span, planned.label, path, None)])
 
     def _readable(self, planned: Planned) -> None:
@@ -214,7 +215,7 @@ class _Planner:
                 if name in own:
                     found = True
                     self._tuned(step, site, own[name], paths)
-        if not found:
+        if not found and not (step.selection and may_be_empty(step.selection)):
             raise SpecError([NoBias(_place_of(step), sites[0].path)])
 
     def _tuned(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import torch
 from torch import nn
 from torch.fx import GraphModule
 
@@ -29,7 +30,8 @@ class Program:
     def materials(self) -> Materials:
         """The new tensors, with their initial values until somebody trains them."""
         if self._materials is None:
-            self._materials = materialize(self.plan, self.model)
+            with torch.inference_mode(mode=False):
+                self._materials = materialize(self.plan, self.model)
         return self._materials
 
     @property

@@ -67,7 +67,7 @@ def select(
         return Selected(picker.everywhere(), ())
     resolver = _Resolver(picker, constants)
     sites = united(resolver.selection(selection, ()))
-    if not sites and not resolver.found and not _may_be_empty(selection):
+    if not sites and not resolver.found and not may_be_empty(selection):
         resolver.found.append(EmptySelection(selection.span, table.model))
     if resolver.found:
         raise SpecError(resolver.found)
@@ -81,7 +81,7 @@ def _ordered(sites: Iterable[Site], table: SiteTable) -> tuple[Site, ...]:
     return tuple(sorted(sites, key=lambda site: (order.get(site.path, -1), site.slice or ())))
 
 
-def _may_be_empty(selection: Selection) -> bool:
+def may_be_empty(selection: Selection) -> bool:
     """Some term is marked `?`."""
     return any(isinstance(node, Leaf) and node.optional for node in walk(selection))
 

@@ -1,7 +1,8 @@
 """A module whose forward runs a patch, and which is otherwise what it was."""
 
 import linecache
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 from itertools import count
 
 from torch import nn
@@ -44,23 +45,48 @@ def bare(module: nn.Module) -> nn.Module:
     """
     if not any(is_patched(inner) for inner in module.modules()):
         return module
-    return _bare(module, {})
+    return _Copying(lambda parameter: parameter).copy(module)
 
 
-def _bare(module: nn.Module, made: dict[int, nn.Module]) -> nn.Module:
-    if id(module) in made:
-        return made[id(module)]
-    original = base_class(module)
-    copy = made[id(module)] = original.__new__(original)
-    copy.__dict__.update(module.__dict__)
-    for store in ("_parameters", "_buffers"):
-        copy.__dict__[store] = dict(module.__dict__[store])
-    copy.__dict__["_modules"] = {
-        name: child and _bare(child, made)
-        for name, child in module._modules.items()
-        if not isinstance(child, Tensors)
-    }
-    return copy
+def frozen_twin(module: nn.Module, trained: Collection[int]) -> nn.Module:
+    """A module without patches, as a tree of its own whose parameters do not train, over the same
+    storage; but for those in `trained`, by `id`, which are the module's own.
+    """
+    aliases: dict[int, nn.Parameter] = {}
+
+    def alias(parameter: nn.Parameter) -> nn.Parameter:
+        if id(parameter) in trained or not parameter.requires_grad:
+            return parameter
+        fresh = nn.Parameter(parameter.detach(), requires_grad=False)
+        return aliases.setdefault(id(parameter), fresh)
+
+    return _Copying(alias).copy(module)
+
+
+@dataclass(frozen=True, slots=True)
+class _Copying:
+    """Copies a tree of modules, shared ones once, with the parameters that a function gives."""
+
+    parameter: Callable[[nn.Parameter], nn.Parameter]
+    made: dict[int, nn.Module] = field(default_factory=dict)
+
+    def copy(self, module: nn.Module) -> nn.Module:
+        if id(module) in self.made:
+            return self.made[id(module)]
+        original = base_class(module)
+        copy = self.made[id(module)] = original.__new__(original)
+        copy.__dict__.update(module.__dict__)
+        copy.__dict__["_buffers"] = dict(module._buffers)
+        copy.__dict__["_parameters"] = {
+            name: value if value is None else self.parameter(value)
+            for name, value in module._parameters.items()
+        }
+        copy.__dict__["_modules"] = {
+            name: child and self.copy(child)
+            for name, child in module._modules.items()
+            if not isinstance(child, Tensors)
+        }
+        return copy
 
 
 def _function(source: str, scope: dict[str, object]) -> Callable[..., object]:

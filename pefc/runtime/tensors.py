@@ -1,6 +1,7 @@
 """The tensors of one attachment: a child of the module that it stands on."""
 
 from collections.abc import Iterator
+from keyword import iskeyword
 
 import torch
 from torch import nn
@@ -54,7 +55,7 @@ class Tensors(nn.Module):
 
 def is_taken(name: str) -> bool:
     """Whether a tensor cannot have this name, because it stands for something else in `Tensors`."""
-    return name == "rows" or hasattr(Tensors(), name)
+    return name == "rows" or iskeyword(name) or hasattr(Tensors(), name)
 
 
 def _never_called(module: nn.Module, inputs: object) -> None:

@@ -6,7 +6,7 @@ from torch.fx.node import map_arg
 
 from ...dsl.diagnostics.attaching import NotTraced
 from ...dsl.diagnostics.core import SpecError
-from ...runtime.patched import bare, base_class
+from ...runtime.patched import frozen_twin
 from ..lower.nodes import BASE
 from ..patches import Patches
 from ..plan import Patched, Plan
@@ -17,26 +17,28 @@ from .materialize import Materials
 def linked_graph(
     plan: Plan, model: nn.Module, materials: Materials, patches: Patches
 ) -> GraphModule:
-    """The traced model with every patch in its place. Parameters are the model's own; the model is
-    not changed.
+    """The traced model with every patch in its place. It shares the storage of the model's weights,
+    and trains what the spec names alone; the model is not changed.
 
     Raises SpecError where the model, or a module that the spec patches, is not in the trace.
     """
-    traced = trace(bare(model))
+    trained = {id(model.get_parameter(tuned.name)) for tuned in plan.tuned}
+    twin = frozen_twin(model, trained)
+    traced = trace(twin)
     if traced.root is None:
         raise SpecError([NotTraced(plan.model, traced.reason or "")])
     root = traced.root
     for label, tensors in materials.shared.items():
         root.add_module(label, tensors)
-    places = {id(model.get_submodule(patched.path)): patched for patched in plan.modules}
+    places = {id(twin.get_submodule(patched.path)): patched for patched in plan.modules}
     sites = {
-        patched.path: _site(model.get_submodule(patched.path), patched, materials)
+        patched.path: _site(twin.get_submodule(patched.path), patched, materials)
         for patched in plan.modules
     }
     found: set[str] = set()
     for path, parent in _graphs(root):
         for name in _called(parent.graph):
-            patched = places.get(id(_module(model, f"{path}.{name}")))
+            patched = places.get(id(_module(twin, f"{path}.{name}")))
             if patched is not None:
                 found.add(patched.path)
                 _put(parent, name, sites[patched.path])
@@ -76,18 +78,10 @@ def _all_found(plan: Plan, found: set[str]) -> None:
 
 
 def _site(module: nn.Module, patched: Patched, materials: Materials) -> nn.Module:
-    """The module as it is without patches, over the same parameters, with the tensors of its
-    methods beside them.
-    """
-    bare = base_class(module)
-    site = bare.__new__(bare)
-    site.__dict__.update(module.__dict__)
-    for store in ("_parameters", "_buffers", "_modules"):
-        site.__dict__[store] = dict(module.__dict__[store])
+    """The module of the twin, with the tensors of its methods beside its own."""
     for planned in patched.members:
-        tensors = materials.children[patched.path, planned.label]
-        site._modules[planned.label] = tensors
-    return site
+        module._modules[planned.label] = materials.children[patched.path, planned.label]
+    return module
 
 
 def _calls(graph: Graph, name: str) -> list[Node]:

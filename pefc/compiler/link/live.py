@@ -23,11 +23,7 @@ from .materialize import Materials
 
 def check_free(plan: Plan, model: nn.Module) -> None:
     """Raise SpecError where the model carries a spec already, or a patch could never run."""
-    present = record(model)
-    if isinstance(present, Installed):
-        earlier: Plan = present.plan  # pyright: ignore[reportAssignmentType]
-        first = next((step.span.text for step in earlier.checked.steps), "an empty spec")
-        raise SpecError([AlreadyAttached(plan.model, first)])
+    check_unattached(model)
     mistakes: list[Diagnostic] = [
         ForwardReplaced(patched.members[0].span, patched.path)
         for patched in plan.modules
@@ -35,6 +31,15 @@ def check_free(plan: Plan, model: nn.Module) -> None:
     ]
     if mistakes:
         raise SpecError(by_statement(mistakes))
+
+
+def check_unattached(model: nn.Module) -> None:
+    """Raise SpecError where the model carries a spec."""
+    present = record(model)
+    if isinstance(present, Installed):
+        earlier: Plan = present.plan  # pyright: ignore[reportAssignmentType]
+        first = next((step.span.text for step in earlier.checked.steps), "an empty spec")
+        raise SpecError([AlreadyAttached(type(model).__name__, first)])
 
 
 def install(plan: Plan, model: nn.Module, materials: Materials, patches: Patches) -> None:

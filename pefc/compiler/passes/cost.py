@@ -1,5 +1,7 @@
 """What a matrix costs when it is applied to the nominal input, in multiplications."""
 
+from math import prod
+
 import torch
 from torch.fx import Node
 
@@ -26,25 +28,35 @@ def in_turn(product: Node) -> int:
 
 
 def forming(matrix: Node) -> int:
-    """The cost of having the matrix at all."""
-    if matrix.op != "call_function" or matrix.meta.get("port"):
-        return 0
-    size = shape(matrix)
-    work = 1
-    for length in size:
-        work *= length
-    if is_call(matrix, torch.matmul) and not any(
-        is_call(factor, torch.diag) for factor in matrix.args
-    ):
-        work *= shape(matrix.args[0])[-1]  # pyright: ignore[reportArgumentType]
-    if is_call(matrix, torch.diag):
-        return 0
-    return work + sum(forming(operand) for operand in matrix.all_input_nodes)
+    """The cost of having the matrix at all; what several parts of it share is formed once."""
+    return sum(_work(node) for node in _parts(matrix))
 
 
 def holds_base(matrix: Node) -> bool:
     """The base weight is part of it: forming it would take a copy of the weight in each step."""
-    return is_weight(matrix) or any(holds_base(operand) for operand in matrix.all_input_nodes)
+    return any(is_weight(node) for node in _parts(matrix))
+
+
+def _parts(matrix: Node) -> dict[Node, None]:
+    """A node and all that it is computed from, down to the ports of the site."""
+    found: dict[Node, None] = {}
+    waiting = [matrix]
+    while waiting:
+        node = waiting.pop()
+        if node not in found:
+            found[node] = None
+            waiting.extend(() if node.meta.get("port") else node.all_input_nodes)
+    return found
+
+
+def _work(node: Node) -> int:
+    """The multiplications of one node."""
+    if node.op != "call_function" or node.meta.get("port") or is_call(node, torch.diag):
+        return 0
+    work = prod(shape(node))
+    if is_call(node, torch.matmul) and not any(is_call(part, torch.diag) for part in node.args):
+        work *= shape(node.args[0])[-1]  # pyright: ignore[reportArgumentType]
+    return work
 
 
 def is_cheap(matrix: Node) -> bool:

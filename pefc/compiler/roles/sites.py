@@ -42,11 +42,13 @@ def find_sites(model: nn.Module) -> SiteTable:
 
 
 def _trace_roles(model: nn.Module, stacks: tuple[Stack, ...]) -> Roles:
-    with FakeTensorMode(), quiet():
-        cuts = [Cut(stack.path, stack.kept) for stack in stacks]
-        copied = skeleton(model, cuts, device=torch.device("cpu"), keep_types=False)
-        tape = record(copied, example_inputs(copied, Size(batch=1, length=LENGTH)))
-    return read_roles(tape, copied)
+    """Whatever mode and default device the caller has set."""
+    cuts = [Cut(stack.path, stack.kept) for stack in stacks]
+    with torch.inference_mode(mode=False), torch.enable_grad(), torch.device("cpu"):
+        with FakeTensorMode(), quiet():
+            copied = skeleton(model, cuts, device=torch.device("cpu"), keep_types=False)
+            tape = record(copied, example_inputs(copied, Size(batch=1, length=LENGTH)))
+        return read_roles(tape, copied)
 
 
 def _are_layers(stacks: Sequence[Stack], layers: Sequence[Layer]) -> bool:

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import SymInt, Tensor, nn
 from torch.export import unflatten
 
@@ -29,7 +30,7 @@ def trace(
     """
     name = base_class(model).__name__
     try:
-        with quiet():
+        with torch.inference_mode(mode=False), torch.device("cpu"), quiet():
             exported = export(model, SIZE, None if inputs is None else _named(model, inputs))
             clean(exported.program.graph)
             hierarchy = unflatten(exported.program)

@@ -1,6 +1,7 @@
 """Mistakes that show when a spec meets a model: in formulas, shapes, and what is not compiled."""
 
 from dataclasses import dataclass
+from keyword import iskeyword
 
 from ..source import Span
 from .core import Diagnostic, Label
@@ -231,7 +232,11 @@ class LabelTaken(Diagnostic):
         return (first, Label(self.earlier, "attached here before"))
 
     def notes(self) -> tuple[str, ...]:
-        return () if self.earlier else (f"the module has a `{self.label}` of its own",)
+        if self.earlier:
+            return ()
+        if iskeyword(self.label):
+            return (f"`{self.label}` is a word of Python, so no attribute can be called so",)
+        return (f"the module has a `{self.label}` of its own",)
 
     def help(self) -> str:
         return "name one of them with `as NAME`" if self.earlier else "give another name with `as`"
