@@ -13,6 +13,10 @@ FAULT = 1
 """The exit status where the spec or the model is at fault; 2 is wrong usage."""
 
 
+SHOWN = 200
+"""Diagnostics that are shown in full; a file with more has one mistake many times."""
+
+
 class Style(StrEnum):
     """How diagnostics are shown."""
 
@@ -55,7 +59,9 @@ def _text(diagnostics: tuple[Diagnostic, ...], style: Style) -> str:
 
     if style is Style.LINE:
         return "\n".join(map(line, diagnostics))
-    blocks = [full(diagnostic).rstrip() for diagnostic in diagnostics]
+    blocks = [full(diagnostic).rstrip() for diagnostic in diagnostics[:SHOWN]]
+    if len(diagnostics) > SHOWN:
+        blocks.append(f"the first {SHOWN} are shown; `--format line` shows all")
     return "\n\n".join([*blocks, _summary(diagnostics)] if len(blocks) > 1 else blocks)
 
 

@@ -1,5 +1,7 @@
 """Modules that stand in unusual places: in a sequence, under two names, called again."""
 
+from contextlib import AbstractContextManager
+
 import pytest
 import torch
 from torch import nn
@@ -7,12 +9,7 @@ from transformers import AlbertConfig, AlbertModel
 
 import pefc
 
-
-def perturb(model: nn.Module) -> None:
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.add_(0.3 * torch.randn_like(parameter))
+from ..models import gpt2, llama, perturb
 
 
 def test_shared_tensors_at_the_top_of_a_sequence_change_nothing() -> None:
@@ -69,3 +66,80 @@ def test_layers_that_are_called_again_are_patched_at_every_call() -> None:
     perturb(model)
     live = model(**tokens).last_hidden_state
     torch.testing.assert_close(graph(**tokens).last_hidden_state, live)
+
+
+class Doubled(nn.Linear):
+    """A linear map by class, and another one by forward."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x) * 2 + 1
+
+
+class Weighed(nn.Module):
+    """Maps that are not what their class says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.doubled = Doubled(16, 16)
+        self.normed = nn.utils.parametrizations.weight_norm(nn.Linear(16, 16))
+        self.plain = nn.Linear(16, 16)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.plain(self.normed(self.doubled(x)))
+
+
+@pytest.mark.parametrize("path", ["doubled", "normed"])
+def test_a_forward_or_weight_of_its_own_makes_no_linear_site(path: str) -> None:
+    with pytest.raises(pefc.SpecError, match="no-such-site"):
+        pefc.plan(f"lora(r=2) on {path}", Weighed())
+    assert len(pefc.plan("lora(r=2) on plain", Weighed()).attachments) == 1
+
+
+@pytest.mark.parametrize("around", [torch.inference_mode(), torch.device("meta"), torch.no_grad()])
+def test_the_mode_and_device_of_the_caller_hide_no_site(around: AbstractContextManager) -> None:
+    model = llama()
+    with around:
+        plan = pefc.plan("lora(r=2) on attn.q", model)
+    assert {planned.site.role for planned in plan.attachments} == {"attn.q"}
+
+
+def test_what_is_applied_in_inference_mode_trains() -> None:
+    model = llama()
+    with torch.inference_mode():
+        pefc.apply("lora(r=2) on attn.q", model)
+    model(torch.ones(1, 3, dtype=torch.long)).logits.sum().backward()
+    assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
+
+
+def test_the_graph_trains_what_the_spec_names_alone() -> None:
+    model = llama()
+    graph = pefc.compile("lora(r=2) on attn.q; tune on norm", model).graph
+    trained = {name for name, p in graph.named_parameters() if p.requires_grad}
+    assert all("lora" in name or "norm" in name for name in trained)
+    tokens = torch.ones(1, 3, dtype=torch.long)
+    graph(input_ids=tokens, attention_mask=tokens).logits.sum().backward()
+    assert all("norm" in name for name, p in model.named_parameters() if p.grad is not None)
+    base = dict(model.named_parameters())["model.embed_tokens.weight"]
+    twin = dict(graph.named_parameters())["model.embed_tokens.weight"]
+    assert twin.data_ptr() == base.data_ptr()
+
+
+def test_a_long_chain_on_slices_of_one_map_compiles() -> None:
+    chain = (
+        "dora(r=2) on attn.q as d0; ssf on attn.q, attn.v as s0; dora(r=2) on attn.q as d1;"
+        'ssf on attn.q, attn.v as s1; lora(r=2) on "attn.c_attn"; boft(size=4) on attn.v'
+    )
+    model = gpt2()
+    tokens = torch.ones(1, 3, dtype=torch.long)
+    before = model(tokens).logits
+    pefc.apply(chain, model)
+    torch.testing.assert_close(model(tokens).logits, before, rtol=1e-4, atol=1e-5)
+
+
+def test_an_optional_term_may_have_nothing_to_tune() -> None:
+    assert pefc.plan("tune bias on norm?", llama()).tuned == ()
+
+
+def test_a_label_is_no_word_of_python() -> None:
+    with pytest.raises(pefc.SpecError, match="label-taken"):
+        pefc.plan("lora(r=2) on attn.q as class", llama())

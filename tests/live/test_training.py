@@ -73,6 +73,24 @@ def test_autocast_runs_and_agrees(build: Callable[[], nn.Module]) -> None:
     assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
 
 
+EXACT = ("lora(r=2) on linear", "ia3 on attn.{k,v}; ssf on attn.q", "vera(r=2) on ffn")
+
+
+@pytest.mark.parametrize("spec", EXACT)
+@pytest.mark.parametrize("gradients", [False, True])
+@pytest.mark.parametrize("build", BUILDERS, ids=lambda build: build.__name__)
+def test_what_is_exact_is_exact_under_autocast(
+    build: Callable[[], nn.Module], spec: str, *, gradients: bool
+) -> None:
+    model = build()
+    with torch.autocast("cpu", torch.bfloat16), torch.set_grad_enabled(gradients):
+        before = output(model)
+        program = pefc.compile(spec, model)
+        program.apply()
+        assert {planned.verdict.identity for planned in program.plan.attachments} == {"exact"}
+        assert torch.equal(output(model), before)
+
+
 def test_dropout_follows_the_mode_of_the_model() -> None:
     model = pefc.apply("lora(r=2, dropout=0.5) on linear", llama())
     perturb(model)

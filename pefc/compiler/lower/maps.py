@@ -100,6 +100,7 @@ class Slice:
     def put(self, value: Node, part: Node, axis: int) -> Node:
         """A value with these rows replaced."""
         names = axes(value)
+        part = call(self.graph, torch.Tensor.type_as, part, value, axes=axes(part))
         if len(self.rows) == 1:
             start, stop = self.rows[0]
             return call(self.graph, torch.slice_scatter, value, part, axis, start, stop, axes=names)

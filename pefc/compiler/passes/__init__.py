@@ -8,6 +8,7 @@ from .base import CallBase, RowsOfBase
 from .cancel import Cancel
 from .diagonal import Diagonal, Rescale
 from .distribute import Distribute
+from .dtype import KeepDtype
 from .fuse import FuseAdd
 from .reassociate import Reassociate
 from .rewrite import Pass
@@ -27,7 +28,7 @@ PASSES: tuple[Pass, ...] = (
 )
 """Run in turn until none finds anything."""
 
-LAST: tuple[Pass, ...] = (Rescale(), CallBase(), FuseAdd(), Share())
+LAST: tuple[Pass, ...] = (Rescale(), CallBase(), FuseAdd(), KeepDtype(), Share())
 """Run once, when the shape of the computation is settled."""
 
 

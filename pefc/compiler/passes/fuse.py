@@ -20,10 +20,12 @@ def addmm_rows(
     """total + factor * thin @ matrixᵀ, by one `addmm` over flattened leading dims.
 
     `owned` says that nobody else reads `total`: without gradients the sum is then taken in place,
-    which spares a decoding step a copy.
+    which spares a decoding step a copy. Autocast does not reach operations in place, so there it is
+    not.
     """
     rows = total.reshape(-1, total.shape[-1])
-    if owned and not torch.is_grad_enabled() and total.is_contiguous():
+    is_one_dtype = total.dtype == thin.dtype == matrix.dtype
+    if owned and is_one_dtype and not torch.is_grad_enabled() and total.is_contiguous():
         rows.addmm_(thin, matrix.t(), alpha=factor)
         return total
     return torch.addmm(rows, thin, matrix.t(), alpha=factor).view_as(total)

@@ -31,6 +31,7 @@ _REARRANGEMENTS = (
     torch.index_copy,
     torch.stack,
     torch.detach,
+    torch.Tensor.type_as,
     operator.getitem,
     functional.dropout,
 )

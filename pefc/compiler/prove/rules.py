@@ -121,6 +121,7 @@ EXACT_RULES: Mapping[object, Rule] = {
     addmm_rows: _addmm,
     torch.diag: _diag,
     torch.detach: _same,
+    torch.Tensor.type_as: _same,
     torch.cos: _one_of_zero,
     torch.exp: _one_of_zero,
     torch.transpose: _transpose,
