@@ -125,10 +125,20 @@ def test_a_tensor_with_a_name_that_modules_have_is_a_diagnostic(name: str, form:
     before.assert_same(model)
 
 
-@pytest.mark.parametrize("name", ["lambda", "class", "self", "T", "yield"])
-def test_a_tensor_or_label_may_be_a_word_of_python(name: str) -> None:
+@pytest.mark.parametrize("name", ["self", "T", "print"])
+def test_a_tensor_or_label_may_be_a_name_that_python_uses(name: str) -> None:
     method = f"method own on linear {{\n  {name}: [out] = 1\n  output *= {name}\n}}"
     spec = f"{method}\nown on attn.q as {name}"
     model = plain()
     expected = output(model)
     assert torch.equal(output(pefc.apply(spec, model)), expected)
+
+
+@pytest.mark.parametrize("name", ["lambda", "class", "yield"])
+def test_a_tensor_is_no_word_of_python(name: str) -> None:
+    spec = f"method own on linear {{\n  {name}: [out] = 1\n  output *= {name}\n}}\nown on attn.q"
+    model = llama()
+    before = Snapshot.of(model)
+    with pytest.raises(pefc.SpecError, match="tensor-name-taken"):
+        pefc.apply(spec, model)
+    before.assert_same(model)

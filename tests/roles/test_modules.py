@@ -191,6 +191,7 @@ def test_quantized_and_patched_maps_count_as_linear() -> None:
         def forward(self, input: Tensor) -> Tensor:
             raise NotImplementedError
 
+    Packed.__module__ = "bitsandbytes.nn.modules"
     model = Network()
     model.b[0].a.c = Packed()
     model.b[0].a.c.extra = nn.Linear(WIDTH, 2)
