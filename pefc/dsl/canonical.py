@@ -16,6 +16,7 @@ from .syntax import (
     Method,
     Modify,
     Name,
+    NamedType,
     Number,
     Range,
     Sequence,
@@ -88,15 +89,18 @@ def _arguments(
     return tuple(
         Argument(
             name,
-            _member(value) if isinstance(parameters.get(name), Enumeration) else _expression(value),
+            _given(value, parameters.get(name)),
             _NOWHERE,
         )
         for name, value in arguments
     )
 
 
-def _member(value: Value) -> Expression:
-    return Name(str(value), _NOWHERE)
+def _given(value: Value, kind: NamedType | Enumeration | None) -> Expression:
+    """A value of a type: a member stands bare."""
+    if isinstance(kind, Enumeration) and value in kind.members:
+        return Name(str(value), _NOWHERE)
+    return _expression(value)
 
 
 def _expression(value: Value) -> Expression:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from . import diagnostics
 from .diagnostics import Diagnostic, SpecError
-from .syntax import Argument, Call
-from .vocabulary import Function
+from .syntax import Argument, Bool, Call, Name
+from .vocabulary import FLAGS, Function
 
 
 def misfits(function: Function, expression: Call) -> list[Diagnostic]:
@@ -36,6 +36,19 @@ def misfits(function: Function, expression: Call) -> list[Diagnostic]:
             diagnostics.WrongArity(function.name, function.signature, len(given), expression.span)
         ]
     return found
+
+
+def with_flags(expression: Call) -> Call:
+    """A call of a builtin module in which bare flags are arguments by keyword: `both=true`."""
+    arguments = tuple(
+        Argument(argument.value.name, Bool(value=True, span=argument.span), argument.span)
+        if argument.name is None
+        and isinstance(argument.value, Name)
+        and argument.value.name in FLAGS
+        else argument
+        for argument in expression.arguments
+    )
+    return Call(expression.function, arguments, expression.span)
 
 
 def call(

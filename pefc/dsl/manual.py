@@ -8,6 +8,7 @@ from pkgutil import iter_modules
 
 from . import diagnostics, library
 from .diagnostics import Diagnostic
+from .format.method import enumerated
 from .nearest import nearest
 from .syntax import Alias, Enumeration, Method, NamedType, Parameter, Recipe, Text
 from .vocabulary import FUNCTIONS, SITES, Function, SiteWords
@@ -132,8 +133,8 @@ def _parameter(parameter: Parameter) -> str:
     match parameter.type:
         case NamedType(name):
             kind = f": {name}"
-        case Enumeration(members):
-            kind = f": {{{', '.join(members)}}}"
+        case Enumeration() as kinds:
+            kind = f": {{{', '.join(enumerated(kinds))}}}"
         case None:
             kind = ""
     default = "" if parameter.default is None else f" = {parameter.default.span.text}"

@@ -51,7 +51,7 @@ SITES: dict[str, SiteWords] = {
         SiteWords(
             "attention",
             "an attention product with its projections",
-            ("keys", "values", "context"),
+            ("keys", "values", "context", "positions"),
             ports=("q", "keys", "values", "x"),
             dims=("d", "heads", "kv_heads", "head_dim", "layer", "layers"),
             calls=("q", "k", "v", "o", "attend"),
@@ -134,6 +134,12 @@ class Function:
     results: int = 1
 
     @property
+    def is_unary(self) -> bool:
+        """Whether it makes one value of one value."""
+        one = len(self.parameters) == 1 and not self.variadic and self.results == 1
+        return one and self.family in ("number", "tensor") and self.name != "change"
+
+    @property
     def signature(self) -> str:
         names = [
             name if place < self.required else f"{name}?"
@@ -174,6 +180,7 @@ FUNCTIONS: dict[str, Function] = {
         "zeros(size, …)", "ones(size, …)", "eye(size)", "arange(size)",
         "diag(vector)", "block_diag(blocks)", "kron(left, right)", "circulant(blocks)",
         "tile(matrix, columns)", "skew(vector)", "cayley(matrix)", "householder(vectors)",
+        "orthonormal(matrix)",
         "svd(matrix) -> 3", "qr(matrix) -> 2", "lstsq(matrix, target)", "truncate(matrix, rank)",
         "einsum(pattern, value, …)", "dot(left, right)", "stack(value, …)", "mix(weights, values)",
         "sample(seed)", "largest(value)", "scatter(values, index)", "real(value)", "ifft2(value)",
@@ -186,7 +193,8 @@ FUNCTIONS: dict[str, Function] = {
     **_table(
         "distribution",
         "kaiming(a?)", "normal(mean?, std?)", "uniform(low, high)", "xavier()", "orthogonal()",
-        "linear_default()", "paired(distribution)", "unit_std(distribution)",
+        "linear_default()", "truncated(mean, std)", "vocabulary()", "paired(distribution)",
+        "unit_std(distribution)",
     ),
     **_table("position", "first(count)", "last(count)"),
 }  # fmt: skip
@@ -201,6 +209,8 @@ ATTRIBUTES: dict[str, Function | None] = {
 
 MODULES: dict[str, Function] = _table("tensor", "lstm(input, hidden, layers?, both?)")
 """Builtin modules, for `R: lstm(d, h)`."""
+FLAGS = ("both",)
+"""Arguments of builtin modules whose bare name sets them, wherever it stands."""
 
 TYPES = ("int", "float", "prob", "bool", "string", "range", "list", "method", "methods")
 SCOPES = ("model", "kind", "group")
@@ -208,9 +218,9 @@ POLICIES = ("sensitivity",)
 """Rank allocators of the runtime, for `shrink`."""
 SETTINGS = ("lr", "decay")
 
-BUILTINS: dict[str, tuple[tuple[str, str | tuple[str, ...], str | bool | None], ...]] = {
+BUILTINS: dict[str, tuple[tuple[str, str | tuple[str, ...], str | bool | int | None], ...]] = {
     "gate": (("kind", ("unipelt",), None),),
-    "adapterdrop": (("layers", "range", None),),
+    "adapterdrop": (("layers", "range", None), ("eval", "int", 0)),
     "quantize": (
         ("format", ("nf4", "fp4", "int8"), "nf4"),
         ("double", "bool", False),

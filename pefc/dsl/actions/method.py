@@ -37,6 +37,8 @@ from .fault import Fault
 from .selector import Condition
 
 Shape = tuple[Expression, ...]
+FREE = '"text"'
+"""What stands among the members of an enumeration that takes any string."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +100,14 @@ def named_type(span: Span, name: Token) -> NamedType:
     return NamedType(name.text, span)
 
 
-def enumeration(span: Span, *members: Token) -> Enumeration:
-    return Enumeration(tuple(member.text for member in members), span)
+def enumeration(span: Span, *parts: Token | None) -> Enumeration:
+    *members, free = parts
+    names = tuple(member.text for member in members if member is not None)
+    node = Enumeration(names, span, text=free is not None)
+    if free is not None and free.text != FREE:
+        place = Span(span.source, free.start, free.stop)
+        raise Fault(diagnostics.StringMember(place), node)
+    return node
 
 
 def method_body(span: Span, documentation: Token | None, *items: MethodItem) -> MethodBody:

@@ -170,20 +170,23 @@ def _explained(diagnostic: Diagnostic, table: Table) -> Diagnostic:
 def _member(
     expression: Expression, members: tuple[str, ...], name: str, binding: _Binding
 ) -> Value | None:
+    """The member that is meant, or the text where the parameter takes any."""
+    text = name in binding.table.texts
     if isinstance(expression, Name) and expression.name in members:
         return expression.name
     if isinstance(expression, Name) and expression.name not in binding.constants:
         shown = f"`{expression.name}`"
-        binding.found.append(diagnostics.UnknownMember(name, shown, expression.span, members))
+        binding.found.append(diagnostics.UnknownMember(name, shown, expression.span, members, text))
         return None
     try:
         value = evaluate(expression, binding.constants)
     except SpecError as error:
         binding.found.extend(error.diagnostics)
         return None
-    if value in members:
+    if value in members or (text and isinstance(value, str)):
         return value
-    binding.found.append(diagnostics.UnknownMember(name, describe(value), expression.span, members))
+    given = describe(value)
+    binding.found.append(diagnostics.UnknownMember(name, given, expression.span, members, text))
     return None
 
 
@@ -209,3 +212,19 @@ def misfit(value: Value, kind: str, name: str, span: Span) -> Diagnostic | None:
         case _:
             fits = kind == "list" and type(value) is tuple
     return None if fits else diagnostics.WrongType(name, words(kind), describe(value), span)
+
+
+def uncounted(use: Use, bound: tuple[tuple[str, Value], ...]) -> list[Diagnostic]:
+    """Which arguments of `adapterdrop` are no counts of layers."""
+    return [
+        diagnostics.NotACount(name, describe(value), _place_of(name, use))
+        for name, value in bound
+        if (isinstance(value, range) and (value.start < 0 or not value))
+        or (isinstance(value, int) and value < 0)
+    ]
+
+
+def _place_of(name: str, use: Use) -> Span:
+    """Where the argument of a parameter stands."""
+    places = {argument.name or "layers": argument.value.span for argument in use.arguments}
+    return places.get(name, use.span)

@@ -145,11 +145,12 @@ def _call(expression: Call, place: Place, frame: Frame) -> Stage:
 def _named_call(expression: Call, callee: Name, place: Place, frame: Frame) -> Stage:
     name, span = callee.name, callee.span
     known = frame.names.get(name)
-    if known is not None and known.kind == "map":
+    if known is not None and (known.kind == "map" or known.is_function):
         frame.used.add(name)
         function = Function(name, ("value",), 1)
         frame.found.extend(misfits(function, expression))
-        return max(known.stage, _arguments(expression, function, place, frame))
+        stage = max(known.stage, _arguments(expression, function, place, frame))
+        return max(stage, Stage.TENSOR)
     function = _function(name, frame)
     if function is None:
         _no_function(callee, known, frame)

@@ -30,6 +30,8 @@ class Known:
     span: Span | None = None
     is_whole: bool = True
     """Whether it may be the size of a tensor."""
+    is_function: bool = False
+    """Whether it is a choice among functions of one argument, and may be called."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from typing import assert_never
 
 from .. import diagnostics
-from ..functions import misfits
+from ..functions import misfits, with_flags
 from ..source import Span
 from ..syntax import (
     Affine,
@@ -29,16 +29,15 @@ from ..syntax import (
     When,
 )
 from ..vocabulary import FUNCTIONS, MODULES, POLICIES, SITES
-from .formulas import TEST, look, look_positions
+from .formulas import TEST, look
 from .frame import Frame, Known, Place, Stage
+from .rules import FORMULA, check_extension, check_rule, offered, word_in
 
 SIZE = Place(Stage.SIZE, "the size of a tensor")
 DISTRIBUTION = Place(Stage.SIZE, "a distribution")
 SEED = Place(Stage.SIZE, "a seed")
 INITIAL = Place(Stage.TENSOR, "an initial value")
 INIT = Place(Stage.TENSOR, "`init`")
-WEIGHT = Place(Stage.TENSOR, "a rule on the site's own parameters")
-FORMULA = Place(Stage.FORWARD, "a formula")
 CONDITION = Place(Stage.SIZE, "`require`")
 
 
@@ -60,12 +59,12 @@ def read(item: MethodItem, frame: Frame) -> None:
         case When():
             _when(item, frame)
         case Rule():
-            _rule(item, frame)
+            check_rule(item, frame)
         case Extend():
-            _extend(item, frame)
+            check_extension(item, frame)
         case Tune():
             for parameter in item.parameters:
-                _offered("tune", parameter.name, parameter.span, SITES[frame.site].tunes, frame)
+                offered("tune", parameter.name, parameter.span, SITES[frame.site].tunes, frame)
         case Loss(value):
             look(value, FORMULA, frame)
         case Shrink():
@@ -73,7 +72,7 @@ def read(item: MethodItem, frame: Frame) -> None:
         case Rebase(value):
             look(value, INIT, frame)
             if not SITES[frame.site].weights:
-                _offered("rebase", "W", item.span, (), frame)
+                offered("rebase", "W", item.span, (), frame)
         case _:
             assert_never(item)
 
@@ -125,8 +124,8 @@ def _module(item: Module, frame: Frame) -> None:
         name, span = callee.span.text, callee.span
         frame.found.append(diagnostics.UnknownFunction(name, span, tuple(MODULES)))
     else:
-        frame.found.extend(misfits(function, item.call))
-    for argument in item.call.arguments:
+        frame.found.extend(misfits(function, with_flags(item.call)))
+    for argument in with_flags(item.call).arguments:
         look(argument.value, SIZE, frame)
     _declare(item.name, item.span, Known(Stage.TENSOR, "map", "a module", item.span), frame)
 
@@ -172,6 +171,8 @@ def _distribution(expression: Expression, frame: Frame) -> None:
         return
     call = expression if isinstance(expression, Call) else Call(expression, (), expression.span)
     frame.found.extend(misfits(function, call))
+    if name == "vocabulary" and frame.site != "tokens":
+        frame.found.append(diagnostics.UnfitDistribution(name, frame.site, span))
     for argument in arguments:
         if function.parameters == ("distribution",):
             _distribution(argument.value, frame)
@@ -213,29 +214,16 @@ def _when(item: When, frame: Frame) -> None:
         read(inner, then)
     for inner in item.otherwise:
         read(inner, otherwise)
-    frame.names.update(then.names)
-    frame.names.update(otherwise.names)
+    _merge(then, frame)
+    _merge(otherwise, frame)
 
 
-def _rule(item: Rule, frame: Frame) -> None:
-    _offered(
-        "assign", item.target, _start(item.span, item.target), SITES[frame.site].targets, frame
-    )
-    look(item.value, WEIGHT if item.target in ("weight", "bias") else FORMULA, frame)
-    if item.over is not None:
-        look(item.over, Place(Stage.SIZE, "the probability of a dropout"), frame)
-        if item.target not in ("weight", "output"):
-            frame.found.append(diagnostics.IllegalOver(item.target, item.over.span))
-    if item.where is not None:
-        look_positions(item.where, frame)
-
-
-def _extend(item: Extend, frame: Frame) -> None:
-    for target in item.targets:
-        span = _word(item.span, target)
-        _offered("extend", target, span, SITES[frame.site].extends, frame)
-    for value in item.values:
-        look(value, FORMULA, frame)
+def _merge(branch: Frame, frame: Frame) -> None:
+    """Makes known what a branch declares; what both declare is known when the later one is."""
+    for name, known in branch.names.items():
+        other = frame.names.get(name)
+        if other is None or known.stage > other.stage:
+            frame.names[name] = known
 
 
 def _shrink(item: Shrink, frame: Frame) -> None:
@@ -243,30 +231,11 @@ def _shrink(item: Shrink, frame: Frame) -> None:
     known = frame.names.get(item.dim)
     if known is None or known.owner != "a parameter":
         names = tuple(name for name, entry in frame.names.items() if entry.owner == "a parameter")
-        span = _word(item.span, item.dim)
+        span = word_in(item.span, item.dim)
         frame.found.append(
             diagnostics.UnknownPolicy(item.dim, span, names, "no parameter of the method")
         )
     frame.used.add(item.dim)
     if item.policy not in POLICIES:
-        span = _word(item.span, item.policy)
+        span = word_in(item.span, item.policy)
         frame.found.append(diagnostics.UnknownPolicy(item.policy, span, POLICIES, "no allocator"))
-
-
-def _offered(verb: str, name: str, span: Span, known: tuple[str, ...], frame: Frame) -> None:
-    if name not in known:
-        frame.found.append(diagnostics.IllegalTarget(verb, name, frame.site, span, known))
-
-
-def _start(span: Span, word: str) -> Span:
-    return Span(span.source, span.start, span.start + len(word), span.via)
-
-
-def _word(span: Span, word: str) -> Span:
-    """The last place of a word inside a span."""
-    place = span.text.rfind(word)
-    return (
-        span
-        if place < 0
-        else _start(Span(span.source, span.start + place, span.stop, span.via), word)
-    )

@@ -23,16 +23,17 @@ from ..syntax import (
     Rebase,
     Rule,
     Tensor,
+    Text,
     Tune,
     When,
     walk,
 )
-from ..vocabulary import CONTEXT, SITES, TYPES
+from ..vocabulary import CONTEXT, FUNCTIONS, SITES, TYPES
 from .arguments import misfit
 from .formulas import look
 from .frame import Frame, Known, Place, Stage
 from .items import read
-from .parameters import type_of
+from .parameters import takes_text, type_of
 
 
 def check_method(method: Method) -> list[Diagnostic]:
@@ -87,9 +88,11 @@ def _default(parameter: Parameter) -> Iterator[Diagnostic]:
     if default is None:
         return
     if not isinstance(kind, str):
-        if not isinstance(default, Name) or default.name not in kind:
+        text = takes_text(parameter)
+        is_member = isinstance(default, Name) and default.name in kind
+        if not is_member and not (text and isinstance(default, Text)):
             yield diagnostics.UnknownMember(
-                parameter.name, f"`{default.span.text}`", default.span, kind
+                parameter.name, f"`{default.span.text}`", default.span, kind, text
             )
         return
     if any(isinstance(node, Name) for node in walk(default)):
@@ -132,7 +135,12 @@ def _enter(parameter: Parameter, frame: Frame) -> None:
     role = _role(parameter)
     stage = Stage.SIZE if role == "value" else Stage.FORWARD
     frame.names[parameter.name] = Known(
-        stage, role, "a parameter", parameter.span, _is_whole(parameter)
+        stage,
+        role,
+        "a parameter",
+        parameter.span,
+        is_whole=_is_whole(parameter),
+        is_function=_is_function(parameter),
     )
 
 
@@ -152,6 +160,15 @@ def _is_whole(parameter: Parameter) -> bool:
             return True
         case NamedType(name):
             return name == "int" or name not in TYPES
+        case _:
+            return False
+
+
+def _is_function(parameter: Parameter) -> bool:
+    """Whether each member of an enumeration is a function of one argument."""
+    match parameter.type:
+        case Enumeration(members, text=False):
+            return all(name in FUNCTIONS and FUNCTIONS[name].is_unary for name in members)
         case _:
             return False
 

@@ -8,8 +8,10 @@ from ..nearest import listing
 from ..syntax import (
     Affine,
     Alias,
+    Binary,
     Bool,
     Enumeration,
+    Expression,
     Indices,
     Method,
     MethodItem,
@@ -55,6 +57,8 @@ class Table:
     """Parameters that are a size of a tensor."""
     members: frozenset[str] = frozenset()
     """Every member of every enumeration, which may be given bare."""
+    texts: frozenset[str] = frozenset()
+    """Parameters that take a member of an enumeration or any string."""
     fixed: tuple[tuple[str, Value], ...] = ()
     """What an alias gives already."""
     base: str = ""
@@ -77,6 +81,11 @@ def type_of(parameter: Parameter) -> Type:
             return _type_of_default(parameter)
 
 
+def takes_text(parameter: Parameter) -> bool:
+    """Whether a parameter takes any string besides its members."""
+    return isinstance(parameter.type, Enumeration) and parameter.type.text
+
+
 def method_table(method: Method) -> Table:
     """The table of a method."""
     return _table(method.name, method.parameters, _sizes(method))
@@ -96,6 +105,7 @@ def alias_table(alias: Alias, base: Table, fixed: dict[str, Value]) -> Table:
         base.required.difference(fixed),
         base.sizes,
         _members(types),
+        base.texts,
         (*base.fixed, *fixed.items()),
         alias.base.name,
     )
@@ -113,7 +123,8 @@ def builtin_table(name: str) -> Table:
 def _table(owner: str, parameters: tuple[Parameter, ...], sizes: frozenset[str]) -> Table:
     types = {parameter.name: type_of(parameter) for parameter in parameters}
     required = frozenset(entry.name for entry in parameters if entry.default is None)
-    return Table(owner, types, required, sizes, _members(types))
+    texts = frozenset(entry.name for entry in parameters if takes_text(entry))
+    return Table(owner, types, required, sizes, _members(types), texts)
 
 
 def _members(types: dict[str, Type]) -> frozenset[str]:
@@ -154,8 +165,18 @@ def _size_names(body: tuple[MethodItem, ...]) -> list[str]:
                 found += [size.name for size in (source, target) if isinstance(size, Name)]
             case Indices(shapes=shapes):
                 found += [size.name for shape in shapes for size in shape if isinstance(size, Name)]
-            case When(then=then, otherwise=otherwise):
-                found += [*_size_names(then), *_size_names(otherwise)]
+            case When(test=test, then=then, otherwise=otherwise):
+                guarded = [name for name in _size_names(then) if not _guards(test, name)]
+                found += [*guarded, *_size_names(otherwise)]
             case _:
                 pass
     return found
+
+
+def _guards(test: Expression, name: str) -> bool:
+    """Whether a test keeps sizes below 1 out: `mlp > 0`."""
+    match test:
+        case Binary(">", Name(guarded), Number(least)):
+            return guarded == name and least >= 0
+        case _:
+            return False

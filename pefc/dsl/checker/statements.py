@@ -20,7 +20,7 @@ from ..syntax import (
     Use,
 )
 from ..vocabulary import MODIFIERS
-from .arguments import bind
+from .arguments import bind, uncounted
 from .attachments import attachment, fusion, quantization, tuning, unwanted
 from .constants import define
 from .names import meaning
@@ -154,7 +154,10 @@ def _modify(statement: Modify, steps: list[Step], block: Block) -> None:
 
 def _modifier_arguments(use: Use, block: Block) -> tuple[tuple[str, Value], ...]:
     constants, found = block.scope.constants, block.run.found
-    return bind(use, builtin_table(use.name), constants=constants, found=found)
+    bound = bind(use, builtin_table(use.name), constants=constants, found=found)
+    if use.name == "adapterdrop":
+        found.extend(uncounted(use, bound))
+    return bound
 
 
 def _task(statement: Task, block: Block) -> tuple[Step, ...]:

@@ -29,11 +29,13 @@ if TYPE_CHECKING:
     from .blocks import NeedsBlock as NeedsBlock
     from .blocks import NestedDefinition as NestedDefinition
     from .blocks import NestedTask as NestedTask
+    from .blocks import NotACount as NotACount
     from .blocks import NothingToModify as NothingToModify
     from .blocks import NotModifier as NotModifier
     from .blocks import TooManySteps as TooManySteps
     from .blocks import UnknownTask as UnknownTask
     from .declarations import Rebound as Rebound
+    from .declarations import UnfitDistribution as UnfitDistribution
     from .declarations import UnknownDistribution as UnknownDistribution
     from .declarations import UnusedTensor as UnusedTensor
     from .declarations import UnusedValue as UnusedValue
@@ -65,8 +67,10 @@ if TYPE_CHECKING:
     from .imports import StatementInImport as StatementInImport
     from .imports import UnreadableImport as UnreadableImport
     from .methods import DuplicateParameter as DuplicateParameter
+    from .methods import IllegalShift as IllegalShift
     from .methods import IllegalTarget as IllegalTarget
     from .methods import NoEffect as NoEffect
+    from .methods import StringMember as StringMember
     from .methods import UnknownPolicy as UnknownPolicy
     from .methods import UnknownSite as UnknownSite
     from .methods import UnknownType as UnknownType

@@ -199,13 +199,16 @@ class UnknownMember(Diagnostic):
 
         adapter(form=paralel) on ffn
 
-    The note lists the members.
+    The note lists the members. Where the enumeration ends in `"text"`, any text may be given too,
+    in quotes: `prompt(init="Classify the review:")`.
     """
 
     name: str
     given: str
     span: Span
     members: tuple[str, ...]
+    text: bool = False
+    """Whether any string may be given as well."""
 
     def title(self) -> str:
         return f"`{self.name}` cannot be {self.given}"
@@ -214,6 +217,8 @@ class UnknownMember(Diagnostic):
         return (Label(self.span, f"not a value of `{self.name}`"),)
 
     def notes(self) -> tuple[str, ...]:
+        if self.text:
+            return (f"`{self.name}` is one of {listing(self.members)}, or any text in quotes",)
         return (f"`{self.name}` is one of {listing(self.members)}",)
 
     def help(self) -> str | None:

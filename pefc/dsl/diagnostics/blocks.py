@@ -208,6 +208,32 @@ class NeedsBlock(Diagnostic):
 
 
 @dataclass(frozen=True)
+class NotACount(Diagnostic):
+    """`adapterdrop` is given a number of layers that no count can be.
+
+        adapterdrop(-4..-1) {
+          adapter on ffn
+        }
+
+    `adapterdrop(0..5)` leaves out the adapters of 0 to 5 layers, counted from the first. Both ends
+    are at least 0, and the first is no more than the last; `eval` is at least 0.
+    """
+
+    name: str
+    given: str
+    span: Span
+
+    def title(self) -> str:
+        return f"`{self.name}` must count layers"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, f"this is {self.given}"),)
+
+    def notes(self) -> tuple[str, ...]:
+        return ("layers are counted from the first: `0..5` is none of them up to five",)
+
+
+@dataclass(frozen=True)
 class NotModifier(Diagnostic):
     """Something that is no modifier is followed by a block of statements.
 

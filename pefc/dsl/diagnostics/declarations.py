@@ -98,6 +98,32 @@ class UnknownDistribution(Diagnostic):
 
 
 @dataclass(frozen=True)
+class UnfitDistribution(Diagnostic):
+    """A distribution needs something that this kind of site does not have.
+
+        method started on linear {
+          g: [out] ~ vocabulary
+          output *= g
+        }
+
+    `vocabulary` draws rows of the token embedding, for methods on `tokens`.
+    """
+
+    name: str
+    site: str
+    span: Span
+
+    def title(self) -> str:
+        return f"nothing can start from `{self.name}` at a {self.site} site"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, "draws rows of the token embedding"),)
+
+    def help(self) -> str | None:
+        return "define the method on tokens, or take another distribution, such as `normal(0, 1)`"
+
+
+@dataclass(frozen=True)
 class UnusedTensor(Diagnostic):
     """A tensor is declared and no rule uses it, so that it would be saved and never trained.
 

@@ -68,6 +68,30 @@ class UnknownType(Diagnostic):
 
 
 @dataclass(frozen=True)
+class StringMember(Diagnostic):
+    """A member of an enumeration stands in quotes.
+
+        method started(start: {zero, "one"} = zero) on linear {
+          g: [out] = 0 if start == zero else 1
+          output += g
+        }
+
+    Members are bare names. `"text"`, as the last one, says that any string may be given as well.
+    """
+
+    span: Span
+
+    def title(self) -> str:
+        return "a member of an enumeration is a bare name"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, "a string"),)
+
+    def help(self) -> str | None:
+        return 'take the quotes away, or write `"text"` where any string may be given'
+
+
+@dataclass(frozen=True)
 class DuplicateParameter(Diagnostic):
     """Two parameters, or two members of an enumeration, have one name.
 
@@ -149,6 +173,30 @@ class IllegalTarget(Diagnostic):
 
     def help(self) -> str | None:
         return suggestion(self.target, self.known)
+
+
+@dataclass(frozen=True)
+class IllegalShift(Diagnostic):
+    """A rule on `positions` does something else than to shift all of them by a whole number.
+
+        method moved on attention {
+          positions *= 2
+        }
+
+    `positions += e` is all there is; `e` is made of parameters and dims, as a size is.
+    """
+
+    span: Span
+    reason: str
+
+    def title(self) -> str:
+        return "positions can only be shifted"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, self.reason),)
+
+    def help(self) -> str | None:
+        return "write `positions += len`, with a size in place of `len`"
 
 
 @dataclass(frozen=True)

@@ -72,10 +72,15 @@ def _parameter(node: Parameter) -> str:
         case NamedType():
             kind = f": {node.type.name}"
         case Enumeration():
-            kind = f": {{{COMMA.join(node.type.members)}}}"
+            kind = f": {{{COMMA.join(enumerated(node.type))}}}"
         case _:
             assert_never(node.type)
     return f"{node.name}{kind}" + ("" if node.default is None else f" = {expression(node.default)}")
+
+
+def enumerated(node: Enumeration) -> tuple[str, ...]:
+    """What stands between the braces of an enumeration."""
+    return (*node.members, '"text"') if node.text else node.members
 
 
 def _declaration(node: Tensor | Affine | Indices | Module) -> str:

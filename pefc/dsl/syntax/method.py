@@ -8,10 +8,12 @@ from .expression import Argument, Call, Expression, Name, Text
 
 @dataclass(frozen=True, slots=True)
 class Enumeration:
-    """`{sequential, parallel}` as the type of a parameter."""
+    """`{sequential, parallel}` or `{random, vocab, "text"}` as the type of a parameter."""
 
     members: tuple[str, ...]
     span: Span = field(compare=False, repr=False)
+    text: bool = False
+    """Whether any string in quotes may be given as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ class Rule:
     """`weight += e over dropout(p) where first(3)`."""
 
     target: str
-    """`weight`, `bias`, `input`, `output`, `keys`, `values` or `context`."""
+    """`weight`, `bias`, `input`, `output`, `keys`, `values`, `context` or `positions`."""
     operator: str
     """`=`, `+=`, `-=` or `*=`."""
     value: Expression
