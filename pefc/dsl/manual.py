@@ -11,7 +11,7 @@ from .diagnostics import Diagnostic
 from .format.method import enumerated
 from .nearest import nearest
 from .syntax import Alias, Enumeration, Method, NamedType, Parameter, Recipe, Text
-from .vocabulary import FUNCTIONS, SITES, Function, SiteWords
+from .vocabulary import FUNCTIONS, MODULES, SITES, Function, SiteWords
 
 
 @cache
@@ -36,14 +36,14 @@ def explain(word: str) -> str | None:
         return f"{word}\n\n{entry(codes()[word])}\n"
     if word in SITES:
         return _site(SITES[word])
-    if word in FUNCTIONS:
-        return f"{FUNCTIONS[word].signature}\n"
+    if word in FUNCTIONS or word in MODULES:
+        return f"{(FUNCTIONS.get(word) or MODULES[word]).signature}\n"
     return None
 
 
 def near(word: str) -> str | None:
     """The word with an entry that was probably meant."""
-    return nearest(word, (*library.names(), *codes(), *SITES, *FUNCTIONS))
+    return nearest(word, (*library.names(), *codes(), *SITES, *FUNCTIONS, *MODULES))
 
 
 def entry(kind: type[Diagnostic]) -> str:
@@ -162,6 +162,7 @@ def _functions() -> str:
     families: dict[str, list[Function]] = {}
     for function in FUNCTIONS.values():
         families.setdefault(function.family, []).append(function)
+    families["module"] = list(MODULES.values())
     return "\n".join(
         f"- {family}: {_quoted(function.signature for function in functions)}"
         for family, functions in families.items()

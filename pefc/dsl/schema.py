@@ -23,7 +23,8 @@ def schema() -> Schema:
             ),
             "value": _any(
                 _text(
-                    "an expression: `nf4`, `2 * r`, `10x`, `0..5`, or a string in quotes of its own"
+                    "an expression: `nf4`, `2 * r`, `10x`, `0..5`, or a string in quotes of its"
+                    " own; for a parameter that takes any text, a member or the text as it stands"
                 ),
                 {"type": ["number", "boolean"]},
                 _list(_ref("value")),

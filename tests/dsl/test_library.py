@@ -32,6 +32,8 @@ def test_every_definition_can_be_used_as_it_is(name: str) -> None:
 
 def test_aliases_are_resolved() -> None:
     assert library.method("rslora") is library.method("lora")
+    assert library.method("pfeiffer") is library.method("adapter")
+    assert library.method("prefix_mlp") is library.method("prefix")
     assert library.method("mam") is None
     assert library.recipe("mam") is not None
     assert library.method("nothing") is None

@@ -150,7 +150,7 @@ settings = several(st.builds(Setting, names, perhaps(names), expressions, st.jus
 counts = perhaps(st.integers(0, 10**6))
 
 kinds = st.builds(NamedType, words, st.just(AT)) | st.builds(
-    Enumeration, several(words), st.just(AT)
+    Enumeration, several(words), st.just(AT), st.booleans()
 )
 parameters = several(
     st.builds(Parameter, names, perhaps(kinds), perhaps(expressions), st.just(AT)), 0
@@ -202,7 +202,7 @@ modules = st.builds(
     scopes,
     span=st.just(AT),
 )
-targets = st.sampled_from("weight bias input output keys values context".split())
+targets = st.sampled_from("weight bias input output keys values context positions".split())
 plain_items = st.one_of(
     _tensors(),
     _indices(),

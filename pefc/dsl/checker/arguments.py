@@ -9,6 +9,7 @@ from .. import diagnostics
 from ..checked import Value
 from ..diagnostics import Diagnostic, SpecError
 from ..evaluate import describe, evaluate
+from ..nearest import nearest
 from ..source import Span
 from ..syntax import Argument, Expression, Name, Use
 from .parameters import Table, Type, words
@@ -105,7 +106,8 @@ def _bare(name: Name, binding: _Binding) -> bool:
         return False
     bools = [key for key, kind in table.types.items() if kind == "bool"]
     known = (*sorted(table.members), *bools, *binding.constants)
-    binding.found.append(diagnostics.UnknownName(word, name.span, known, _hint(word, table)))
+    hint = _hint(word, table) or (None if nearest(word, known) else _quotes(word, table))
+    binding.found.append(diagnostics.UnknownName(word, name.span, known, hint))
     return True
 
 
@@ -116,6 +118,12 @@ def _hint(word: str, table: Table) -> str | None:
     return (
         f"`{word}` is a parameter of `{table.owner}`, no constant: define it with `let {word} = …`"
     )
+
+
+def _quotes(word: str, table: Table) -> str | None:
+    """Help for a word that was probably meant as a text."""
+    taker = next((name for name in table.types if name in table.texts), None)
+    return None if taker is None else f'any text goes in quotes: `{taker}="{word}"`'
 
 
 def _is_new(name: str, span: Span, binding: _Binding) -> bool:
@@ -216,15 +224,11 @@ def misfit(value: Value, kind: str, name: str, span: Span) -> Diagnostic | None:
 
 def uncounted(use: Use, bound: tuple[tuple[str, Value], ...]) -> list[Diagnostic]:
     """Which arguments of `adapterdrop` are no counts of layers."""
+    names = iter(name for name, _ in bound)
+    places = {argument.name or next(names, ""): argument.value.span for argument in use.arguments}
     return [
-        diagnostics.NotACount(name, describe(value), _place_of(name, use))
+        diagnostics.NotACount(name, describe(value), places.get(name, use.span))
         for name, value in bound
         if (isinstance(value, range) and (value.start < 0 or not value))
         or (isinstance(value, int) and value < 0)
     ]
-
-
-def _place_of(name: str, use: Use) -> Span:
-    """Where the argument of a parameter stands."""
-    places = {argument.name or "layers": argument.value.span for argument in use.arguments}
-    return places.get(name, use.span)

@@ -45,7 +45,8 @@ class NotCallable(Diagnostic):
           output += B(x)
         }
 
-    A tensor is applied with `@`, as in `x @ B.T`; a map is declared with `->`.
+    A tensor is applied with `@`, as in `x @ B.T`; a map is declared with `->`. A parameter may be
+    called if each of its members is a function of one argument: `act: {relu, gelu} = relu`.
     """
 
     name: str

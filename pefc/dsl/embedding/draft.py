@@ -7,6 +7,7 @@ from typing import TypeVar, cast
 from ..diagnostics import Diagnostic  # noqa: TC001  # as everywhere in dsl
 from ..source import Source, Span
 from .node import Leaf
+from .texts import Definitions
 
 Tree = TypeVar("Tree")
 
@@ -31,7 +32,9 @@ class Piece:
 class Draft:
     """A text that grows, and the mistakes found on the way."""
 
-    def __init__(self, default: Span | None) -> None:
+    def __init__(self, default: Span | None, definitions: Definitions | None = None) -> None:
+        self.definitions: Definitions = definitions or {}
+        """What the structure defines itself."""
         self.mistakes: list[Diagnostic] = []
         self._parts: list[str] = []
         self._length = 0

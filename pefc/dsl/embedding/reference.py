@@ -1,19 +1,22 @@
 """`train.peft`, `train.yaml#model.peft`: from the name of a spec to its tree."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from .. import diagnostics
 from ..diagnostics import SpecError
 from ..parser import parse
 from ..source import Source, Span
-from ..syntax import Spec
+from ..syntax import Alias, Method, Recipe, Spec
 from .config import LANGUAGES, read_config
 from .draft import Draft
 from .files import load_source
-from .node import Leaf, Node, Table
+from .node import Items, Leaf, Node, Table
 from .structure import write_spec
+from .texts import Definitions
 from .values import node_of
 
+DEFINITIONS = frozenset(("method", "recipe"))
 KEY = "peft"
 """The key of a config that holds the spec if none is named."""
 
@@ -67,7 +70,8 @@ def _under(document: Node, key: str, path: str) -> Node:
 
 
 def _spec(node: Node, whole: Span | None, name: str) -> Spec:
-    draft = Draft(whole if isinstance(node, Leaf) or node.span is None else node.span)
+    default = whole if isinstance(node, Leaf) or node.span is None else node.span
+    draft = Draft(default, _own_definitions(node))
     write_spec(node, draft)
     if draft.mistakes:
         raise SpecError(draft.mistakes)
@@ -77,3 +81,24 @@ def _spec(node: Node, whole: Span | None, name: str) -> Spec:
     except SpecError as error:
         found = [draft.relocated(mistake, generated) for mistake in error.diagnostics]
         raise SpecError(found) from None
+
+
+def _own_definitions(node: Node) -> Definitions:
+    """The definitions that stand in a structure, as far as they can be read."""
+    found: dict[str, Method | Alias | Recipe] = {}
+    for entry in node.items if isinstance(node, Items) else ():
+        if not _is_definition(entry):
+            continue
+        draft = Draft(None)
+        write_spec(entry, draft)
+        with suppress(SpecError):
+            for statement in parse(Source("<structure>", draft.text)).statements:
+                if isinstance(statement, Method | Alias | Recipe):
+                    found[statement.name] = statement
+    return found
+
+
+def _is_definition(entry: Node) -> bool:
+    if isinstance(entry, Table):
+        return not DEFINITIONS.isdisjoint(entry.keys())
+    return isinstance(entry, Leaf) and entry.text.lstrip().startswith(tuple(DEFINITIONS))

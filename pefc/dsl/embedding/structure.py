@@ -1,11 +1,15 @@
 """A spec that is written as a structure becomes text."""
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TypeGuard
 
 from .. import diagnostics
 from ..format.expression import text as quoted
 from .draft import Draft
 from .node import Items, Leaf, Node, Table
+from .texts import free_parameters
 
 CLAUSES = ("on", "in", "where", "as", "expect", "with")
 TUNE_CLAUSES = ("on", "in", "where", "expect", "with")
@@ -20,8 +24,11 @@ KEYS = {
 }
 """For each first key that is no method, what may stand beside it."""
 
+NONE_FREE: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+
 _BESIDE = frozenset((*CLAUSES, "do", "parameters", "doc", "is"))
 _SIGN = re.compile(r'"(?:[^"\\\n]|\\.)*+"|#[^\n]*|[";\n]|[(\[{]|[)\]}]')
+_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*+"')
 _CLOSES = {")": "(", "]": "[", "}": "{"}
 
 
@@ -132,7 +139,7 @@ def _use(name: Leaf, value: Node, draft: Draft) -> None:
             arguments = tuple(_argument(item) for item in value.items)
     if arguments:
         draft.write("(", name.span)
-        _joined(arguments, draft)
+        _joined(arguments, draft, free_parameters(name.text, draft.definitions))
         draft.write(")")
 
 
@@ -143,14 +150,29 @@ def _argument(item: Node) -> tuple[Leaf | None, Node]:
     return None, item
 
 
-def _joined(arguments: tuple[tuple[Leaf | None, Node], ...], draft: Draft) -> None:
+def _joined(
+    arguments: tuple[tuple[Leaf | None, Node], ...],
+    draft: Draft,
+    free: Mapping[str, tuple[str, ...]] = NONE_FREE,
+) -> None:
+    """Arguments in a row; `free` holds the members of those that take any text."""
     for number, (name, value) in enumerate(arguments):
         if number:
             draft.write(", ")
         if name is None:
             _value(value, "argument", draft)
+        elif name.text in free and _is_free(value, free[name.text]):
+            draft.write(f"{name.text}=", name.span)
+            draft.write(quoted(value.text), value.span)
         else:
             _pair(name, value, "=", draft)
+
+
+def _is_free(value: Node, members: tuple[str, ...]) -> TypeGuard[Leaf]:
+    """Whether a value is a text as it stands: no member, and without quotes of its own."""
+    if not isinstance(value, Leaf) or value.kind != "text":
+        return False
+    return value.text.strip() not in members and not _STRING.fullmatch(value.text.strip())
 
 
 def _pair(name: Leaf, value: Node, sign: str, draft: Draft) -> None:
