@@ -1,11 +1,12 @@
 """Picking: which sites of a kind a role, a path or a class of a table means."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ..dsl.vocabulary import ROLES
 from .globs import matches
+from .ports import BlockPorts
 from .site import Site, SiteTable
 
 ANY = ("linear", "norm", "conv", "embedding")
@@ -30,7 +31,7 @@ class Picker:
                     site for site in self.table.sites if site.kind == "block" and site.role in roles
                 )
             case "attention":
-                return self._attentions(self.table.sites)
+                return self._products
             case "linear":
                 return tuple(self._linear())
             case _:
@@ -71,7 +72,7 @@ class Picker:
             return tuple(row for row in rows if row.kind == "block")
         if self.kind == "attention":
             return self._attentions(rows)
-        blocks = self._of_modules([row.path for row in rows if row.kind == "block"])
+        blocks = self._of_modules([row.path for row in rows if row.path not in self._rows])
         chosen = {site.path for site in blocks}
         return (*blocks, *(site for site in self._of_members(members) if site.path not in chosen))
 
@@ -100,12 +101,11 @@ class Picker:
         return tuple(chosen.values())
 
     def _of_module(self, path: str) -> tuple[Site, ...]:
-        rows = self._rows.get(path, ())
         if self.kind == "attention":
-            return self._attentions(rows) or self._attentions(self._rows_inside(path))
-        if self.kind == "block" and self._has_modules(path):
+            return self._attentions_of(path)
+        if self.kind == "block" and (self._has_modules(path) or path in self._blocks):
             return (self._block(path),)
-        if any(self._is_kind(row.kind) for row in rows):
+        if any(self._is_kind(row.kind) for row in self._rows.get(path, ())):
             return (self._whole(path),)
         return self._inside(path)
 
@@ -116,9 +116,7 @@ class Picker:
         return tuple(self._whole(name) for name in names)
 
     def _rows_inside(self, path: str) -> tuple[Site, ...]:
-        return tuple(
-            site for site in self.table.sites if not path or site.path.startswith(f"{path}.")
-        )
+        return tuple(site for site in self.table.sites if not path or _is_within(site.path, path))
 
     def _within_linear(self) -> tuple[Site, ...]:
         if self.kind == "linear":
@@ -140,29 +138,44 @@ class Picker:
             if rows[0].kind == "linear" and self._is_in_layers(path) and rows[0].role != "head":
                 yield self._whole(path)
 
+    def _attentions_of(self, path: str) -> tuple[Site, ...]:
+        """The product that a module computes, or else those inside it."""
+        own = tuple(site for site in self._products if site.path == path)
+        blocks = self._attentions(self._blocks.get(path, ()))
+        return own or blocks or tuple(s for s in self._products if _is_within(s.path, path))
+
     def _attentions(self, rows: tuple[Site, ...]) -> tuple[Site, ...]:
+        """The modules that compute the products of these blocks."""
+        names = self._classes
         return tuple(
-            replace(row, kind="attention")
+            replace(
+                row,
+                kind="attention",
+                path=row.attention.module,
+                class_name=names[row.attention.module],
+            )
             for row in rows
-            if row.kind == "block" and row.role in ("attn", "xattn")
+            if row.kind == "block" and row.attention is not None
         )
 
     def _whole(self, path: str) -> Site:
         """A module itself: with its role if it has one alone, without any if it is fused."""
-        rows = [row for row in self._rows[path] if row.kind != "block" or self.kind == "block"]
-        first = rows[0]
-        return (
-            first
-            if len(rows) == 1 and first.slice is None
-            else replace(first, slice=None, role=None)
-        )
+        first, *more = self._rows[path]
+        return first if not more and first.slice is None else replace(first, slice=None, role=None)
 
     def _block(self, path: str) -> Site:
-        rows = [row for row in self._rows.get(path, ()) if row.kind == "block"]
-        if rows:
+        """A block that has a role here keeps its ports; of any other, those of the module."""
+        rows = self._blocks.get(path, ())
+        if rows and not self._has_modules(path):
             return rows[0]
-        names = dict(self.table.modules)
-        return Site(path, "block", None, None, self.layer_around(path), names[path], None, None)
+        ports = self._ports.get(path)
+        if rows:
+            own = rows[0].block is not None and rows[0].block.output.module == path
+            return rows[0] if own else replace(rows[0], block=ports)
+        name = self._classes[path]
+        return Site(
+            path, "block", None, None, self.layer_around(path), name, None, None, block=ports
+        )
 
     def layer_around(self, path: str) -> int | None:
         """The index of the layer that a module is in."""
@@ -177,14 +190,33 @@ class Picker:
         return not self.table.layers or self._rows[path][0].layer is not None
 
     def _has_modules(self, path: str) -> bool:
-        return any(other.startswith(f"{path}.") for other, _ in self.table.modules)
+        return path in self._parents
 
     @cached_property
     def _rows(self) -> dict[str, tuple[Site, ...]]:
-        rows: dict[str, tuple[Site, ...]] = {}
-        for site in self.table.sites:
-            rows[site.path] = (*rows.get(site.path, ()), site)
-        return rows
+        """The sites of a path that are no blocks: a map may be what a block ends with."""
+        return _by_path(site for site in self.table.sites if site.kind != "block")
+
+    @cached_property
+    def _blocks(self) -> dict[str, tuple[Site, ...]]:
+        return _by_path(site for site in self.table.sites if site.kind == "block")
+
+    @cached_property
+    def _ports(self) -> dict[str, BlockPorts]:
+        return dict(self.table.calls)
+
+    @cached_property
+    def _products(self) -> tuple[Site, ...]:
+        return self._attentions(self.table.sites)
+
+    @cached_property
+    def _classes(self) -> dict[str, str]:
+        return dict(self.table.modules)
+
+    @cached_property
+    def _parents(self) -> frozenset[str]:
+        """The modules inside the model that have modules in them."""
+        return frozenset(path.rpartition(".")[0] for path in self._classes) - {""}
 
     @cached_property
     def _names(self) -> tuple[str, ...]:
@@ -202,3 +234,14 @@ class Picker:
     @cached_property
     def _layers(self) -> tuple[Site, ...]:
         return tuple(site for site in self.table.sites if site.role == "layer")
+
+
+def _by_path(sites: Iterable[Site]) -> dict[str, tuple[Site, ...]]:
+    rows: dict[str, tuple[Site, ...]] = {}
+    for site in sites:
+        rows[site.path] = (*rows.get(site.path, ()), site)
+    return rows
+
+
+def _is_within(path: str, outer: str) -> bool:
+    return path.startswith(f"{outer}.") if outer else path != ""

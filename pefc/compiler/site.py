@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from .ports import AttentionPorts, BlockPorts, TokenPorts
+
 SiteKind = Literal["linear", "block", "attention", "tokens", "embedding", "norm", "conv", "param"]
 
 
@@ -33,6 +35,10 @@ class Site:
     """False for a linear module whose own forward never ran in the trace: its weight may be read
     elsewhere.
     """
+    block: BlockPorts | None = None
+    """Where the values of a block pass."""
+    attention: AttentionPorts | None = None
+    """Where the values of the attention product in it pass."""
 
     @property
     def width(self) -> int | None:
@@ -59,3 +65,7 @@ class SiteTable:
     """
     reason: str | None = None
     """Why it was not traced."""
+    tokens: TokenPorts | None = None
+    """Where the embedded input passes."""
+    calls: tuple[tuple[str, BlockPorts], ...] = ()
+    """The ports of every module of modules that was called, for blocks chosen by path or class."""

@@ -107,7 +107,10 @@ def _bert_like(model: str, config: str, base: str, outside: Truth) -> Architectu
         SIZE,
         {f"{base}encoder.layer.0": BERT},
         outside,
-        {f"{base}encoder.layer.0.attention": "attn"},
+        {
+            f"{base}encoder.layer.0.attention": "attn",
+            f"{base}encoder.layer.0.output.dropout": "ffn",
+        },
         (f"{base}embeddings.word_embeddings",),
     )
 
@@ -339,8 +342,10 @@ ARCHITECTURES: dict[str, Architecture] = {
         HEAD,
         {
             "model.encoder.layers.0.self_attn": "attn",
+            "model.encoder.layers.0.fc2": "ffn",
             "model.decoder.layers.0.self_attn": "attn",
             "model.decoder.layers.0.encoder_attn": "xattn",
+            "model.decoder.layers.0.fc2": "ffn",
         },
         ("model.encoder.embed_tokens", "model.decoder.embed_tokens"),
     ),

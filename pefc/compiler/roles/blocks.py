@@ -1,6 +1,6 @@
 """Blocks: which modules are layers, and which hold an attention or a feed-forward net."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from .attending import common_scope, is_inside
@@ -79,10 +79,14 @@ def _holds_both(path: str, attending: Sequence[str], feeding: Sequence[str]) -> 
 
 
 def find_blocks(
-    flow: Flow, findings: Sequence[Finding], layers: Sequence[Layer]
-) -> Iterator[tuple[str, str]]:
-    """(path, role) of the smallest module that holds all of an attention, or of a feed-forward net,
-    and nothing of the other.
+    flow: Flow,
+    findings: Sequence[Finding],
+    layers: Sequence[Layer],
+    exits: Mapping[int, str],
+) -> Iterator[tuple[str, str, int]]:
+    """(path, role, group) of the smallest module that holds all of an attention, or of a
+    feed-forward net, and nothing of the other; where there is none, of the module that its output
+    comes out of.
     """
     borders = {layer.path for layer in layers} | {""}
     scopes = {attention.context: attention.scope for attention in flow.attentions}
@@ -90,12 +94,15 @@ def find_blocks(
         members = [finding for finding in findings if finding.group == group]
         inside = [flow.maps[finding.node].scope for finding in members]
         path = common_scope([*inside, *([scopes[group]] if group in scopes else [])])
-        if path in borders:
-            continue
         families = dict.fromkeys(finding.role.partition(".")[0] for finding in members)
+        is_shared = group not in scopes and any(is_inside(s, path) for s in scopes.values())
+        if path in borders or is_shared:
+            if group not in exits:
+                continue
+            path = exits[group]
         if group in scopes:
-            yield path, next(iter(families))
-        elif not any(is_inside(scope, path) for scope in scopes.values()):
-            yield path, "ffn"
+            yield path, next(iter(families)), group
+        else:
+            yield path, "ffn", group
             if "moe" in families:
-                yield path, "moe"
+                yield path, "moe", group

@@ -7,30 +7,38 @@ from .flow import Flow
 from .tape import Node, Tape
 
 _CASTS = frozenset("_to_copy clone alias detach view _unsafe_view reshape slice expand".split())
-_NORMS = frozenset(
+NORMS = frozenset(
     "native_layer_norm rsqrt native_group_norm native_batch_norm "
     "_native_batch_norm_legit_no_training "
     "_fused_rms_norm linalg_vector_norm cudnn_batch_norm".split()
 )
+"""What divides something by its own size."""
 
 
 def find_embeddings(tape: Tape) -> Iterator[tuple[str, bool]]:
     """(path, looks up the model's own input) of every module that looked something up."""
     for node in tape.nodes:
         if node.kind == "embedding":
-            yield node.scope, _is_input(tape, node.inputs[1])
+            yield node.scope, _origin(tape, node.inputs[1]).kind == "input"
 
 
-def _is_input(tape: Tape, index: int) -> bool:
+def lookups(tape: Tape) -> Iterator[tuple[Node, int]]:
+    """Every place where an input of the model itself is looked up, with that input."""
+    for node in tape.nodes:
+        if node.kind == "embedding" and (origin := _origin(tape, node.inputs[1])).kind == "input":
+            yield node, origin.index
+
+
+def _origin(tape: Tape, index: int) -> Node:
     node = tape.nodes[index]
     while node.kind in _CASTS and node.inputs:
         node = tape.nodes[node.inputs[0]]
-    return node.kind == "input"
+    return node
 
 
 def find_norms(tape: Tape, scopes: frozenset[str]) -> frozenset[str]:
     """The modules, of those given, in which something is divided by its own size."""
-    return frozenset(node.scope for node in tape.nodes if node.kind in _NORMS) & scopes
+    return frozenset(node.scope for node in tape.nodes if node.kind in NORMS) & scopes
 
 
 def find_heads(flow: Flow, layers: tuple[str, ...], *, named_outputs: bool) -> frozenset[int]:

@@ -1,11 +1,12 @@
 """Rows: the roles of one traced model, by module path."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from torch import nn
 
 from ..families import module_kind
+from ..ports import AttentionPorts, BlockPorts, TokenPorts
 from ..site import SiteKind
 from .attending import attention_roles
 from .blocks import Layer, find_blocks, find_layers
@@ -14,7 +15,11 @@ from .feeding import feeding_roles
 from .finding import Finding
 from .flow import Flow, find_flow
 from .maps import Ranges, features, output_axis, ranges
+from .passing import Passing, call_ports
+from .products import find_attention_ports
+from .sublayers import find_block_ports
 from .tape import Tape
+from .tokens import find_token_ports
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,8 @@ class Row:
     slice: Ranges | None = None
     widths: tuple[int, int] | None = None
     """(inputs, outputs) of a parameter."""
+    block: BlockPorts | None = None
+    attention: AttentionPorts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,9 @@ class Roles:
     layers: tuple[Layer, ...]
     called: frozenset[str]
     """The modules whose own forward did something."""
+    tokens: TokenPorts | None = None
+    calls: Mapping[str, BlockPorts] = field(default_factory=dict)
+    """The ports of every module of modules, by its path."""
 
 
 def read_roles(tape: Tape, model: nn.Module) -> Roles:
@@ -48,14 +58,32 @@ def read_roles(tape: Tape, model: nn.Module) -> Roles:
     paths = tuple(layer.path for layer in layers)
     heads = find_heads(flow, paths, named_outputs=hasattr(model, "config"))
     modules = dict(model.named_modules())
+    passing = Passing(tape)
+    calls = call_ports(tape, modules)
     rows = [
         *_map_rows(flow, findings, heads, modules),
-        *(Row(path, "block", role) for path, role in find_blocks(flow, findings, layers)),
-        *(Row(layer.path, "block", "layer") for layer in layers),
+        *_block_rows(flow, passing, findings, layers, modules),
+        *(Row(path, "block", "layer", block=calls.get(path)) for path in paths),
         *_leaf_rows(tape, modules),
     ]
     called = frozenset(node.scope for node in tape.nodes)
-    return Roles(tuple(dict.fromkeys(rows)), layers, called)
+    tokens = find_token_ports(tape, frozenset(paths), modules)
+    return Roles(tuple(dict.fromkeys(rows)), layers, called, tokens, calls)
+
+
+def _block_rows(
+    flow: Flow,
+    passing: Passing,
+    findings: Sequence[Finding],
+    layers: Sequence[Layer],
+    modules: Mapping[str, nn.Module],
+) -> Iterator[Row]:
+    paths = frozenset(layer.path for layer in layers)
+    blocks = find_block_ports(flow, passing, paths, findings)
+    attentions = find_attention_ports(flow, passing, paths, findings, modules, blocks)
+    exits = {group: ports.output.module for group, ports in blocks.items()}
+    for path, role, group in find_blocks(flow, findings, layers, exits):
+        yield Row(path, "block", role, block=blocks.get(group), attention=attentions.get(group))
 
 
 def _map_rows(

@@ -17,6 +17,7 @@ from ..site import Site, SiteTable
 from ..skeleton import Cut, skeleton
 from .attending import is_inside
 from .blocks import Layer
+from .carrying import carried, carried_calls, carried_layers, siblings
 from .feeding import LENGTH
 from .record import record
 from .repetition import Stack, find_stacks
@@ -69,10 +70,10 @@ def _table(
     model: nn.Module, roles: Roles, stacks: Sequence[Stack], *, reason: str | None
 ) -> SiteTable:
     modules = dict(model.named_modules())
-    layers = {layer.path: layer.index for layer in _carried_layers(roles.layers, stacks)}
-    rows = list(_carried(roles.rows, stacks))
+    layers = {layer.path: layer.index for layer in carried_layers(roles.layers, stacks)}
+    rows = list(carried(roles.rows, stacks))
     rows += _roleless(modules, {row.path for row in rows})
-    called = {path for inner in roles.called for path in _siblings(inner, stacks)}
+    called = {place.path for inner in roles.called for place in siblings(inner, stacks)}
     sites = [
         replace(site, called=reason is not None or site.kind != "linear" or site.path in called)
         for site in (_site(row, modules, layers) for row in dict.fromkeys(rows))
@@ -86,32 +87,9 @@ def _table(
         tuple((path, base_class(module).__name__) for path, module in modules.items()),
         reason is None,
         reason,
+        roles.tokens,
+        tuple(carried_calls(roles.calls, stacks)),
     )
-
-
-def _carried(rows: Sequence[Row], stacks: Sequence[Stack]) -> Iterator[Row]:
-    """Rows of a representative layer, for every layer that it stands for."""
-    for row in rows:
-        for path in _siblings(row.path, stacks):
-            yield Row(path, row.kind, row.role, row.slice, row.widths)
-
-
-def _siblings(path: str, stacks: Sequence[Stack]) -> Iterator[str]:
-    stack = next((stack for stack in stacks if stack.path and is_inside(path, stack.path)), None)
-    if stack is None or path == stack.path:
-        yield path
-        return
-    name, dot, rest = path.removeprefix(f"{stack.path}.").partition(".")
-    for index, representative in enumerate(stack.representatives):
-        if str(representative) == name:
-            yield f"{stack.path}.{index}{dot}{rest}"
-
-
-def _carried_layers(layers: Sequence[Layer], stacks: Sequence[Stack]) -> Iterator[Layer]:
-    for layer in layers:
-        direct = any(layer.path.rpartition(".")[0] == stack.path for stack in stacks)
-        for path in _siblings(layer.path, stacks):
-            yield Layer(path, int(path.rpartition(".")[2]) if direct else layer.index)
 
 
 def _roleless(modules: Mapping[str, nn.Module], known: set[str]) -> Iterator[Row]:
@@ -150,7 +128,19 @@ def _site(row: Row, modules: Mapping[str, nn.Module], layers: Mapping[str, int])
     inputs, outputs = (None, None) if row.kind == "block" else module_width(owner)
     bias = row.kind != "block" and getattr(owner, "bias", None) is not None
     name = base_class(owner).__name__
-    return Site(row.path, row.kind, row.role, row.slice, layer, name, inputs, outputs, bias)
+    return Site(
+        row.path,
+        row.kind,
+        row.role,
+        row.slice,
+        layer,
+        name,
+        inputs,
+        outputs,
+        bias,
+        block=row.block,
+        attention=row.attention,
+    )
 
 
 def _layer_around(path: str, layers: Mapping[str, int]) -> int | None:

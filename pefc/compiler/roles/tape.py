@@ -55,6 +55,61 @@ class Node:
         return self.operation._schema.name.removeprefix("aten::").removesuffix("_")
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A tensor that a call was given."""
+
+    node: int
+    index: int | None
+    """The place of the parameter in the forward, without `self`; None for a keyword."""
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """A tensor that a call returned."""
+
+    node: int
+    place: int | str | None
+    """The place in a tuple, the key of a mapping; None for what was returned alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One run of the forward of a module."""
+
+    path: str
+    entered: int
+    left: int
+    """When, on one clock for all calls: identities run without making a node."""
+    start: int
+    stop: int
+    """The nodes made in it are those from start until before stop."""
+    given: tuple[Given, ...]
+    returned: tuple[Returned, ...]
+
+    def holds(self, other: "Call") -> bool:
+        """The other call ran inside this one."""
+        return self.entered < other.entered and other.left < self.left
+
+    def made(self, node: int) -> bool:
+        """A node was made in it."""
+        return self.start <= node < self.stop
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """One run of an attention function out of transformers' registry."""
+
+    module: str
+    """The path of the module that ran it."""
+    start: int
+    stop: int
+    query: tuple[int, ...]
+    key: tuple[int, ...]
+    """Shapes, as they were handed over: [batch, heads, length, head_dim]."""
+
+
 @dataclass(frozen=True)
 class Tape:
     """What happened, in order: every node stands after its inputs."""
@@ -68,6 +123,9 @@ class Tape:
     """The shape of each parameter, under every name that it has."""
     owners: Mapping[str, str] = field(default_factory=dict)
     """The class of each module."""
+    calls: tuple[Call, ...] = ()
+    """In the order in which they returned."""
+    products: tuple[Product, ...] = ()
 
     @cached_property
     def ancestors(self) -> tuple[int, ...]:
