@@ -1,0 +1,91 @@
+"""What a stem asks a cache of transformers: whether it is empty, and whether it has room."""
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedConfig
+from transformers.cache_utils import Cache
+
+_BEGUN = "pefc_begun"
+_ROOM = "pefc_room"
+
+
+def own(cache: Cache | None) -> Cache | None:
+    """The part of a cache that holds the tokens of the stem itself."""
+    return getattr(cache, "self_attention_cache", cache)
+
+
+def held(cache: Cache | None) -> int | Tensor:
+    """How many tokens a cache holds, new ones included; for a cache of states alone, whether it
+    holds any.
+    """
+    cache = own(cache)
+    if cache is None:
+        return 0
+    layers = cache.layers
+    if layers and not any(hasattr(layer, "get_seq_length") for layer in layers):
+        return int(cache.has_previous_state())
+    return cache.get_seq_length()
+
+
+def is_begun(cache: Cache | None) -> bool:
+    """Whether a cache holds tokens.
+
+    A static cache counts them in a tensor, which nothing can branch on in a compiled graph: there
+    the note of `begin` decides.
+    """
+    count = held(cache)
+    if isinstance(count, Tensor) and torch.compiler.is_compiling():
+        return getattr(own(cache), _BEGUN, False)
+    return bool(count != 0)
+
+
+def begin(cache: Cache | None, *, begun: bool = True) -> None:
+    """Note that a cache holds tokens."""
+    cache = own(cache)
+    if cache is not None and getattr(cache, _BEGUN, None) is not begun:
+        setattr(cache, _BEGUN, begun)
+
+
+def make_room(cache: Cache | None, length: int, config: PreTrainedConfig) -> None:
+    """Let a static cache that has no storage yet hold new tokens above what it was made for."""
+    cache = own(cache)
+    if cache is None:
+        return
+    for index, layer in enumerate(cache.layers):
+        size = getattr(layer, "max_cache_len", None)
+        if size is None or getattr(layer, "is_initialized", True) or hasattr(layer, _ROOM):
+            continue
+        size += length
+        if getattr(layer, "is_sliding", False):
+            size = min(size, _window(config, index, size))
+        layer.max_cache_len = size  # pyright: ignore[reportAttributeAccessIssue]
+        _mark(layer, length)
+
+
+def has_room(cache: Cache | None, length: int) -> None:
+    """Note that a cache was made with room for the new tokens."""
+    cache = own(cache)
+    for layer in cache.layers if cache is not None else ():
+        _mark(layer, length)
+
+
+def offsets(cache: Cache | None) -> list[int]:
+    """The index of the first token that each layer of a cache shows to the next tokens."""
+    cache = own(cache)
+    layers = cache.layers if cache is not None else []
+    return [
+        layer.get_mask_sizes(1)[1]  # pyright: ignore[reportAttributeAccessIssue]
+        for layer in layers
+        if hasattr(layer, "get_mask_sizes")
+    ]
+
+
+def _mark(layer: object, length: int) -> None:
+    setattr(layer, _ROOM, length)
+
+
+def _window(config: PreTrainedConfig, index: int, otherwise: int) -> int:
+    """The window of a sliding layer, which its cache need not exceed."""
+    layer = list(config.get_text_config(decoder=True).per_layer_config)[index]
+    window = getattr(layer, "sliding_window", None) or getattr(layer, "attention_chunk_size", None)
+    return window or otherwise

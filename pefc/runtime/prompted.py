@@ -1,0 +1,83 @@
+"""The arguments of a stem as they are once new tokens stand before those of the text."""
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+Given = dict[str, object]
+
+_TYPES = {
+    "token_type_ids": 0,
+    "mm_token_type_ids": 0,
+    "moe_mm_token_type_ids": 0,
+    "block_sequence_ids": -1,
+}
+"""Integers a token, and what stands for none."""
+_REFUSED = ("cu_seq_lens_q", "cu_seq_lens_k", "global_attention_mask", "bbox", "visual_pos_masks")
+_SCALED = frozenset({"blenderbot-small", "falcon_h1", "marian", "mvp", "pegasus"})
+"""Models that scale the embeddings of ids, and not embeddings that they are given."""
+
+
+def refuse(given: Given) -> None:
+    """Raise for arguments of one value a token that nothing is known of for new tokens."""
+    for name in _REFUSED:
+        if given.get(name) is not None:
+            raise ValueError(f"a prompt cannot stand before tokens that `{name}` describes")
+
+
+def embedded(module: PreTrainedModel, given: Given) -> Tensor | None:
+    """The embeddings of the text; None where the caller gave no text."""
+    embeddings, ids = given.get("inputs_embeds"), given.get("input_ids")
+    if isinstance(embeddings, Tensor):
+        return embeddings
+    if not isinstance(ids, Tensor):
+        return None
+    embedding = module.get_input_embeddings()  # pyright: ignore[reportCallIssue]
+    embeddings = embedding(ids.view(-1, ids.shape[-1]))
+    if getattr(module.config, "model_type", None) not in _SCALED:
+        return embeddings
+    scale = getattr(module, "embed_scale", None) or getattr(module, "embedding_multiplier", 1.0)
+    return embeddings * scale
+
+
+def prepended(prompt: Tensor, embeddings: Tensor) -> Tensor:
+    """New tokens, one set for all rows or one a row, before the embeddings of a batch. Rows that
+    `generate` repeats, for beams, repeat their tokens.
+    """
+    rows = embeddings.shape[0]
+    if prompt.ndim == 2:
+        prompt = prompt.expand(rows, -1, -1)
+    elif prompt.shape[0] != rows:
+        if rows % prompt.shape[0]:
+            raise ValueError(f"prompts of {prompt.shape[0]} rows for a batch of {rows}")
+        prompt = prompt.repeat_interleave(rows // prompt.shape[0], 0)
+    return torch.cat((prompt.to(embeddings), embeddings), 1)
+
+
+def grow_types(given: Given, length: int) -> None:
+    """Give new tokens no type of their own."""
+    for name, none in _TYPES.items():
+        types = given.get(name)
+        if isinstance(types, Tensor):
+            new = types.new_full((*types.shape[:-1], length), none)
+            given[name] = torch.cat((new, types), -1)
+
+
+def origin(module: nn.Module) -> int:
+    """The position of a model's first token: those of RoBERTa's kind count from the padding on."""
+    embeddings = getattr(module, "embeddings", None)
+    if hasattr(embeddings, "create_position_ids_from_inputs_embeds"):
+        return embeddings.padding_idx + 1  # pyright: ignore[reportOptionalMemberAccess]
+    return 0
+
+
+def grown_positions(positions: Tensor, length: int, first: int) -> Tensor:
+    """The positions of new tokens, from `first` on, before those of the text, which follow."""
+    steps = torch.arange(first, first + length, dtype=positions.dtype, device=positions.device)
+    return torch.cat((steps.expand(*positions.shape[:-1], length), positions + length), -1)
+
+
+def next_positions(tokens: Tensor, held: int | Tensor, first: int) -> Tensor:
+    """The positions of tokens that follow those of a cache."""
+    steps = torch.arange(tokens.shape[1], device=tokens.device)
+    return (steps + held + first).unsqueeze(0)

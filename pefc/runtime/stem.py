@@ -1,0 +1,168 @@
+"""A stem whose text has new tokens before it, or whose tokens have other positions.
+
+A stem embeds the ids and runs the layers. In its first call, that is without a cache or with an
+empty one, the new tokens stand before the text; later calls find them in the cache. Callers speak
+of the text alone: their masks, positions and token types are completed here, and the new tokens are
+cut off what comes back. So heads, poolers, labels and losses see the shapes that they know. The
+loss then asks no new token to predict anything: the first token of the text, which nothing else
+precedes, is no target.
+
+The tokens of one text that holds several sequences, told apart by their positions alone, see the
+new tokens from the first sequence only.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import wraps
+from inspect import signature
+
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.cache_utils import Cache
+from transformers.utils.generic import ModelOutput
+
+from . import caches, prompted, token_masks, trimming
+
+
+@dataclass(frozen=True, slots=True)
+class Stem:
+    """What is done to the tokens of a stem."""
+
+    prompt: Callable[[nn.Module], Tensor] | None
+    """Makes, from the stem module, the embeddings put before those of the text: [length, d] or
+    [batch, length, d].
+    """
+    length: int
+    """How many they are; 0 without a prompt."""
+    shift: int = 0
+    """Added to the positions of all tokens, in a model that takes positions."""
+    trims: bool = True
+    """Whether the new tokens are cut off what the stem returns; an encoder that a decoder reads
+    keeps them.
+    """
+
+
+def stem_names(base: type[nn.Module], stem: Stem) -> dict[str, object]:
+    """The names of a subclass of the class of a stem, of a model of transformers."""
+    parameters = tuple(signature(base.forward).parameters)[1:]
+    if stem.length and "inputs_embeds" not in parameters:
+        raise ValueError(f"{base.__name__} takes no embeddings, so no prompt can stand before them")
+    if stem.length and hasattr(base, "get_per_layer_inputs"):
+        raise ValueError(f"{base.__name__} reads the ids in its layers; a prompt has none")
+    if "position_ids" not in parameters:
+        stem = replace(stem, shift=0)
+
+    @wraps(base.forward)
+    def forward(self: PreTrainedModel, *args: object, **kwargs: object) -> object:
+        given = {**dict(zip(parameters, args, strict=False)), **kwargs}
+        if stem.prompt is not None:
+            return _prompted(self, base, stem, given)
+        _shift(self, stem, given, caches.held(_cache(given)))
+        return base.forward(self, **given)
+
+    return {"forward": forward}
+
+
+def memory_names(base: type[nn.Module], length: int) -> dict[str, object]:
+    """The names of a subclass of the class of a decoder that attends to a longer encoder output:
+    its mask over that output grows where it describes the text alone.
+    """
+    parameters = tuple(signature(base.forward).parameters)[1:]
+
+    @wraps(base.forward)
+    def forward(self: PreTrainedModel, *args: object, **kwargs: object) -> object:
+        given = {**dict(zip(parameters, args, strict=False)), **kwargs}
+        mask, memory = given.get("encoder_attention_mask"), given.get("encoder_hidden_states")
+        if (
+            isinstance(mask, Tensor)
+            and isinstance(memory, Tensor)
+            and mask.shape[-1] == memory.shape[1] - length
+        ):
+            given["encoder_attention_mask"] = token_masks.widened(mask, length)
+        return base.forward(self, **given)
+
+    return {"forward": forward}
+
+
+def _prompted(
+    module: PreTrainedModel, base: type[nn.Module], stem: Stem, given: prompted.Given
+) -> object:
+    """One call of a stem that has a prompt."""
+    prompted.refuse(given)
+    cache = _cache(given)
+    first, held = not caches.is_begun(cache), caches.held(cache)
+    if first:
+        _complete(module, stem, given)
+        caches.make_room(cache, stem.length, module.config)
+    else:
+        _continue(stem, given, held)
+    _shift(module, stem, given, held)
+    offsets = caches.offsets(cache)
+    output, as_tuple = _called(module, base, given)
+    caches.begin(cache)
+    if stem.trims:
+        if first:
+            trimming.trim(module, output, stem.length)
+        trimming.unsee(output, stem.length, offsets)
+    return output.to_tuple() if as_tuple else output
+
+
+def _complete(module: PreTrainedModel, stem: Stem, given: prompted.Given) -> None:
+    """Put the new tokens before those of a first call."""
+    text = prompted.embedded(module, given)
+    if text is None or stem.prompt is None:
+        return
+    tokens = prompted.prepended(stem.prompt(module), text)
+    mask, positions = given.get("attention_mask"), given.get("position_ids")
+    given["input_ids"], given["inputs_embeds"] = None, tokens
+    if mask is not None:
+        given["attention_mask"] = token_masks.grown(mask, stem.length, tokens.shape[1], module)
+    if isinstance(positions, Tensor):
+        first = prompted.origin(module)
+        given["position_ids"] = prompted.grown_positions(positions, stem.length, first)
+    prompted.grow_types(given, stem.length)
+
+
+def _continue(stem: Stem, given: prompted.Given, held: int | Tensor) -> None:
+    """Let a later call know that new tokens stand in the cache."""
+    tokens, mask = _tokens(given), given.get("attention_mask")
+    if mask is not None and tokens is not None:
+        columns = held + tokens.shape[1] if isinstance(held, int) else None
+        given["attention_mask"] = token_masks.later(mask, stem.length, columns)
+    positions = given.get("position_ids")
+    if isinstance(positions, Tensor):
+        given["position_ids"] = positions + stem.length
+
+
+def _shift(module: PreTrainedModel, stem: Stem, given: prompted.Given, held: int | Tensor) -> None:
+    """Move the tokens of a call to later positions."""
+    tokens, positions = _tokens(given), given.get("position_ids")
+    if not stem.shift or tokens is None:
+        return
+    if not isinstance(positions, Tensor):
+        positions = prompted.next_positions(tokens, held, prompted.origin(module))
+    given["position_ids"] = positions + stem.shift
+
+
+def _called(
+    module: PreTrainedModel, base: type[nn.Module], given: prompted.Given
+) -> tuple[ModelOutput, bool]:
+    """What the stem itself returns, by name, and whether its caller wants a tuple."""
+    wanted = given.pop("return_dict", None)
+    wanted = getattr(module.config, "return_dict", True) if wanted is None else wanted
+    if not wanted:
+        given["return_dict"] = True
+    return base.forward(module, **given), not wanted
+
+
+def _tokens(given: prompted.Given) -> Tensor | None:
+    """The ids of a call, or the embeddings in their stead."""
+    tokens = given.get("inputs_embeds")
+    tokens = given.get("input_ids") if tokens is None else tokens
+    return tokens if isinstance(tokens, Tensor) else None
+
+
+def _cache(given: prompted.Given) -> Cache | None:
+    cache = given.get("past_key_values")
+    cache = given.get("cache_params") if cache is None else cache
+    return cache if isinstance(cache, Cache) else None

@@ -1,0 +1,84 @@
+"""Attention masks with room for new tokens before those of the text."""
+
+import torch
+from torch import Tensor, nn
+
+
+def grown(mask: object, length: int, tokens: int, module: nn.Module) -> object:
+    """A mask of the first call, over `tokens` tokens with the new ones.
+
+    A mask over both axes that has rows for the new tokens comes from `generate` and stays. One that
+    the caller made grows by rows and columns: every token of the text sees the new tokens. These
+    see one another, in order where the model is causal; else also what any token sees.
+    """
+    if isinstance(mask, dict):
+        return {kind: grown(one, length, tokens, module) for kind, one in mask.items()}
+    if mask is None or _is_flat(mask):
+        return widened(mask, length)
+    rows = mask.shape[-2]  # pyright: ignore[reportAttributeAccessIssue]
+    if rows == tokens:
+        return mask
+    if not isinstance(mask, Tensor) or mask.ndim != 4 or rows != tokens - length:
+        raise _unknown()
+    return _squared(mask, length, _is_causal(module))
+
+
+def later(mask: object, length: int, columns: int | None) -> object:
+    """A mask of a call that follows others: over one axis, or over both, and then `columns` wide
+    with the new tokens, which a mask that the caller made lacks.
+    """
+    if isinstance(mask, dict):
+        return {kind: later(one, length, columns) for kind, one in mask.items()}
+    if mask is None or _is_flat(mask):
+        return widened(mask, length)
+    if isinstance(mask, Tensor) and columns is not None and mask.shape[-1] == columns - length:
+        return widened(mask, length)
+    return mask
+
+
+def widened(mask: object, length: int) -> Tensor | None:
+    """A mask with new columns, which all rows see, on the left."""
+    if mask is None:
+        return None
+    if not isinstance(mask, Tensor):
+        raise _unknown()
+    return torch.cat((_seen(mask, length), mask), -1)
+
+
+def _seen(mask: Tensor, length: int) -> Tensor:
+    shape = (*mask.shape[:-1], length)
+    return mask.new_zeros(shape) if _is_bias(mask) else mask.new_ones(shape)
+
+
+def _squared(mask: Tensor, length: int, causal: bool) -> Tensor:  # noqa: FBT001
+    order = torch.ones(length, length, dtype=torch.bool, device=mask.device)
+    order = order.tril() if causal else order
+    if _is_bias(mask):
+        hidden = torch.finfo(mask.dtype).min
+        square = torch.zeros_like(order, dtype=mask.dtype).masked_fill(~order, hidden)
+    else:
+        hidden, square = 0, order.to(mask.dtype)
+    text = torch.full_like(mask[..., :1, :], hidden) if causal else mask.amax(-2, keepdim=True)
+    above = (
+        square.expand(*mask.shape[:-2], -1, -1),
+        text.expand(*mask.shape[:-2], length, -1),
+    )
+    return torch.cat((torch.cat(above, -1), torch.cat((_seen(mask, length), mask), -1)), -2)
+
+
+def _is_flat(mask: object) -> bool:
+    """Whether a mask is over one axis: that of the tokens that are seen."""
+    return len(mask.shape) == 2  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _is_bias(mask: Tensor) -> bool:
+    """Whether a mask is added to scores: one over both axes, in floating point."""
+    return mask.ndim == 4 and mask.is_floating_point()
+
+
+def _is_causal(module: nn.Module) -> bool:
+    return any(getattr(inner, "is_causal", False) is True for inner in module.modules())
+
+
+def _unknown() -> ValueError:
+    return ValueError("a prompt cannot be put before what this attention mask describes")
