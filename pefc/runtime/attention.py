@@ -1,7 +1,6 @@
 """The product of an attention module, with a patch between the module and the product."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Literal
 
 import torch
@@ -28,10 +27,13 @@ def attention_forward(
     product with the patches that were there before.
     """
     attends = (attend, *getattr(base, "pefc_attends", ()))
-    names: dict[str, object] = {
-        "pefc_attend": staticmethod(partial(_passed, attends)),
-        "pefc_attends": attends,
-    }
+
+    def product(
+        self: nn.Module, call: Call, q: Tensor, k: Tensor, v: Tensor, scale: float
+    ) -> Tensor:
+        return _passed(attends, self, call, q, k, v, scale)
+
+    names: dict[str, object] = {"pefc_attend": product, "pefc_attends": attends}
     if len(attends) > 1:
         return names
     return names | (interface_names(base) if channel == "interface" else product_names(base))

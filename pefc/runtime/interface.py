@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from inspect import unwrap
 from types import FunctionType
-from typing import Self
+from typing import Protocol, Self, cast
 
 from torch import Tensor, nn
-from transformers import AttentionInterface
+from transformers import AttentionInterface, PretrainedConfig
 
-from .visibility import widened
+from .visibility import Mask, widened
 
 Outcome = tuple[Tensor, Tensor | None]
 """What an attention function returns: context and, where it has them, attention weights."""
@@ -50,7 +50,9 @@ class _View:
     function it is the config, at every moment.
     """
 
-    def __init__(self, config: object) -> None:
+    _config: PretrainedConfig
+
+    def __init__(self, config: PretrainedConfig) -> None:
         object.__setattr__(self, "_config", config)
 
     @property
@@ -74,6 +76,13 @@ class _Origin:
 
     def function(self, name: str) -> Callable[..., Outcome]:
         return self.registry.get_interface(name, self.eager)
+
+
+class _Patched(Protocol):
+    """A module whose class has the names that `interface_names` gives."""
+
+    pefc_origin: _Origin
+    pefc_attend: Callable[..., Tensor]
 
 
 def interface_names(base: type[nn.Module]) -> dict[str, object]:
@@ -115,24 +124,24 @@ class _Route:
         query: Tensor,
         key: Tensor,
         value: Tensor,
-        attention_mask: Tensor | None = None,
+        attention_mask: Mask = None,
         **options: object,
     ) -> Outcome:
-        function = module.pefc_origin.function(self.plain)
-        weights: list[Tensor | None] = []
+        patched = cast("_Patched", module)
+        weights: Tensor | None = None
 
         def call(q: Tensor, keys: Tensor, values: Tensor, extra: int) -> Tensor:
-            mask, rest = attention_mask, options
+            nonlocal weights
+            name, mask, rest = self.plain, attention_mask, options
             if extra:
-                mask, rest = widened(self.plain, module, q, keys, attention_mask, options, extra)
-            context, seen = function(module, q, keys, values, mask, **rest)
-            weights.append(seen)
+                name, mask, rest = widened(name, module, q, keys, mask, rest, extra)
+            function = patched.pefc_origin.function(name)
+            context, weights = function(module, q, keys, values, mask, **rest)
             return context
 
         scale = options.get("scaling")
         scale = query.shape[-1] ** -0.5 if scale is None else scale
-        context = module.pefc_attend(module, call, query, key, value, scale)
-        return context, weights[-1] if weights else None
+        return patched.pefc_attend(call, query, key, value, scale), weights
 
 
 def _origin(base: type[nn.Module]) -> _Origin:
@@ -154,7 +163,7 @@ def _functions(base: type[nn.Module]) -> list[FunctionType]:
 def _eager(names: tuple[str, ...], scope: Mapping[str, object]) -> Callable[..., Outcome]:
     for name in names:
         if "eager" in name and callable(scope.get(name)):
-            return scope[name]
+            return cast("Callable[..., Outcome]", scope[name])
     return _no_eager
 
 

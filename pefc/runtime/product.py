@@ -1,10 +1,12 @@
 """Attention by `scaled_dot_product_attention` in the forward of a module."""
 
 from collections.abc import Callable, Mapping
+from types import FunctionType
 from typing import cast
 
+import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import multi_head_attention_forward, scaled_dot_product_attention
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
 
 from .visibility import causally, visible
@@ -17,16 +19,23 @@ def product_names(base: type[nn.Module]) -> dict[str, object]:
     """The names that bring the attention of a class to its `pefc_attend`."""
 
     def forward(self: nn.Module, *args: object, **kwargs: object) -> object:
+        products = _Products(self)
         stack = _get_current_function_mode_stack()
         outer = [mode for mode in stack if isinstance(mode, _Products)]
         for mode in outer:
             mode.inner += 1
         try:
-            with _Products(self):
-                return base.forward(self, *args, **kwargs)
+            with products:
+                output = base.forward(self, *args, **kwargs)
         finally:
             for mode in outer:
                 mode.inner -= 1
+        if not products.met:
+            raise TypeError(
+                f"{base.__name__} has made its attention product without "
+                "scaled_dot_product_attention, so that its patch did not run"
+            )
+        return output
 
     return {"forward": forward}
 
@@ -43,6 +52,7 @@ class _Products(TorchFunctionMode):
         super().__init__()
         self.module = module
         self.inner = 0
+        self.met = False
 
     def __torch_function__(
         self,
@@ -52,9 +62,30 @@ class _Products(TorchFunctionMode):
         kwargs: Mapping[str, object] | None = None,
     ) -> object:
         named = dict(kwargs or {})
+        if func is multi_head_attention_forward:
+            with self:
+                return _heads(*args, **named)
+        if func is Tensor.unflatten:
+            # torch.compile cannot follow what the method does while a mode is active.
+            return cast("Callable[..., object]", torch.unflatten)(*args, **named)
         if func is not scaled_dot_product_attention or self.inner:
             return func(*args, **named)
+        self.met = True
         return _passed(self.module, named | dict(zip(_PARAMETERS, args, strict=False)))
+
+
+def _no_torch_function(_: object) -> bool:
+    return False
+
+
+_heads = FunctionType(
+    multi_head_attention_forward.__code__,
+    {**multi_head_attention_forward.__globals__, "has_torch_function": _no_torch_function},
+    argdefs=multi_head_attention_forward.__defaults__,
+)
+"""What `nn.MultiheadAttention` calls, without its question whether a mode is active: the answer
+would send it back to the mode, and the product inside would pass by.
+"""
 
 
 def _passed(module: nn.Module, given: dict[str, object]) -> Tensor:
@@ -71,7 +102,7 @@ def _passed(module: nn.Module, given: dict[str, object]) -> Tensor:
     scale = given.get("scale")
     scale = query.shape[-1] ** -0.5 if scale is None else scale
     attend = cast("Callable[..., Tensor]", module.pefc_attend)
-    return attend(module, call, query, key, value, scale).transpose(1, 2)
+    return attend(call, query, key, value, scale).transpose(1, 2)
 
 
 def _widened(given: dict[str, object], q: Tensor, keys: Tensor, extra: int) -> dict[str, object]:

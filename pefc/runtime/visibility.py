@@ -8,14 +8,15 @@ from torch import Tensor, nn
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 from torch.nn.functional import pad
 
+Mask = Tensor | BlockMask | None
 Options = dict[str, object]
 """Keywords of an attention function."""
 
-_SELECTS = ("cache", "indices", "block_indices")
-"""Keywords by which the function itself picks the keys that it reads."""
-
 _EXPLICIT = ("eager", "paged|eager", "flex_attention")
 """Functions for which no mask means that all keys are visible."""
+
+_SELECTS = ("cache", "indices", "block_indices")
+"""Keywords by which a function itself picks the keys that it reads."""
 
 _PACKED = ("cu_seq_lens_q", "cu_seq_lens_k")
 
@@ -25,30 +26,31 @@ def widened(
     module: nn.Module,
     q: Tensor,
     keys: Tensor,
-    mask: Tensor | BlockMask | None,
+    mask: Mask,
     options: Mapping[str, object],
     extra: int,
-) -> tuple[Tensor | BlockMask | None, Options]:
-    """The mask and the keywords of the attention function `name` for keys of which the first
-    `extra` are new, and visible to every query.
+) -> tuple[str, Mask, Options]:
+    """The attention function, by name, the mask and the keywords for keys of which the first
+    `extra` are visible to every query, where `name`, `mask` and `options` were meant for the rest.
     """
-    rest = dict(options)
+    rest, own = dict(options), keys.shape[2] - extra
     for option in _SELECTS:
         if rest.get(option) is not None:
             raise ValueError(f"attention that picks its keys by `{option}` cannot read a prefix")
-    own = keys.shape[2] - extra
     if isinstance(bias := rest.get("position_bias"), Tensor):
         rest["position_bias"] = visible(bias, own, extra)
     causal = rest.get("is_causal")
-    causal = getattr(module, "is_causal", True) if causal is None else causal
+    causal = bool(getattr(module, "is_causal", True) if causal is None else causal)
     if isinstance(mask, BlockMask):
-        return _blocks(mask, own, extra), rest
+        return name, _blocks(mask, own, extra), rest
     if "flash" in name:
-        return _flash(own, mask, rest, extra), rest
-    if mask is None and causal and name not in _EXPLICIT:
-        # A single query is the last one, and sees all keys without a mask.
-        return (None if q.shape[2] == 1 else causally(q, own, extra)), rest
-    return (None if mask is None else visible(mask, own, extra)), rest
+        return _flash(name, q, own, mask, rest, extra, causal=causal)
+    if mask is not None:
+        return name, visible(mask, own, extra), rest
+    # transformers lets a single query see all keys.
+    if causal and name not in _EXPLICIT and q.shape[2] > 1:
+        return name, causally(q, own, extra), rest
+    return name, None, rest
 
 
 def visible(mask: Tensor, own: int, extra: int) -> Tensor:
@@ -69,21 +71,28 @@ def causally(q: Tensor, own: int, extra: int) -> Tensor:
     return keys[None, :] <= queries[:, None]
 
 
-def _flash(own: int, mask: Tensor | None, options: Options, extra: int) -> Tensor | None:
-    """Flash attention aligns causal masks by the last query and the last key, so that new first
-    keys are visible by themselves; a mask says which keys are padding.
+def _flash(
+    name: str, q: Tensor, own: int, mask: Tensor | None, rest: Options, extra: int, *, causal: bool
+) -> tuple[str, Mask, Options]:
+    """Flash attention aligns queries and keys by their last ones, so that new first keys are
+    visible by themselves, and reads from a mask which keys are padding.
+
+    It cannot leave new keys out of a sliding window; sdpa does that.
     """
-    if any(options.get(option) is not None for option in _PACKED) or _packed(mask, options):
+    if any(rest.get(option) is not None for option in _PACKED) or _packed(mask, rest):
         raise ValueError("flash attention over packed sequences cannot read a prefix")
-    window = options.get("sliding_window")
-    if isinstance(window, int):
-        if own > window:
-            raise ValueError(
-                f"the sliding window of flash attention ({window} of {own} keys) hides a prefix: "
-                "use sdpa, eager or flex_attention"
-            )
-        options["sliding_window"] = None
-    return mask if mask is None else visible(mask, own, extra)
+    window = rest.pop("sliding_window", None)
+    if not isinstance(window, int) or own <= window:
+        return name, None if mask is None else visible(mask, own, extra), rest
+    if rest.get("softcap") is not None or rest.get("s_aux") is not None:
+        raise ValueError(
+            f"flash attention with a sliding window of {window} keys and soft caps or sinks cannot "
+            "read a prefix: use eager or flex_attention"
+        )
+    seen = _sliding(q, own, window, causal=causal)
+    if mask is not None:
+        seen = seen & mask[:, None, None, :].bool()
+    return "sdpa", visible(seen, own, extra), rest
 
 
 def _packed(mask: Tensor | None, options: Options) -> bool:
@@ -96,10 +105,29 @@ def _packed(mask: Tensor | None, options: Options) -> bool:
     return bool((positions[..., 1:] != positions[..., :-1] + 1).any())
 
 
-_BLOCKS: WeakKeyDictionary[BlockMask, BlockMask] = WeakKeyDictionary()
+def _sliding(q: Tensor, own: int, window: int, *, causal: bool) -> Tensor:
+    """The pairs within a window, where the last query stands at the last key."""
+    keys = torch.arange(own, device=q.device)
+    ahead = keys[None, :] - keys[-q.shape[2] :, None]
+    return (ahead > -window) & (ahead < (1 if causal else window))
+
+
+_BLOCKS: WeakKeyDictionary[BlockMask, dict[tuple[int, int], BlockMask]] = WeakKeyDictionary()
+"""Block masks with visible keys by the masks that they come from: the layers of a model share one,
+and to make it costs more than the attention of a layer.
+"""
 
 
 def _blocks(mask: BlockMask, own: int, extra: int) -> BlockMask:
+    if torch.compiler.is_compiling():
+        return _made_blocks(mask, own, extra)
+    made = _BLOCKS.setdefault(mask, {})
+    if (own, extra) not in made:
+        made[own, extra] = _made_blocks(mask, own, extra)
+    return made[own, extra]
+
+
+def _made_blocks(mask: BlockMask, own: int, extra: int) -> BlockMask:
     rule = mask.mask_mod
 
     def seen(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
@@ -112,6 +140,6 @@ def _blocks(mask: BlockMask, own: int, extra: int) -> BlockMask:
         heads,
         Q_LEN=mask.seq_lengths[0],
         KV_LEN=own + extra,
-        device=mask.kv_num_blocks.device,
+        device=str(mask.kv_num_blocks.device),
         BLOCK_SIZE=mask.BLOCK_SIZE,
     )
