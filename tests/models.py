@@ -41,6 +41,39 @@ class Plain(nn.Module):
         return x + self.tall(torch.relu(self.wide(x)))
 
 
+class Step(nn.Module):
+    """A layer with its maps straight in it: norms before the branches, one call of the product."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.m, self.n = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
+        self.a, self.b = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, WIDTH)
+        self.c, self.d = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, WIDTH)
+        self.f, self.g = nn.Linear(WIDTH, 40), nn.Linear(40, WIDTH)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        z = self.m(x)
+        k, q, v = (f(z).unflatten(-1, (4, -1)).transpose(1, 2) for f in (self.a, self.b, self.c))
+        mixed = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = x + self.d(mixed.transpose(1, 2).flatten(2))
+        return x + self.g(torch.relu(self.f(self.n(x))))
+
+
+class Sdpa(nn.Module):
+    """Two causal layers, whose keys come before their queries."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.e = nn.Embedding(WORDS, WIDTH)
+        self.s = nn.ModuleList(Step() for _ in range(2))
+
+    def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+        x = self.e(input_ids)
+        for step in self.s:
+            x = step(x)
+        return x
+
+
 class Pair(nn.Module):
     """A norm, one rectangular map with a bias, and a head."""
 
@@ -126,6 +159,11 @@ def plain() -> Plain:
     return _with_biases(Plain())
 
 
+def sdpa() -> Sdpa:
+    torch.manual_seed(9)
+    return _with_biases(Sdpa())
+
+
 def pair() -> Pair:
     torch.manual_seed(8)
     return _with_biases(Pair())
@@ -152,7 +190,7 @@ def words(*, rows: int = 2, length: int = 7) -> torch.Tensor:
 def output(model: nn.Module, ids: torch.Tensor | None = None) -> torch.Tensor:
     """What a model computes from token ids."""
     ids = words() if ids is None else ids
-    if isinstance(model, Plain):
+    if isinstance(model, Plain | Sdpa):
         return model(ids)
     if isinstance(model, BertModel):
         return model(ids).last_hidden_state

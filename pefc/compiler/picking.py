@@ -60,6 +60,9 @@ class Picker:
     def class_(self, name: str) -> tuple[Site, ...] | None:
         """The sites of the modules of a class; None where there is no such module."""
         found = [path for path, class_name in self.table.modules if class_name == name]
+        if self.kind == "block":
+            whole = [path for path in found if self._has_modules(path)]
+            return self._of_modules(whole) if found else None
         return self._of_modules(found) if found else None
 
     def _family(self, name: str, rows: tuple[Site, ...]) -> tuple[Site, ...] | None:
@@ -88,7 +91,7 @@ class Picker:
 
     def _of_row(self, row: Site) -> tuple[Site, ...]:
         if self.kind == "attention":
-            return self._attentions((row,))
+            return self._attentions_of(row.path) if row.kind == "block" else ()
         if row.kind == self.kind or self._is_kind(row.kind):
             return (row,)
         return self._inside(row.path)

@@ -75,10 +75,16 @@ def select(
 
 
 def _ordered(sites: Iterable[Site], table: SiteTable) -> tuple[Site, ...]:
-    order = {
-        path: place for place, path in enumerate(dict.fromkeys(site.path for site in table.sites))
-    }
+    paths = dict.fromkeys(path for site in table.sites for path in _places(site))
+    order = {path: place for place, path in enumerate(paths)}
     return tuple(sorted(sites, key=lambda site: (order.get(site.path, -1), site.slice or ())))
+
+
+def _places(site: Site) -> Iterator[str]:
+    """A site is where its block begins, and where its attention product is."""
+    yield site.path
+    if site.attention is not None:
+        yield site.attention.module
 
 
 def may_be_empty(selection: Selection) -> bool:
@@ -164,7 +170,7 @@ class _Resolver:
 
     def _holds(self, where: Expression, site: Site) -> bool:
         facts: dict[str, Value] = dict(self.constants)
-        known = {"in": site.inputs, "out": site.width, "layer": site.layer}
+        known = {"in": site.inputs, "out": site.width, "layer": site.layer, **_heads(site)}
         facts |= {name: value for name, value in known.items() if value is not None}
         missing = [
             n
@@ -186,6 +192,14 @@ class _Resolver:
         """A condition that fails for one site fails for many."""
         if not any(type(known) is type(diagnostic) for known in self.found):
             self.found.append(diagnostic)
+
+
+def _heads(site: Site) -> dict[str, int]:
+    """What is known of a site of attention alone."""
+    ports = site.attention
+    if ports is None or site.kind != "attention":
+        return {}
+    return {"heads": ports.heads, "kv_heads": ports.kv_heads, "head_dim": ports.head_dim}
 
 
 def _picked(picker: Picker, leaf: Leaf, pattern: str) -> tuple[Site, ...] | None:

@@ -10,7 +10,7 @@ from .ends import NORMS
 from .finding import Finding
 from .flow import Flow, Join
 from .passing import Frame, Passing
-from .tape import Call
+from .tape import Call, Tape
 
 _FIRST = ({"q"}, {"k", "v"}, {"gate", "up"})
 """The roles of the maps that read x; what comes earlier here is asked first."""
@@ -19,6 +19,8 @@ _ROUTES = frozenset(
     "index_select transpose permute".split()
 )
 """What tokens go through on their way to experts."""
+
+_SHAPES = frozenset("view _unsafe_view reshape".split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +140,25 @@ def _norm(flow: Flow, frame: Frame, sublayer: Sublayer) -> str | None:
         if tape.reaches(node.index, data)
     ):
         return None
-    readers = [node.index for node in tape.nodes[join.node + 1 :] if join.node in node.inputs]
-    for call, _ in frame.passing.into.get(join.node, ()):
+    total = _laid_out(tape, join.node)
+    readers = _readers(tape, total)
+    for call, _ in frame.passing.into.get(total, ()):
         inside = tape.nodes[call.start : call.stop]
         if not frame.owns(call) or not any(node.kind in NORMS for node in inside):
             continue
         if all(call.made(reader) for reader in readers):
             return call.path
     return None
+
+
+def _laid_out(tape: Tape, node: int) -> int:
+    """A node that is read as another shape alone, in that shape."""
+    readers = _readers(tape, node)
+    while len(readers) == 1 and tape.nodes[readers[0]].kind in _SHAPES:
+        node = readers[0]
+        readers = _readers(tape, node)
+    return node
+
+
+def _readers(tape: Tape, node: int) -> list[int]:
+    return [reader.index for reader in tape.nodes[node + 1 :] if node in reader.inputs]
