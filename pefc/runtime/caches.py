@@ -1,9 +1,11 @@
 """What a stem asks a cache of transformers: whether it is empty, and whether it has room."""
 
+from functools import partial
+
 import torch
 from torch import Tensor
 from transformers import PreTrainedConfig
-from transformers.cache_utils import Cache
+from transformers.cache_utils import Cache, CacheLayerMixin, StaticLayer
 
 _BEGUN = "pefc_begun"
 _ROOM = "pefc_room"
@@ -40,10 +42,18 @@ def is_begun(cache: Cache | None) -> bool:
 
 
 def begin(cache: Cache | None, *, begun: bool = True) -> None:
-    """Note that a cache holds tokens."""
+    """Note that a cache holds tokens, until it is reset."""
     cache = own(cache)
-    if cache is not None and getattr(cache, _BEGUN, None) is not begun:
-        setattr(cache, _BEGUN, begun)
+    if cache is None or getattr(cache, _BEGUN, None) is begun:
+        return
+    setattr(cache, _BEGUN, begun)
+    if begun and any(isinstance(layer, StaticLayer) for layer in cache.layers):
+        cache.reset = partial(_reset, cache)
+
+
+def _reset(cache: Cache) -> None:
+    type(cache).reset(cache)
+    setattr(cache, _BEGUN, False)
 
 
 def make_room(cache: Cache | None, length: int, config: PreTrainedConfig) -> None:
@@ -52,13 +62,10 @@ def make_room(cache: Cache | None, length: int, config: PreTrainedConfig) -> Non
     if cache is None:
         return
     for index, layer in enumerate(cache.layers):
-        size = getattr(layer, "max_cache_len", None)
-        if size is None or getattr(layer, "is_initialized", True) or hasattr(layer, _ROOM):
+        if not isinstance(layer, StaticLayer) or layer.is_initialized or hasattr(layer, _ROOM):
             continue
-        size += length
-        if getattr(layer, "is_sliding", False):
-            size = min(size, _window(config, index, size))
-        layer.max_cache_len = size  # pyright: ignore[reportAttributeAccessIssue]
+        size = layer.max_cache_len + length
+        layer.max_cache_len = min(size, _window(config, index, size)) if layer.is_sliding else size
         _mark(layer, length)
 
 
@@ -69,15 +76,26 @@ def has_room(cache: Cache | None, length: int) -> None:
         _mark(layer, length)
 
 
+def widths(cache: Cache | None, tokens: int) -> list[int]:
+    """How many tokens the layers of a cache show to the next ones, these included."""
+    return [layer.get_mask_sizes(tokens)[0] for layer in _sized(cache)]
+
+
+def full(cache: Cache | None) -> list[int]:
+    """How many tokens the layers of a static cache hold at most, but for sliding ones."""
+    layers = (layer for layer in _sized(cache) if not getattr(layer, "is_sliding", False))
+    return [layer.max_cache_len for layer in layers if isinstance(layer, StaticLayer)]
+
+
 def offsets(cache: Cache | None) -> list[int]:
-    """The index of the first token that each layer of a cache shows to the next tokens."""
+    """The index of the first token that each layer of a cache shows to the next ones."""
+    return [layer.get_mask_sizes(1)[1] for layer in _sized(cache)]
+
+
+def _sized(cache: Cache | None) -> list[CacheLayerMixin]:
     cache = own(cache)
     layers = cache.layers if cache is not None else []
-    return [
-        layer.get_mask_sizes(1)[1]  # pyright: ignore[reportAttributeAccessIssue]
-        for layer in layers
-        if hasattr(layer, "get_mask_sizes")
-    ]
+    return [layer for layer in layers if isinstance(layer, CacheLayerMixin)]
 
 
 def _mark(layer: object, length: int) -> None:

@@ -60,8 +60,9 @@ def _trimmed(output: object, ids: Tensor, length: int) -> object:
             output[name] = _trimmed(value, ids, length)
         return output
     if isinstance(output, tuple):
-        values = [_trimmed(value, ids, length) for value in output]
-        return type(output)(*values) if hasattr(output, "_fields") else tuple(values)
+        values = tuple(_trimmed(value, ids, length) for value in output)
+        make = getattr(output, "_make", None)
+        return values if make is None else make(values)
     return output
 
 

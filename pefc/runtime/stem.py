@@ -92,10 +92,10 @@ def _prompted(
     cache = _cache(given)
     first, held = not caches.is_begun(cache), caches.held(cache)
     if first:
-        _complete(module, stem, given)
         caches.make_room(cache, stem.length, module.config)
+        _complete(module, stem, given, cache)
     else:
-        _continue(stem, given, held)
+        _continue(stem, given, cache)
     _shift(module, stem, given, held)
     offsets = caches.offsets(cache)
     output, as_tuple = _called(module, base, given)
@@ -107,7 +107,9 @@ def _prompted(
     return output.to_tuple() if as_tuple else output
 
 
-def _complete(module: PreTrainedModel, stem: Stem, given: prompted.Given) -> None:
+def _complete(
+    module: PreTrainedModel, stem: Stem, given: prompted.Given, cache: Cache | None
+) -> None:
     """Put the new tokens before those of a first call."""
     text = prompted.embedded(module, given)
     if text is None or stem.prompt is None:
@@ -116,19 +118,21 @@ def _complete(module: PreTrainedModel, stem: Stem, given: prompted.Given) -> Non
     mask, positions = given.get("attention_mask"), given.get("position_ids")
     given["input_ids"], given["inputs_embeds"] = None, tokens
     if mask is not None:
-        given["attention_mask"] = token_masks.grown(mask, stem.length, tokens.shape[1], module)
+        given["attention_mask"] = token_masks.grown(
+            mask, stem.length, tokens.shape[1], module, caches.full(cache)
+        )
     if isinstance(positions, Tensor):
         first = prompted.origin(module)
         given["position_ids"] = prompted.grown_positions(positions, stem.length, first)
     prompted.grow_types(given, stem.length)
 
 
-def _continue(stem: Stem, given: prompted.Given, held: int | Tensor) -> None:
+def _continue(stem: Stem, given: prompted.Given, cache: Cache | None) -> None:
     """Let a later call know that new tokens stand in the cache."""
     tokens, mask = _tokens(given), given.get("attention_mask")
     if mask is not None and tokens is not None:
-        columns = held + tokens.shape[1] if isinstance(held, int) else None
-        given["attention_mask"] = token_masks.later(mask, stem.length, columns)
+        widths = caches.widths(cache, tokens.shape[1])
+        given["attention_mask"] = token_masks.later(mask, stem.length, widths, caches.full(cache))
     positions = given.get("position_ids")
     if isinstance(positions, Tensor):
         given["position_ids"] = positions + stem.length

@@ -4,17 +4,18 @@ import torch
 from torch import Tensor, nn
 
 
-def grown(mask: object, length: int, tokens: int, module: nn.Module) -> object:
+def grown(mask: object, length: int, tokens: int, module: nn.Module, full: list[int]) -> object:
     """A mask of the first call, over `tokens` tokens with the new ones.
 
     A mask over both axes that has rows for the new tokens comes from `generate` and stays. One that
     the caller made grows by rows and columns: every token of the text sees the new tokens. These
-    see one another, in order where the model is causal; else also what any token sees.
+    see one another, in order where the model is causal; else also what any token sees. One over
+    one axis grows by columns, but for the widths `full`, of static caches, which `generate` makes.
     """
     if isinstance(mask, dict):
-        return {kind: grown(one, length, tokens, module) for kind, one in mask.items()}
+        return {kind: grown(one, length, tokens, module, full) for kind, one in mask.items()}
     if mask is None or _is_flat(mask):
-        return widened(mask, length)
+        return _completed(mask, length, full)
     rows = mask.shape[-2]  # pyright: ignore[reportAttributeAccessIssue]
     if rows == tokens:
         return mask
@@ -23,17 +24,16 @@ def grown(mask: object, length: int, tokens: int, module: nn.Module) -> object:
     return _squared(mask, length, _is_causal(module))
 
 
-def later(mask: object, length: int, columns: int | None) -> object:
-    """A mask of a call that follows others: over one axis, or over both, and then `columns` wide
-    with the new tokens, which a mask that the caller made lacks.
+def later(mask: object, length: int, widths: list[int], full: list[int]) -> object:
+    """A mask of a call that follows others: over one axis; or over both, and then as wide as a
+    layer of the cache has tokens, new ones included, which a mask that the caller made lacks.
     """
     if isinstance(mask, dict):
-        return {kind: later(one, length, columns) for kind, one in mask.items()}
+        return {kind: later(one, length, widths, full) for kind, one in mask.items()}
     if mask is None or _is_flat(mask):
-        return widened(mask, length)
-    if isinstance(mask, Tensor) and columns is not None and mask.shape[-1] == columns - length:
-        return widened(mask, length)
-    return mask
+        return _completed(mask, length, full)
+    width = mask.shape[-1]  # pyright: ignore[reportAttributeAccessIssue]
+    return widened(mask, length) if width not in widths and width + length in widths else mask
 
 
 def widened(mask: object, length: int) -> Tensor | None:
@@ -43,6 +43,10 @@ def widened(mask: object, length: int) -> Tensor | None:
     if not isinstance(mask, Tensor):
         raise _unknown()
     return torch.cat((_seen(mask, length), mask), -1)
+
+
+def _completed(mask: object, length: int, full: list[int]) -> object:
+    return mask if isinstance(mask, Tensor) and mask.shape[-1] in full else widened(mask, length)
 
 
 def _seen(mask: Tensor, length: int) -> Tensor:

@@ -1,0 +1,58 @@
+"""AdapterDrop: how many of the first layers go without their adapters, at a call of a model."""
+
+from functools import wraps
+from random import Random
+
+import torch
+from torch import nn
+
+
+class Drop:
+    """The layers of one block of a spec that are left out: `n` now, drawn from `range` for each
+    step of training, and `fixed` in evaluation.
+    """
+
+    def __init__(self, numbers: range, fixed: int, seed: int) -> None:
+        self.range = numbers
+        self.fixed = fixed
+        self.n = fixed
+        # A generator of its own draws the same in every process, whatever else is random there.
+        self._random = Random(seed)  # noqa: S311
+
+    def draw(self) -> None:
+        """Draw the number for one step of training."""
+        self.n = self._random.choice(self.range)
+
+    def settle(self) -> None:
+        """Take the number of evaluation."""
+        if self.n != self.fixed:
+            self.n = self.fixed
+
+    def skips(self, layer: int) -> bool:
+        """Whether the adapters of a layer do not run."""
+        return layer < self.n
+
+
+def drawing_names(base: type[nn.Module]) -> dict[str, object]:
+    """The names of a subclass of the class of a model, or of a part that each call runs once. The
+    module has its drops as `pefc_drops`.
+    """
+
+    @wraps(base.forward)
+    def forward(self: nn.Module, *args: object, **kwargs: object) -> object:
+        drops: tuple[Drop, ...] = self.pefc_drops  # pyright: ignore[reportAssignmentType]
+        if not self.training:
+            for drop in drops:
+                drop.settle()
+        elif not torch.compiler.is_exporting():
+            _draw_all(drops)  # pyright: ignore[reportArgumentType]
+        return base.forward(self, *args, **kwargs)
+
+    return {"forward": forward}
+
+
+@torch.compiler.disable
+def _draw_all(drops: tuple[Drop, ...]) -> None:
+    """Draw outside of any compiled graph, which is then chosen by the numbers."""
+    for drop in drops:
+        drop.draw()
