@@ -75,7 +75,9 @@ def _channel(
     """A module that computes several products in one run says not which of them passes."""
     tape = flow.tape
     path = attention.scope if product is None else product.module
-    call = next(c for c in tape.calls if c.path == path and c.made(attention.context))
+    call = next((c for c in tape.calls if c.path == path and c.made(attention.context)), None)
+    if call is None:
+        return None
     inside = [other for other in flow.attentions if call.made(other.context)]
     if len([other for other in inside if other.scope == attention.scope]) > 1:
         return None
