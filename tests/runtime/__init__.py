@@ -1,0 +1,1 @@
+"""What stays in a model runs as the model does."""
