@@ -10,6 +10,7 @@ from torch.optim import AdamW
 from . import compiler
 from .compiler import Plan, Program
 from .compiler.merge import TOLERATED
+from .compiler.texts import tokenize_with
 from .dsl.checked import Checked, Value
 from .dsl.checker import check
 from .dsl.parser import parse
@@ -37,40 +38,67 @@ def plan(
 
 
 def compile(
-    spec: Spec | Checked | str, model: nn.Module, *, params: Mapping[str, Value] = _NONE
+    spec: Spec | Checked | str,
+    model: nn.Module,
+    *,
+    params: Mapping[str, Value] = _NONE,
+    tokenizer: object = None,
 ) -> Program:
     """Plan and lower a spec: `.plan`, `.graph` (the rewritten `fx.GraphModule`), `.apply()`.
+
+    Args:
+        spec: a spec as `parse` or `read` gives it, or its text.
+        model: any module.
+        params: values for the `param`s of the spec.
+        tokenizer: of transformers, or a function from a text to token ids; needed only where a
+            tensor starts from a text, as in `prompt(init="…")`.
 
     Raises:
         SpecError: with every mistake; the model is untouched.
     """
-    return compiler.compiled(_checked(spec, params), model)
+    return compiler.compiled(_checked(spec, params), model, tokenize_with(tokenizer))
 
 
 def apply(
-    spec: Spec | Checked | str, model: Model, *, params: Mapping[str, Value] = _NONE
+    spec: Spec | Checked | str,
+    model: Model,
+    *,
+    params: Mapping[str, Value] = _NONE,
+    tokenizer: object = None,
 ) -> Model:
     """Attach a spec to a model, in place, and return the same object. All or nothing.
 
     Afterwards only what the spec names trains. New tensors take the dtype and device of the weight
     beside them and are children of its module: `lora on attn.q` gives `….q_proj.lora.A`.
 
+    Args:
+        spec: a spec as `parse` or `read` gives it, or its text.
+        model: any module.
+        params: values for the `param`s of the spec.
+        tokenizer: as for `compile`.
+
     Raises:
         SpecError: with every mistake; the model is then bit for bit and flag for flag as it was.
     """
-    compile(spec, model, params=params).apply()
+    compile(spec, model, params=params, tokenizer=tokenizer).apply()
     return model
 
 
-def save(model: nn.Module, folder: str | Path) -> None:
+def save(model: nn.Module, folder: str | Path, *, resume: bool = False) -> None:
     """Write the adapter alone: `spec.peft`, `plan.json`, `adapter.safetensors`.
 
     A crash leaves the old adapter or the new one.
 
+    Args:
+        model: a model with a spec applied.
+        folder: where to; an adapter that is there is replaced.
+        resume: keep the networks that compute prefixes and prompts, so that training can go on. By
+            default what they compute is written in their place: it gives the same outputs.
+
     Raises:
         SpecError: nothing is attached to the model.
     """
-    compiler.save(model, Path(folder))
+    compiler.save(model, Path(folder), resume=resume)
 
 
 def load(model: Model, folder: str | Path) -> Model:

@@ -24,7 +24,7 @@ def compile(spec: str, reference: str, settings: tuple[str, ...], out: Path) -> 
         program.apply()
     remark(program.plan)
     try:
-        write(program.plan, model, out)
+        write(program.plan, model, out, resume=True)
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         raise SpecError([UnwritableFile(str(out), reason)]) from error

@@ -5,6 +5,7 @@ ways.
 import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from safetensors import SafetensorError
@@ -14,7 +15,7 @@ from torch import nn
 
 from ..dsl import library
 from ..dsl.canonical import canonical
-from ..dsl.checked import Attachment, Checked
+from ..dsl.checked import Attachment, Checked, leaves
 from ..dsl.checker import check
 from ..dsl.diagnostics.commands import UnwritableFile
 from ..dsl.diagnostics.core import SpecError
@@ -41,6 +42,7 @@ from ..runtime.state import (
     write_folder,
 )
 from .attached import attached
+from .folding import folded
 from .link.live import check_unattached
 from .plan import Plan
 from .program import Program, compiled
@@ -51,26 +53,31 @@ _SPEC = "spec.peft"
 _TENSORS = "adapter.safetensors"
 
 
-def save(model: nn.Module, folder: Path) -> None:
+def save(model: nn.Module, folder: Path, *, resume: bool) -> None:
     """Write the adapter of a model: its tensors and the model's own parameters that it trains, and
-    nothing else.
+    nothing else. Networks that compute prefixes are kept only where training is to `resume`.
 
     Raises SpecError where nothing is attached, or tensors are on `meta`.
     """
     plan: Plan = attached(model).plan  # pyright: ignore[reportAssignmentType]
-    write(plan, model, folder)
+    write(plan, model, folder, resume=resume)
 
 
-def write(plan: Plan, model: nn.Module, folder: Path) -> None:
+def write(plan: Plan, model: nn.Module, folder: Path, *, resume: bool) -> None:
     """Write the adapter folder of a plan whose tensors are in the model."""
     if any(tensor.is_meta for tensor in _tensors(plan, model).values()):
         raise SpecError([NoValues(plan.model)])
-    spec = format_spec(canonical(plan.checked, _is_standard))
-    tensors = {
-        name: tensor.detach().contiguous().cpu() for name, tensor in _tensors(plan, model).items()
-    }
-    files = {_SPEC: spec.encode(), _TENSORS: save_tensors(tensors)}
     base = fingerprint(model, without=_owned(plan))
+    computed: Mapping[str, torch.Tensor] = {}
+    if not resume:
+        fold = folded(plan, model)
+        plan, computed = fold.plan, fold.values
+    tensors = {
+        name: tensor.detach().contiguous().cpu()
+        for name, tensor in _tensors(plan, model, computed).items()
+    }
+    spec = format_spec(canonical(plan.checked, _is_standard))
+    files = {_SPEC: spec.encode(), _TENSORS: save_tensors(tensors)}
     manifest = {
         "format": FORMAT,
         "methods": _digests(plan.checked),
@@ -95,7 +102,7 @@ def load(model: nn.Module, folder: Path) -> None:
     _same_methods(checked, manifest, folder)
     saved = _read_tensors(files, folder)
     _same_base(model, saved, manifest, folder)
-    program = compiled(checked, model)
+    program = compiled(checked, model, filled=False)
     _same_tensors(program, saved, folder)
     program.apply()
     with torch.no_grad():
@@ -134,14 +141,19 @@ def _spec(files: Mapping[str, bytes], folder: Path) -> Source:
         raise SpecError([DamagedAdapter(str(folder / _SPEC), "it is not UTF-8")]) from error
 
 
-def _tensors(plan: Plan, model: nn.Module) -> dict[str, torch.Tensor]:
-    """What belongs to the adapter, by path in the model."""
+def _tensors(
+    plan: Plan, model: nn.Module, computed: Mapping[str, torch.Tensor] = MappingProxyType({})
+) -> dict[str, torch.Tensor]:
+    """What belongs to the adapter, by path in the model; `computed` are values that stand for
+    tensors which the model does not have.
+    """
     found = {}
     for planned in plan.attachments:
         for tensor in planned.tensors:
             path = planned.path(tensor)
             owner, _, name = path.rpartition(".")
-            found[path] = getattr(model.get_submodule(owner), name)
+            known = computed.get(path)
+            found[path] = getattr(model.get_submodule(owner), name) if known is None else known
     for tuned in plan.tuned:
         found[tuned.name] = model.get_parameter(tuned.name)
     return found
@@ -199,7 +211,7 @@ def _same_methods(checked: Checked, manifest: Mapping[str, object], folder: Path
 
 def _digests(checked: Checked) -> dict[str, str]:
     """A digest of the definition of each method, comments and layout aside."""
-    methods = {s.method.name: s.method for s in checked.steps if isinstance(s, Attachment)}
+    methods = {s.method.name: s.method for s in leaves(checked.steps) if isinstance(s, Attachment)}
     return {
         name: hashlib.sha256(format_spec(Spec((method,), span=method.span)).encode()).hexdigest()[
             :16

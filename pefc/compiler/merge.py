@@ -1,7 +1,7 @@
 """Folding an adapter into the base weights, and taking it out again."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -16,11 +16,12 @@ from ..dsl.diagnostics.attaching import (
     TiedMerge,
 )
 from ..dsl.diagnostics.core import Diagnostic, SpecError
+from ..dsl.diagnostics.placing import DroppedMerge
 from ..dsl.diagnostics.state import NoValues
 from ..runtime.installed import Installed, Merged, forget, record, remember
 from .attached import attached, by_statement
 from .link.live import uninstall
-from .lower import Site, run
+from .lower import LinearFacts, Site, run
 from .patches import Patches
 from .plan import Patched, Plan
 
@@ -33,6 +34,7 @@ class _Fold:
     """The new parameters of one module, in the dtype and layout in which it stores them."""
 
     patched: Patched
+    facts: LinearFacts
     weight: torch.Tensor
     bias: torch.Tensor | None
     lost: float
@@ -99,6 +101,10 @@ def _unmergeable(plan: Plan, model: nn.Module) -> Iterator[Diagnostic]:
         for planned in patched.members:
             if not planned.verdict.merges:
                 yield NotAffine(planned.span, planned.label, patched.path)
+            elif planned.dropping is not None and plan.drops[planned.dropping].fixed:
+                yield DroppedMerge(planned.span, planned.label, patched.path)
+        if not isinstance(patched.facts, LinearFacts):
+            continue
         weight = model.get_submodule(patched.path).get_parameter("weight")
         others = [path for path in users[id(weight)] if path != patched.path]
         if others:
@@ -113,7 +119,7 @@ def _losing(folds: list[_Fold], loss: float) -> Iterator[Diagnostic]:
         elif fold.lost > loss:
             stored = str(fold.weight.dtype).removeprefix("torch.")
             yield LossyMerge(first.span, fold.patched.path, fold.lost, stored)
-        if not fold.patched.facts.bias and fold.bias is not None and bool(fold.bias.any()):
+        if not fold.facts.bias and fold.bias is not None and bool(fold.bias.any()):
             yield NoBiasToMerge(first.span, fold.patched.path)
 
 
@@ -128,7 +134,8 @@ def _users_of_weights(model: nn.Module) -> dict[int, list[str]]:
 
 
 def _fold(patched: Patched, model: nn.Module, patches: Patches) -> _Fold:
-    module = model.get_submodule(patched.path)
+    module, facts = model.get_submodule(patched.path), patched.facts
+    assert isinstance(facts, LinearFacts)
     wide = torch.promote_types(module.weight.dtype, torch.float32)  # pyright: ignore[reportArgumentType]
 
     def read(path: str) -> object:
@@ -140,12 +147,16 @@ def _fold(patched: Patched, model: nn.Module, patches: Patches) -> _Fold:
         return False if path == "training" else found
 
     with torch.no_grad():
-        weight, bias = run(patches.merged(patched), Site(read))  # pyright: ignore[reportGeneralTypeIssues]
-        stored = weight.T if patched.facts.transposed else weight
+        weight, bias = run(patches.merged(patched), Site(read, _no_module))  # pyright: ignore[reportGeneralTypeIssues]
+        stored = weight.T if facts.transposed else weight
         lost = _lost(module.get_parameter("weight"), stored)
-        if patched.facts.bias and bias is not None:
+        if facts.bias and bias is not None:
             lost = max(lost, _lost(module.get_parameter("bias"), bias))
-    return _Fold(patched, stored.to(module.weight.dtype).contiguous(), bias, lost)
+    return _Fold(patched, facts, stored.to(module.weight.dtype).contiguous(), bias, lost)
+
+
+def _no_module(name: str) -> Callable[..., object]:
+    raise AssertionError(f"a merged weight is made of tensors alone, not of {name}")
 
 
 def _lost(old: torch.Tensor, merged: torch.Tensor) -> float:
@@ -163,7 +174,7 @@ def _lost(old: torch.Tensor, merged: torch.Tensor) -> float:
 def _changed(folds: list[_Fold], model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     for fold in folds:
         module = model.get_submodule(fold.patched.path)
-        for name in ("weight", "bias") if fold.patched.facts.bias else ("weight",):
+        for name in ("weight", "bias") if fold.facts.bias else ("weight",):
             yield f"{fold.patched.path}.{name}", module.get_parameter(name).detach().clone()
 
 
@@ -171,5 +182,5 @@ def _store(fold: _Fold, model: nn.Module) -> None:
     module = model.get_submodule(fold.patched.path)
     with torch.no_grad():
         module.get_parameter("weight").copy_(fold.weight)
-        if fold.patched.facts.bias and fold.bias is not None:
+        if fold.facts.bias and fold.bias is not None:
             module.get_parameter("bias").copy_(fold.bias)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from torch.fx import Graph
 
-from .lower import Member, merged_parameters, plain_patch
+from .lower import LinearFacts, Member, merged_parameters, plain_patch
 from .passes import optimized
 from .plan import Patched
 
@@ -31,12 +31,24 @@ class Patches:
             self.fast_graphs[patched.key] = optimized(self.plain(patched))
         return self.fast_graphs[patched.key]
 
+    def fast_without(self, patched: Patched, dropped: frozenset[int]) -> Graph | None:
+        """The fast patch of the methods that no `adapterdrop` of these leaves out; None for none."""
+        kept = tuple(p.member for p in patched.members if p.dropping not in dropped)
+        if not kept:
+            return None
+        key = (patched.key, dropped)
+        if key not in self.fast_graphs:
+            self.fast_graphs[key] = optimized(plain_patch(patched.facts, kept))
+        return self.fast_graphs[key]
+
     def merged(self, patched: Patched) -> Graph:
         """The weight and bias that stand for the module with its methods."""
         if patched.key not in self.merged_graphs:
+            assert isinstance(patched.facts, LinearFacts)
             self.merged_graphs[patched.key] = merged_parameters(patched.facts, members(patched))
         return self.merged_graphs[patched.key]
 
 
 def members(patched: Patched) -> tuple[Member, ...]:
-    return tuple(planned.member for planned in patched.members if planned.member is not None)
+    """How the methods of a module enter its patch."""
+    return tuple(planned.member for planned in patched.members)

@@ -6,10 +6,21 @@ from math import prod
 from ..dsl.checked import Checked
 from ..dsl.source import Span
 from ..dsl.syntax import Setting
-from .lower import Declared, Elaborated, LinearFacts, Member
+from .lower import Declared, Elaborated, Facts, Member
+from .placing import Place, Ports
 from .select import TermMatch
 from .site import Site, SiteTable
 from .verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Dropping:
+    """One `adapterdrop`: how many of the first layers go without what it holds."""
+
+    numbers: range
+    """From which the number is drawn in each training step."""
+    fixed: int
+    """The number in evaluation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,23 +28,30 @@ class Planned:
     """One method at one site."""
 
     site: Site
+    place: Place
     label: str
     method: Elaborated
-    member: Member | None
-    """How the method enters the patch of its module; None where it only trains what is there."""
+    member: Member
+    """How the method enters the patch of its module."""
     verdict: Verdict
     settings: tuple[Setting, ...]
+    dropping: int | None
+    """Which `adapterdrop` of the plan may leave it out."""
     span: Span = field(compare=False, repr=False)
 
     @property
     def tensors(self) -> tuple[Declared, ...]:
         return self.method.tensors
 
+    @property
+    def home(self) -> str:
+        """The path of the module whose children the tensors are."""
+        return self.place.home
+
     def path(self, tensor: Declared) -> str:
         """Where a tensor lives in the model."""
-        prefix = self.label if self.member is None else self.member.prefix
         if tensor.scope is None:
-            return f"{self.site.path}.{prefix}.{tensor.name}"
+            return f"{self.home}.{self.member.prefix}.{tensor.name}".lstrip(".")
         return shared_path(self, tensor)
 
 
@@ -61,7 +79,8 @@ class Patched:
     """A module with the methods that stand on it, in the order of the spec."""
 
     path: str
-    facts: LinearFacts
+    facts: Facts
+    ports: Ports | None
     members: tuple[Planned, ...]
     key: object
     """Modules with equal keys have one patch."""
@@ -80,6 +99,9 @@ class Plan:
     terms: tuple[TermMatch, ...]
     total: int
     """Parameters of the model before anything is attached."""
+    drops: tuple[Dropping, ...] = ()
+    shift: int = 0
+    """By how much the positions of the text's tokens grow."""
 
     @property
     def trainable(self) -> int:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from keyword import iskeyword
 from typing import assert_never
 
 from torch import nn
@@ -11,26 +10,29 @@ from ..dsl import syntax
 from ..dsl.checked import Attachment, Checked, Fusion, Modified, Quantization, Step, Tuning
 from ..dsl.diagnostics.compiling import (
     FormulaFailed,
-    LabelTaken,
     NeverCalled,
     NoBias,
     NotCompiled,
     NotLowered,
-    NoWeight,
-    TiedTune,
     WrongSize,
 )
 from ..dsl.diagnostics.core import Diagnostic, SpecError
+from ..dsl.diagnostics.placing import OutsideLayers
 from ..dsl.diagnostics.selection import ExpectMismatch
-from ..dsl.source import Span
-from .lower import Elaborated, LinearFacts, Member, elaborate
-from .plan import Patched, Plan, Planned, Tuned
+from .claims import Claims
+from .lower import Elaborated, Member, elaborate
+from .placing import Place, place
+from .plan import Dropping, Patched, Plan, Planned
+from .reach import check_reach
 from .roles import find_sites
-from .select import Selected, TermMatch, may_be_empty, select
+from .select import Selected, TermMatch, select
 from .site import Site, SiteTable
+from .training import Training, parameter_names, place_of
 from .verdict import Verdict, judge
 
 _RULES = (syntax.Rule, syntax.Extend, syntax.Loss, syntax.Shrink, syntax.Rebase, syntax.When)
+_PATCHED = {"linear", "any", "block", "attention", "tokens"}
+"""The kinds of site that a method may change; `any` only where it is linear."""
 
 
 def plan(checked: Checked, model: nn.Module) -> Plan:
@@ -40,9 +42,10 @@ def plan(checked: Checked, model: nn.Module) -> Plan:
     Raises SpecError with every mistake that the model brings to light.
     """
     table = find_sites(model)
-    planner = _Planner(model, checked, table, _names_of(model))
+    training = Training(model, parameter_names(model))
+    planner = _Planner(model, checked, table, training, Claims(model, table.model))
     for step in checked.steps:
-        planner.take(step)
+        planner.take(step, None)
     if planner.mistakes:
         raise SpecError(planner.mistakes)
     return planner.result()
@@ -53,23 +56,26 @@ class _Planner:
     model: nn.Module
     checked: Checked
     table: SiteTable
-    names: Mapping[int, list[str]]
+    training: Training
+    claims: Claims
     mistakes: list[Diagnostic] = field(default_factory=list)
     attachments: list[Planned] = field(default_factory=list)
     keys: list[object] = field(default_factory=list)
-    tuned: list[Tuned] = field(default_factory=list)
+    drops: list[Dropping] = field(default_factory=list)
     terms: list[TermMatch] = field(default_factory=list)
     verdicts: dict[object, Verdict] = field(default_factory=dict)
     elaborated: dict[object, Elaborated] = field(default_factory=dict)
-    taken: dict[tuple[str, str], Planned] = field(default_factory=dict)
 
-    def take(self, step: Step) -> None:
+    def take(self, step: Step, dropping: int | None) -> None:
+        """Plan one step; `dropping` is the `adapterdrop` around it."""
         try:
             match step:
                 case Attachment():
-                    self._attach(step)
+                    self._attach(step, dropping)
                 case Tuning():
                     self._tune(step)
+                case Modified("adapterdrop"):
+                    self._drop(step)
                 case Quantization() | Fusion() | Modified():
                     self.mistakes.append(NotCompiled(step.span, _called(step)))
                 case _:
@@ -79,169 +85,140 @@ class _Planner:
 
     def result(self) -> Plan:
         seen: dict[int, int] = {id(p): p.numel() for p in self.model.parameters()}
+        shifts = {id(p.method.attachment): p.method.shift for p in self.attachments}
         return Plan(
             type(self.model).__name__,
             self.checked,
             self.table,
             tuple(self.attachments),
             tuple(self._modules()),
-            tuple(self.tuned),
+            tuple(self.training.tuned),
             tuple(self.terms),
             sum(seen.values()),
+            tuple(self.drops),
+            sum(shifts.values()),
         )
 
     def _modules(self) -> Iterator[Patched]:
-        grouped: dict[str, list[int]] = {}
+        grouped: dict[tuple[str, type], list[int]] = {}
         for number, planned in enumerate(self.attachments):
-            if planned.member is not None:
-                grouped.setdefault(planned.site.path, []).append(number)
-        for path, numbers in grouped.items():
+            grouped.setdefault((planned.home, type(planned.place.facts)), []).append(number)
+        for (path, _), numbers in grouped.items():
             members = tuple(self.attachments[number] for number in numbers)
-            facts = _facts(members[0].site)
+            where = members[0].place
             key = (
-                facts,
+                where.facts,
                 members[0].site.class_name,
-                tuple(self.keys[number] for number in numbers),
+                tuple((self.keys[number], self.attachments[number].dropping) for number in numbers),
             )
-            yield Patched(path, facts, members, key)
+            yield Patched(path, where.facts, where.ports, members, key)
 
     def _select(self, selection: syntax.Selection | None, kind: str) -> tuple[Site, ...]:
         selected: Selected = select(selection, kind, self.table, dict(self.checked.constants))
         self.terms.extend(selected.terms)
         return selected.sites
 
-    def _attach(self, step: Attachment) -> None:
+    def _drop(self, step: Modified) -> None:
+        given = dict(step.arguments)
+        numbers, fixed = given["layers"], given.get("eval", 0)
+        assert isinstance(numbers, range)
+        assert isinstance(fixed, int)
+        self.drops.append(Dropping(numbers, fixed))
+        number = len(self.drops) - 1
+        for inner in step.body:
+            self.take(inner, number)
+
+    def _attach(self, step: Attachment, dropping: int | None) -> None:
         kind = step.method.site
         if step.task is not None:
             raise SpecError([NotCompiled(step.span, f"a statement of the task `{step.task}`")])
         only_tunes = not any(isinstance(item, _RULES) for item in step.method.body)
-        if kind not in {"linear", "any"} and not only_tunes:
+        if kind not in _PATCHED and not only_tunes:
             raise SpecError([NotCompiled(step.span, f"`{step.method.name}` on {kind}")])
         sites = self._select(step.selection, kind)
         _expect(step.expect, sites, step)
         if only_tunes:
-            self._train(step, sites, _tunes(step.method))
+            self.training.train(step, sites, _tunes(step.method))
             return
-        largest = {"in": max(s.inputs or 0 for s in sites), "out": max(s.width or 0 for s in sites)}
-        for site in sites:
-            if site.kind != "linear":
-                raise SpecError(
-                    [
-                        NotCompiled(
-                            step.span, f"`{step.method.name}` on the {site.kind} `{site.path}`"
-                        )
-                    ]
-                )
-            self._place(step, site, largest)
+        dims = [self._dims(step, site, order, len(sites)) for order, site in enumerate(sites)]
+        for site, (where, numbers) in zip(sites, dims, strict=True):
+            if dropping is not None and site.layer is None:
+                raise SpecError([OutsideLayers(place_of(step), site.path)])
+            self._place(step, site, where, numbers, _largest(dims), dropping)
 
-    def _place(self, step: Attachment, site: Site, largest: Mapping[str, int]) -> None:
+    def _dims(
+        self, step: Attachment, site: Site, order: int, count: int
+    ) -> tuple[Place, dict[str, int]]:
+        """The place of a site, and the numbers that its formulas may name."""
+        if step.method.site in {"linear", "any"} and site.kind != "linear":
+            what = f"`{step.method.name}` on the {site.kind} `{site.path}`"
+            raise SpecError([NotCompiled(step.span, what)])
         if not site.called:
-            raise SpecError([NeverCalled(_place_of(step), site.path)])
-        assert site.inputs is not None
-        assert site.width is not None
-        dims = {"in": site.inputs, "out": site.width}
-        key = (id(step), site.inputs, site.width)
+            raise SpecError([NeverCalled(place_of(step), site.path)])
+        where = place(site, self.table, self.model, place_of(step))
+        if site.kind == "linear":
+            assert site.inputs is not None
+            assert site.width is not None
+            return where, {"in": site.inputs, "out": site.width}
+        named = {"layer": order, "layers": count} if site.kind == "attention" else {}
+        used = {node.name for node in syntax.walk(step.method) if isinstance(node, syntax.Name)}
+        return where, {**where.facts.dims, **{n: v for n, v in named.items() if n in used}}  # pyright: ignore[reportAttributeAccessIssue]
+
+    def _place(
+        self,
+        step: Attachment,
+        site: Site,
+        where: Place,
+        dims: Mapping[str, int],
+        largest: Mapping[str, int],
+        dropping: int | None,
+    ) -> None:
+        key = (id(step), tuple(dims.items()))
         if key not in self.elaborated:
-            self.elaborated[key] = elaborate(step, dims, largest, site.path)
+            self.elaborated[key] = _elaborated(step, dims, largest, site)
         method = self.elaborated[key]
         prefix = step.label if site.slice is None else f"{step.label}.{_slice_name(site)}"
         member = Member(method, site.slice, prefix)
-        full_key = (key, site.slice, prefix, site.bias)
+        full_key = (key, site.slice, prefix, where.facts)
         if full_key not in self.verdicts:
-            self.verdicts[full_key] = _judged(step, site, member)
+            self.verdicts[full_key] = _judged(step, site, where, member)
+        verdict = self.verdicts[full_key]
         planned = Planned(
-            site, step.label, method, member, self.verdicts[full_key], step.settings, step.span
+            site, where, step.label, method, member, verdict, step.settings, dropping, step.span
         )
-        self._claim(planned)
-        self._readable(planned)
+        check_reach(planned, place_of(step))
+        self.claims.claim(planned, self.attachments)
         self.attachments.append(planned)
         self.keys.append(full_key)
         if method.tunes:
-            self._train(step, (site,), method.tunes)
-
-    def _claim(self, planned: Planned) -> None:
-        """The label must be free at the site, in the model and in the spec."""
-        assert planned.member is not None
-        place = (planned.site.path, planned.member.prefix)
-        earlier = self.taken.setdefault(place, planned)
-        if earlier is not planned:
-            raise SpecError(
-                [LabelTaken(planned.span, planned.label, planned.site.path, earlier.span)]
-            )
-        owners = [(planned.site.path, self.model.get_submodule(planned.site.path))]
-        if any(tensor.scope is not None for tensor in planned.tensors):
-            owners.append((self.table.model, self.model))
-        for path, module in owners:
-            if hasattr(module, planned.label) or iskeyword(planned.label):
-                raise SpecError([LabelTaken(planned.span, planned.label, path, None)])
-
-    def _readable(self, planned: Planned) -> None:
-        """A method that reads W needs what stands before it at the site to have a weight."""
-        if not planned.method.reads_weight:
-            return
-        for earlier in self.attachments:
-            if earlier.site.path == planned.site.path and not earlier.verdict.merges:
-                raise SpecError(
-                    [
-                        NoWeight(
-                            planned.span,
-                            planned.label,
-                            earlier.span,
-                            earlier.label,
-                            planned.site.path,
-                        )
-                    ]
-                )
+            self.training.train(step, (site,), method.tunes)
 
     def _tune(self, step: Tuning) -> None:
         if step.task is not None:
             raise SpecError([NotCompiled(step.span, f"a statement of the task `{step.task}`")])
         sites = self._select(step.selection, "any")
         _expect(step.expect, sites, step)
-        self._train(step, sites, ("weight", "bias") if step.what is None else (step.what,))
-
-    def _train(
-        self, step: Attachment | Tuning, sites: tuple[Site, ...], names: tuple[str, ...]
-    ) -> None:
-        found = False
-        paths = {site.path: site for site in sites}
-        for path, site in paths.items():
-            if site.slice is not None:
-                raise SpecError(
-                    [NotCompiled(_place_of(step), f"training rows of the fused `{path}`")]
-                )
-            own = dict(self.model.get_submodule(path).named_parameters(recurse=False))
-            for name in names if len(names) == 1 else tuple(own):
-                if name in own:
-                    found = True
-                    self._tuned(step, site, own[name], paths)
-        if not found and not (step.selection and may_be_empty(step.selection)):
-            raise SpecError([NoBias(_place_of(step), sites[0].path)])
-
-    def _tuned(
-        self,
-        step: Attachment | Tuning,
-        site: Site,
-        parameter: nn.Parameter,
-        paths: Mapping[str, Site],
-    ) -> None:
-        """A tied parameter trains only where every module that uses it is named; it counts once, by
-        its first name.
-        """
-        names = self.names[id(parameter)]
-        others = [name.rpartition(".")[0] for name in names if name.rpartition(".")[0] not in paths]
-        if others:
-            raise SpecError([TiedTune(_place_of(step), site.path, others[0])])
-        if all(names[0] != tuned.name for tuned in self.tuned):
-            self.tuned.append(Tuned(names[0], parameter.numel(), site, step.settings, step.span))
+        names = ("weight", "bias") if step.what is None else (step.what,)
+        self.training.train(step, sites, names)
 
 
-def _names_of(model: nn.Module) -> dict[int, list[str]]:
-    """Every name of each parameter; tied ones have several."""
-    names: dict[int, list[str]] = {}
-    for name, parameter in model.named_parameters(remove_duplicate=False):
-        names.setdefault(id(parameter), []).append(name)
-    return names
+def _elaborated(
+    step: Attachment, dims: Mapping[str, int], largest: Mapping[str, int], site: Site
+) -> Elaborated:
+    """A method for a size of site; there is one site of tokens, so that nothing is shared there."""
+    method = elaborate(step, dims, largest, site.path)
+    if site.kind != "tokens":
+        return method
+    return replace(method, tensors=tuple(replace(t, scope=None) for t in method.tensors))
+
+
+def _largest(dims: list[tuple[Place, dict[str, int]]]) -> dict[str, int]:
+    """The largest value of each dim over all sites of a statement."""
+    largest: dict[str, int] = {}
+    for _, numbers in dims:
+        for name, value in numbers.items():
+            largest[name] = max(value, largest.get(name, value))
+    return largest
 
 
 def _stated(diagnostic: Diagnostic, step: Step) -> Diagnostic:
@@ -251,31 +228,20 @@ def _stated(diagnostic: Diagnostic, step: Step) -> Diagnostic:
     return diagnostic
 
 
-def _judged(step: Attachment, site: Site, member: Member) -> Verdict:
+def _judged(step: Attachment, site: Site, where: Place, member: Member) -> Verdict:
     """The verdict; a bias that is missing is missing at this site."""
     try:
-        return judge(_facts(site), member)
+        return judge(where.facts, member)
     except SpecError as error:
-        missing = NoBias(_place_of(step), site.path)
+        missing = NoBias(place_of(step), site.path)
         raise SpecError(
             missing if isinstance(d, NoBias) else d for d in error.diagnostics
         ) from error
 
 
-def _place_of(step: Attachment | Tuning) -> Span:
-    """The selection, where one is written."""
-    return step.span if step.selection is None else step.selection.span
-
-
 def _expect(expected: int | None, sites: tuple[Site, ...], step: Attachment | Tuning) -> None:
     if expected is not None and expected != len(sites):
-        raise SpecError([ExpectMismatch(_place_of(step), expected, len(sites))])
-
-
-def _facts(site: Site) -> LinearFacts:
-    assert site.inputs is not None
-    assert site.outputs is not None
-    return LinearFacts(site.inputs, site.outputs, site.bias, transposed=site.class_name == "Conv1D")
+        raise SpecError([ExpectMismatch(place_of(step), expected, len(sites))])
 
 
 def _slice_name(site: Site) -> str:

@@ -13,6 +13,7 @@ from .link.materialize import Materials, materialize
 from .patches import Patches
 from .plan import Plan
 from .planning import plan
+from .texts import Tokenize
 
 
 @dataclass(slots=True)
@@ -24,6 +25,10 @@ class Program:
     plan: Plan
     model: nn.Module = field(repr=False)
     patches: Patches = field(default_factory=Patches, repr=False)
+    tokenize: Tokenize | None = field(default=None, repr=False)
+    """How the model reads a text that an initial value is made from."""
+    filled: bool = field(default=True, repr=False)
+    """New tensors get their initial values; False where saved ones follow."""
     _materials: Materials | None = field(default=None, repr=False)
 
     @property
@@ -31,7 +36,9 @@ class Program:
         """The new tensors, with their initial values until somebody trains them."""
         if self._materials is None:
             with torch.inference_mode(mode=False):
-                self._materials = materialize(self.plan, self.model)
+                self._materials = materialize(
+                    self.plan, self.model, self.tokenize, filled=self.filled
+                )
         return self._materials
 
     @property
@@ -51,12 +58,18 @@ class Program:
         return self.model
 
 
-def compiled(checked: Checked, model: nn.Module) -> Program:
+def compiled(
+    checked: Checked,
+    model: nn.Module,
+    tokenize: Tokenize | None = None,
+    *,
+    filled: bool = True,
+) -> Program:
     """Plan a spec on a model and lower it, so that every mistake shows now.
 
     Raises SpecError with every mistake.
     """
-    program = Program(plan(checked, model), model)
+    program = Program(plan(checked, model), model, tokenize=tokenize, filled=filled)
     for patched in program.plan.modules:
         program.patches.fast(patched)
     return program

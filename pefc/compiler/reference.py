@@ -1,13 +1,18 @@
 """The plain and the fast patch of one module on the same numbers, in 64 bits."""
 
+import copy
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.fx import Node
 from torch.nn import functional
 
+from ..runtime.attention import attended
 from .exercise import SEED, distance
-from .lower import Site, run
+from .link.wiring import module_paths
+from .lower import AttentionFacts, LinearFacts, Site, run
+from .lower.nodes import BASE, TOKENS, shape
 from .patches import Patches
 from .plan import Patched
 
@@ -17,17 +22,25 @@ _ROWS = 8
 def patch_distance(patched: Patched, patches: Patches, model: nn.Module) -> float:
     """How far the fast patch is from the formula, with the tensors that the model holds now."""
     module = model.get_submodule(patched.path)
-    site = Site(_reader(module), _base(patched, module))
-    generator = torch.Generator().manual_seed(SEED)
-    x = torch.randn(_ROWS, patched.facts.inputs, generator=generator, dtype=torch.float64)
-    x = x.to(module.get_parameter("weight").device)
+    site = Site(_reader(module), _modules(patched, model))
+    plain, fast = patches.plain(patched), patches.fast(patched)
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    inputs = [_random(port, device) for port in plain.find_nodes(op="placeholder")]
     with torch.no_grad():
-        plain, fast = (
-            run(graph, site, x) for graph in (patches.plain(patched), patches.fast(patched))
-        )
-    assert isinstance(plain, Tensor)
-    assert isinstance(fast, Tensor)
-    return distance((plain,), (fast,))
+        results = [run(graph, site, *inputs) for graph in (plain, fast)]
+    first, second = (result for result in results if isinstance(result, Tensor))
+    return distance((first,), (second,))
+
+
+def _random(port: Node, device: torch.device) -> object:
+    """A value for a port, the same for one name."""
+    value = port.meta["val"]
+    if not isinstance(value, Tensor):
+        return value
+    generator = torch.Generator().manual_seed(SEED + len(str(port.target)))
+    size = [_ROWS if length == TOKENS else length for length in shape(port)]
+    drawn = torch.randn(size, generator=generator, dtype=torch.float64).to(device)
+    return drawn[None] if len(size) == len((_ROWS, "features")) else drawn
 
 
 def _reader(module: nn.Module) -> Callable[[str], object]:
@@ -40,8 +53,28 @@ def _reader(module: nn.Module) -> Callable[[str], object]:
     return read
 
 
-def _base(patched: Patched, module: nn.Module) -> Callable[[Tensor], Tensor]:
+def _modules(patched: Patched, model: nn.Module) -> Callable[[str], Callable[..., object]]:
+    paths = dict(module_paths(patched))
+
+    def named(name: str) -> Callable[..., object]:
+        if name != BASE:
+            return copy.deepcopy(model.get_submodule(paths[name])).double()
+        if isinstance(patched.facts, AttentionFacts):
+            return _attention
+        return _linear(patched, model.get_submodule(patched.path))
+
+    return named
+
+
+def _attention(q: Tensor, keys: Tensor, values: Tensor, _: int) -> Tensor:
+    """A product without a mask."""
+    return attended(q, keys.transpose(1, 2), values.transpose(1, 2), q.shape[-1] ** -0.5)
+
+
+def _linear(patched: Patched, module: nn.Module) -> Callable[[Tensor], Tensor]:
+    facts = patched.facts
+    assert isinstance(facts, LinearFacts)
     weight = module.get_parameter("weight").double()
-    bias = module.get_parameter("bias").double() if patched.facts.bias else None
-    oriented = weight.T if patched.facts.transposed else weight
+    bias = module.get_parameter("bias").double() if facts.bias else None
+    oriented = weight.T if facts.transposed else weight
     return lambda x: functional.linear(x, oriented, bias)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ..dsl import syntax
-from .lower import LinearFacts, Member, plain_patch
+from .lower import Facts, LinearFacts, Member, plain_patch
 from .passes import optimized
 from .prove import Identity, Need, identity, is_affine, need
 
@@ -19,15 +19,16 @@ class Verdict:
     """What it reads of the base weight beside the base map."""
 
 
-def judge(facts: LinearFacts, member: Member) -> Verdict:
-    """Prove what holds for a method at a linear module."""
+def judge(facts: Facts, member: Member) -> Verdict:
+    """Prove what holds for a method at a site."""
     members = (member,)
     plain = plain_patch(facts, members)
     fast = optimized(plain)
     start = plain_patch(facts, members, initial=True)
+    base = plain_patch(facts, ())
     return Verdict(
-        identity(fast, start, plain_patch(facts, ()), _constants(member)),
-        is_affine(plain),
+        identity(fast, optimized(base), start, base, _constants(member)),
+        isinstance(facts, LinearFacts) and is_affine(plain),
         need(fast),
     )
 

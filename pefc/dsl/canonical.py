@@ -4,7 +4,17 @@ expanded.
 
 from collections.abc import Callable
 
-from .checked import Attachment, Checked, Fusion, Modified, Quantization, Step, Tuning, Value
+from .checked import (
+    Attachment,
+    Checked,
+    Fusion,
+    Modified,
+    Quantization,
+    Step,
+    Tuning,
+    Value,
+    leaves,
+)
 from .source import Source, Span
 from .syntax import (
     Argument,
@@ -37,7 +47,7 @@ def canonical(checked: Checked, is_standard: Callable[[Method], bool]) -> Spec:
     Methods that are not of the standard library are written out in full.
     """
     methods: dict[str, Method] = {}
-    for step in checked.steps:
+    for step in leaves(checked.steps):
         if isinstance(step, Attachment) and not is_standard(step.method):
             methods[step.method.name] = step.method
     constants = tuple(_constant(name, value) for name, value in _used(checked))
@@ -48,10 +58,7 @@ def canonical(checked: Checked, is_standard: Callable[[Method], bool]) -> Spec:
 def _used(checked: Checked) -> tuple[tuple[str, Value], ...]:
     """The constants that selectors name; arguments are written as values."""
     text = " ".join(
-        step.selection.span.text
-        for step in checked.steps
-        if isinstance(step, Attachment | Tuning | Quantization | Fusion)
-        and step.selection is not None
+        step.selection.span.text for step in leaves(checked.steps) if step.selection is not None
     )
     return tuple((name, value) for name, value in checked.constants if name in text)
 

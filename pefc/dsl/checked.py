@@ -2,6 +2,7 @@
 expanded.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from .diagnostics.core import Diagnostic
@@ -89,3 +90,12 @@ class Checked:
     """
     warnings: tuple[Diagnostic, ...] = field(default=(), compare=False, repr=False)
     """What is legal and probably not meant."""
+
+
+def leaves(steps: tuple[Step, ...]) -> Iterator[Attachment | Tuning | Quantization | Fusion]:
+    """Every step, with those that stand inside of `gate` and `adapterdrop` in their place."""
+    for step in steps:
+        if isinstance(step, Modified):
+            yield from leaves(step.body)
+        else:
+            yield step

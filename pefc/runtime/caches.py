@@ -42,12 +42,12 @@ def is_begun(cache: Cache | None) -> bool:
 
 
 def begin(cache: Cache | None, *, begun: bool = True) -> None:
-    """Note that a cache holds tokens, until it is reset."""
+    """Note that a static cache holds tokens, until it is reset."""
     cache = own(cache)
-    if cache is None or getattr(cache, _BEGUN, None) is begun:
+    if cache is None or not any(isinstance(layer, StaticLayer) for layer in cache.layers):
         return
-    setattr(cache, _BEGUN, begun)
-    if begun and any(isinstance(layer, StaticLayer) for layer in cache.layers):
+    if getattr(cache, _BEGUN, None) is not begun:
+        setattr(cache, _BEGUN, begun)
         cache.reset = partial(_reset, cache)
 
 

@@ -21,6 +21,13 @@ def _normal(
     init.normal_(tensor, mean, deviation, generator=generator)
 
 
+def _truncated(
+    tensor: Tensor, mean: float, deviation: float, *, generator: Generator | None
+) -> None:
+    low, high = mean - 2 * deviation, mean + 2 * deviation
+    init.trunc_normal_(tensor, mean, deviation, low, high, generator=generator)
+
+
 def _uniform(
     tensor: Tensor, low: float = 0.0, high: float = 1.0, *, generator: Generator | None
 ) -> None:
@@ -42,6 +49,7 @@ def _linear_default(tensor: Tensor, *, generator: Generator | None) -> None:
 DISTRIBUTIONS: Mapping[str, Draw] = {
     "kaiming": _kaiming,
     "normal": _normal,
+    "truncated": _truncated,
     "uniform": _uniform,
     "xavier": _xavier,
     "orthogonal": _orthogonal,
@@ -66,3 +74,10 @@ def draw(
     drawn = torch.empty(tensor.shape, dtype=torch.float32)
     DISTRIBUTIONS[name](drawn, *arguments, generator=generator)
     tensor.copy_(drawn)
+
+
+def draw_rows(tensor: Tensor, table: Tensor) -> None:
+    """Fill the rows of a tensor with rows of a table, each drawn at random."""
+    if not tensor.is_meta:
+        rows = torch.randint(table.shape[0], tensor.shape[:1], device=table.device)
+        tensor.copy_(table[rows])

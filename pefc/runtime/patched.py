@@ -1,7 +1,7 @@
 """A module whose forward runs a patch, and which is otherwise what it was."""
 
 import linecache
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -12,21 +12,26 @@ from .tensors import Tensors
 _NUMBERS = count()
 
 
-def patched_class(base: type[nn.Module], source: str, scope: dict[str, object]) -> type[nn.Module]:
-    """A subclass of a module's class, with the name of that class, whose forward is `source`.
-
-    Inside, `self.base_forward(x)` is the forward of the class itself.
+def patched_class(base: type[nn.Module], names: Mapping[str, object]) -> type[nn.Module]:
+    """A subclass of a module's class, with the name of that class and `names` of its own. Patched
+    classes may stand on patched classes.
     """
-    names = {
-        "forward": _function(source, scope),
-        "base_forward": base.forward,
+    own = {
         "__module__": base.__module__,
         "__doc__": base.__doc__,
         "__qualname__": base.__qualname__,
         "pefc_base": base,
-        "pefc_source": source,
     }
-    return type(base.__name__, (base,), names)
+    return type(base.__name__, (base,), {**own, **names})
+
+
+def compiled_function(source: str, scope: Mapping[str, object]) -> Callable[..., object]:
+    """The function `forward` of a text, so that tracebacks show its lines."""
+    file = f"<pefc patch {next(_NUMBERS)}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    names = dict(scope)
+    exec(compile(source, file, "exec"), names)  # noqa: S102
+    return names["forward"]  # pyright: ignore[reportReturnType]
 
 
 def is_patched(module: nn.Module) -> bool:
@@ -34,9 +39,17 @@ def is_patched(module: nn.Module) -> bool:
     return "pefc_base" in type(module).__dict__
 
 
+def is_wire(name: str) -> bool:
+    """Whether an attribute of a module was put there for a patch."""
+    return name.startswith("pefc_")
+
+
 def base_class(module: nn.Module) -> type[nn.Module]:
-    """The class that a module has without its patch."""
-    return type(module).__dict__.get("pefc_base", type(module))
+    """The class that a module has without its patches."""
+    found = type(module)
+    while "pefc_base" in found.__dict__:
+        found = found.__dict__["pefc_base"]
+    return found
 
 
 def bare(module: nn.Module) -> nn.Module:
@@ -75,7 +88,9 @@ class _Copying:
             return self.made[id(module)]
         original = base_class(module)
         copy = self.made[id(module)] = original.__new__(original)
-        copy.__dict__.update(module.__dict__)
+        copy.__dict__.update(
+            (name, value) for name, value in module.__dict__.items() if not is_wire(name)
+        )
         copy.__dict__["_buffers"] = dict(module._buffers)
         copy.__dict__["_parameters"] = {
             name: value if value is None else self.parameter(value)
@@ -87,12 +102,3 @@ class _Copying:
             if not isinstance(child, Tensors)
         }
         return copy
-
-
-def _function(source: str, scope: dict[str, object]) -> Callable[..., object]:
-    """Compile `def forward(self, …)`, so that tracebacks show its lines."""
-    file = f"<pefc patch {next(_NUMBERS)}>"
-    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
-    names = dict(scope)
-    exec(compile(source, file, "exec"), names)  # noqa: S102
-    return names["forward"]  # pyright: ignore[reportReturnType]

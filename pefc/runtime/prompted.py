@@ -13,16 +13,31 @@ _TYPES = {
     "block_sequence_ids": -1,
 }
 """Integers a token, and what stands for none."""
-_REFUSED = ("cu_seq_lens_q", "cu_seq_lens_k", "global_attention_mask", "bbox", "visual_pos_masks")
+_REFUSED = (
+    "bbox",
+    "cu_seq_lens_k",
+    "cu_seq_lens_q",
+    "global_attention_mask",
+    "mems",
+    "visual_pos_masks",
+)
 _SCALED = frozenset({"blenderbot-small", "falcon_h1", "marian", "mvp", "pegasus"})
 """Models that scale the embeddings of ids, and not embeddings that they are given."""
 
 
 def refuse(given: Given) -> None:
-    """Raise for arguments of one value a token that nothing is known of for new tokens."""
+    """Raise for arguments of one value a token that nothing is known of for new tokens, and for
+    several sequences in one row, which only the first would see them in.
+    """
     for name in _REFUSED:
         if given.get(name) is not None:
             raise ValueError(f"a prompt cannot stand before tokens that `{name}` describes")
+    positions = given.get("position_ids")
+    alone = given.get("attention_mask") is None and given.get("past_key_values") is None
+    if not alone or not isinstance(positions, Tensor) or torch.compiler.is_compiling():
+        return
+    if positions.ndim == 2 and bool((positions.diff() != 1).any()):
+        raise ValueError("a prompt cannot stand before several sequences in one row")
 
 
 def embedded(module: PreTrainedModel, given: Given) -> Tensor | None:

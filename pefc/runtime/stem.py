@@ -6,9 +6,6 @@ of the text alone: their masks, positions and token types are completed here, an
 cut off what comes back. So heads, poolers, labels and losses see the shapes that they know. The
 loss then asks no new token to predict anything: the first token of the text, which nothing else
 precedes, is no target.
-
-The tokens of one text that holds several sequences, told apart by their positions alone, see the
-new tokens from the first sequence only.
 """
 
 from collections.abc import Callable
@@ -97,12 +94,12 @@ def _prompted(
     else:
         _continue(stem, given, cache)
     _shift(module, stem, given, held)
-    offsets = caches.offsets(cache)
+    tokens, offsets = _tokens(given), caches.offsets(cache)
     output, as_tuple = _called(module, base, given)
     caches.begin(cache)
-    if stem.trims:
+    if stem.trims and tokens is not None:
         if first:
-            trimming.trim(module, output, stem.length)
+            trimming.trim(module, output, stem.length, tokens.shape[1])
         trimming.unsee(output, stem.length, offsets)
     return output.to_tuple() if as_tuple else output
 
@@ -152,9 +149,9 @@ def _called(
     module: PreTrainedModel, base: type[nn.Module], given: prompted.Given
 ) -> tuple[ModelOutput, bool]:
     """What the stem itself returns, by name, and whether its caller wants a tuple."""
-    wanted = given.pop("return_dict", None)
-    wanted = getattr(module.config, "return_dict", True) if wanted is None else wanted
-    if not wanted:
+    wanted = given.get("return_dict")
+    wanted = module.config.return_dict if wanted is None else wanted
+    if not wanted or "return_dict" in given:
         given["return_dict"] = True
     return base.forward(module, **given), not wanted
 

@@ -6,20 +6,21 @@ from torch import Tensor, nn
 from transformers.utils.generic import ModelOutput
 
 _STATES = ("last_hidden_state", "hidden_states")
-_ROUTERS = ("router_logits", "encoder_router_logits")
+_WEIGHTS = ("attentions", "cross_attentions")
+_ROUTERS = ("router_logits",)
 
 
-def trim(module: nn.Module, output: ModelOutput, length: int) -> None:
-    """Cut the new tokens off the states of a first call, and pool what is left."""
+def trim(module: nn.Module, output: ModelOutput, length: int, tokens: int) -> None:
+    """Cut the new tokens off the states of a first call, `tokens` with them, and pool the rest."""
     states = output["last_hidden_state"]
-    assert isinstance(states, Tensor)
-    batch, tokens = states.shape[:2]
+    if states.shape[1] != tokens:
+        raise ValueError(f"{type(module).__name__} has states that are not of one token each")
     for name in _STATES:
         _change(output, name, lambda states: states[:, length:])
-    _change(output, "cross_attentions", lambda weights: weights[..., length:, :])
-    _change(output, "attentions", lambda weights: weights[..., length:, :])
+    for name in _WEIGHTS:
+        _change(output, name, lambda weights: weights[..., length:, :])
     for name in _ROUTERS:
-        _change(output, name, lambda logits: _routed(logits, batch, tokens, length))
+        _change(output, name, lambda logits: _routed(logits, states.shape[0], length))
     if output.get("pooler_output") is not None:
         output["pooler_output"] = _pooled(module, output["last_hidden_state"])
 
@@ -46,11 +47,11 @@ def _change(output: ModelOutput, name: str, change: Callable[[Tensor], Tensor]) 
         output[name] = tuple(change(one) if isinstance(one, Tensor) else one for one in value)
 
 
-def _routed(logits: Tensor, batch: int, tokens: int, length: int) -> Tensor:
+def _routed(logits: Tensor, rows: int, length: int) -> Tensor:
     """The choices of experts, whose rows are the tokens of the batch, flattened or not."""
     if logits.ndim > 2:
         return logits[:, length:]
-    return logits.view(batch, tokens, -1)[:, length:].flatten(0, 1)
+    return logits.unflatten(0, (rows, -1))[:, length:].flatten(0, 1)
 
 
 def _pooled(module: nn.Module, states: object) -> Tensor:

@@ -233,7 +233,7 @@ class Values:
         for node in fixed.nodes:
             if node.target is functional.dropout:
                 node.target = _fixed_dropout
-        return run(fixed, Site(self.read, self.base), *inputs)
+        return run(fixed, Site(self.read, lambda _: self.base), *inputs)
 
 
 def _fixed_dropout(x: torch.Tensor, probability: float, training: object) -> torch.Tensor:

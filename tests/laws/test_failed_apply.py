@@ -8,7 +8,7 @@ from torch import nn
 
 import pefc
 from pefc.compiler import program
-from pefc.compiler.link import live
+from pefc.compiler.link import live, patching
 from pefc.runtime.tensors import Tensors
 
 from ..models import gpt2, llama, output, plain
@@ -21,7 +21,7 @@ STEPS: dict[str, tuple[object, str]] = {
     "a tensor": (Tensors, "place"),
     "a child": (nn.Module, "add_module"),
     "a flag": (torch.Tensor, "requires_grad_"),
-    "a class": (live, "patched_class"),
+    "a class": (patching, "patched_class"),
     "the record": (live, "remember"),
 }
 
@@ -80,7 +80,7 @@ WRONG = {
     "lora(r=2) on attn.q as weight": "label-taken",
     "oft(size=7) on attn.q": "requirement-failed",
     "lora(r=2) on attn.q expect 3": "expect-mismatch",
-    "prefix(len=4) all layers": "not-compiled",
+    "gate(unipelt) { lora on ffn }": "not-compiled",
     "lora(r=2) on attn.q; tune bias on attn.q": "no-bias",
 }
 

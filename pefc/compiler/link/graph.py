@@ -1,4 +1,7 @@
-"""The graph linker: patches are inlined at their sites in the traced whole-model graph."""
+"""The graph linker: the traced whole-model graph with every patch inlined at its site."""
+
+from collections.abc import Mapping
+from dataclasses import replace
 
 from torch import nn
 from torch.fx import Graph, GraphModule, Node
@@ -7,11 +10,15 @@ from torch.fx.node import map_arg
 from ...dsl.diagnostics.attaching import NotTraced
 from ...dsl.diagnostics.core import SpecError
 from ...runtime.patched import frozen_twin
+from ..lower import LinearFacts, TokenFacts
 from ..lower.nodes import BASE
 from ..patches import Patches
-from ..plan import Patched, Plan
+from ..plan import Dropping, Patched, Plan
 from ..trace import original_path, trace
 from .materialize import Materials
+from .patching import Patching
+from .stand_in import stand_ins
+from .wiring import wires
 
 
 def linked_graph(
@@ -20,32 +27,50 @@ def linked_graph(
     """The traced model with every patch in its place. It shares the storage of the model's weights,
     and trains what the spec names alone; the model is not changed.
 
+    Patches of linear maps are inlined in the trace. Those around them, of blocks, attentions and
+    tokens, are put into a twin of the model, so that the trace goes through them.
+
     Raises SpecError where the model, or a module that the spec patches, is not in the trace.
     """
     trained = {id(model.get_parameter(tuned.name)) for tuned in plan.tuned}
     twin = frozen_twin(model, trained)
+    linear = {p.path: p for p in plan.modules if isinstance(p.facts, LinearFacts)}
+    places = {id(twin.get_submodule(path)): patched for path, patched in linear.items()}
+    sites = {path: twin.get_submodule(path) for path in linear}
+    stand_ins(twin, _watched(plan, patches))
+    patching = Patching(twin, patches)
+    patching.place(materials)
+    patching.patch(_in_evaluation(plan), linear=False)
     traced = trace(twin)
     if traced.root is None:
         raise SpecError([NotTraced(plan.model, traced.reason or "")])
     root = traced.root
     for label, tensors in materials.shared.items():
         root.add_module(label, tensors)
-    places = {id(twin.get_submodule(patched.path)): patched for patched in plan.modules}
-    sites = {
-        patched.path: _site(twin.get_submodule(patched.path), patched, materials)
-        for patched in plan.modules
-    }
     found: set[str] = set()
     for path, parent in _graphs(root):
         for name in _called(parent.graph):
             patched = places.get(id(_module(twin, f"{path}.{name}")))
             if patched is not None:
                 found.add(patched.path)
-                _put(parent, name, sites[patched.path])
+                _put(parent, name, _site(sites[patched.path], patched, materials))
                 _inline(parent.graph, name, patches.fast(patched))
         parent.recompile()
-    _all_found(plan, found)
+    _all_found(plan, linear, found)
     return root
+
+
+def _watched(plan: Plan, patches: Patches) -> set[str]:
+    """The modules at whose calls patches of blocks and attentions take or change a value."""
+    around = [p for p in plan.modules if not isinstance(p.facts, LinearFacts | TokenFacts)]
+    entries = (e.module for p in around for e in wires(p, patches).tapped.values())
+    return {*(patched.path for patched in around), *entries}
+
+
+def _in_evaluation(plan: Plan) -> Plan:
+    """A graph has one form: layers are dropped as in evaluation."""
+    drops = tuple(Dropping(range(d.fixed, d.fixed + 1), d.fixed) for d in plan.drops)
+    return replace(plan, drops=drops)
 
 
 def _graphs(root: GraphModule) -> list[tuple[str, GraphModule]]:
@@ -70,11 +95,10 @@ def _put(parent: nn.Module, name: str, site: nn.Module) -> None:
     parent.get_submodule(owner).add_module(last, site)
 
 
-def _all_found(plan: Plan, found: set[str]) -> None:
-    for patched in plan.modules:
-        if patched.path not in found:
-            reason = f"`{patched.path}` is not called in the trace"
-            raise SpecError([NotTraced(plan.model, reason)])
+def _all_found(plan: Plan, linear: Mapping[str, Patched], found: set[str]) -> None:
+    for path in linear:
+        if path not in found:
+            raise SpecError([NotTraced(plan.model, f"`{path}` is not called in the trace")])
 
 
 def _site(module: nn.Module, patched: Patched, materials: Materials) -> nn.Module:

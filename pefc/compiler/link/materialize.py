@@ -2,20 +2,25 @@
 written.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.fx import Graph
 
 from ...dsl import syntax
-from ...runtime.initial import draw
+from ...runtime.initial import draw, draw_rows
 from ...runtime.patched import base_class
 from ...runtime.tensors import Tensors
-from ..lower import Declared, Member, Site, initial_value, run
+from ..lower import Declared, Site, initial_value, run
+from ..lower.elaborate import VOCABULARY
+from ..lower.nodes import BASE
+from ..lower.tokens import EMBED
 from ..passes import optimized
+from ..patches import members
 from ..plan import Patched, Plan, Planned
+from ..texts import Tokenize, embedded
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +33,15 @@ class Materials:
     """By label, for the top of the model."""
 
 
-def materialize(plan: Plan, model: nn.Module) -> Materials:
-    """Make and fill the tensors of a plan, on the devices and in the dtypes of the weights they
-    stand beside.
+def materialize(
+    plan: Plan, model: nn.Module, tokenize: Tokenize | None = None, *, filled: bool = True
+) -> Materials:
+    """Make the tensors of a plan, on the devices and in the dtypes of the weights that they stand
+    beside, and give them their initial values, or none where they are not to be `filled`.
+
+    Raises SpecError where an initial value needs what is not there.
     """
-    making = _Making(model)
+    making = _Making(plan, model, tokenize, filled)
     for patched in plan.modules:
         for position, planned in enumerate(patched.members):
             making.attach(patched, position, planned)
@@ -41,14 +50,16 @@ def materialize(plan: Plan, model: nn.Module) -> Materials:
 
 @dataclass(slots=True)
 class _Making:
+    plan: Plan
     model: nn.Module
+    tokenize: Tokenize | None
+    filled: bool
     children: dict[tuple[str, str], Tensors] = field(default_factory=dict)
     shared: dict[str, Tensors] = field(default_factory=dict)
     graphs: dict[object, Graph] = field(default_factory=dict)
 
     def attach(self, patched: Patched, position: int, planned: Planned) -> None:
-        module = self.model.get_submodule(patched.path)
-        weight = module.get_parameter("weight")
+        weight = _beside(self.model, patched.path)
         owner = self._owner(patched.path, planned, weight.device)
         shared = [tensor for tensor in planned.tensors if tensor.scope is not None]
         if shared:
@@ -60,11 +71,11 @@ class _Making:
                 continue
             dtype = weight.dtype if weight.is_floating_point() else torch.float32
             value = torch.empty(tensor.shape, dtype=dtype, device=weight.device)
-            self._fill(value, patched, position, tensor)
+            if self.filled:
+                self._fill(value, patched, position, tensor)
             home.place(tensor.name, value, frozen=tensor.frozen)
 
     def _owner(self, path: str, planned: Planned, device: torch.device) -> Tensors:
-        assert planned.member is not None
         label, *rest = planned.member.prefix.split(".")
         owner = self.children.setdefault((path, label), Tensors())
         if rest:
@@ -86,30 +97,48 @@ class _Making:
             top.add_module(role, Tensors())
         return top.get_submodule(role)  # pyright: ignore[reportReturnType]
 
-    def _fill(self, value: torch.Tensor, patched: Patched, position: int, tensor: Declared) -> None:
+    def _fill(self, value: Tensor, patched: Patched, position: int, tensor: Declared) -> None:
         with torch.no_grad():
             if tensor.distribution is not None:
-                name, arguments = tensor.distribution
-                draw(name, arguments, value, tensor.seed, tensor.name)
+                self._draw(value, tensor)
             elif isinstance(tensor.value, syntax.Number):
                 value.fill_(tensor.value.value)
             elif not value.is_meta:
                 value.copy_(self._computed(patched, position, tensor))
 
-    def _computed(self, patched: Patched, position: int, tensor: Declared) -> torch.Tensor:
+    def _draw(self, value: Tensor, tensor: Declared) -> None:
+        assert tensor.distribution is not None
+        name, arguments = tensor.distribution
+        if name == VOCABULARY:
+            draw_rows(value, self._embedding().get_parameter("weight"))
+        else:
+            draw(name, arguments, value, tensor.seed, tensor.name)
+
+    def _computed(self, patched: Patched, position: int, tensor: Declared) -> Tensor:
         """A symbolic initial value, through the passes, so that it rounds as the patch does."""
-        members: tuple[Member, ...] = tuple(
-            p.member for p in patched.members[: position + 1] if p.member
-        )
         key = (patched.key, position, tensor.name)
         if key not in self.graphs:
-            self.graphs[key] = optimized(initial_value(patched.facts, members, tensor))
+            before = members(patched)[: position + 1]
+            self.graphs[key] = optimized(initial_value(patched.facts, before, tensor))
         module = self.model.get_submodule(patched.path)
         site = Site(
             lambda path: self._read(patched.path, module, path),
-            lambda x: base_class(module).forward(module, x),
+            lambda name: self._module(patched, position, name),
         )
         return run(self.graphs[key], site)  # pyright: ignore[reportReturnType]
+
+    def _module(self, patched: Patched, position: int, name: str) -> Callable[..., object]:
+        """What an initial value may call: the map of the site, and the embedding of a text."""
+        module = self.model.get_submodule(patched.path)
+        if name == BASE:
+            return lambda x: base_class(module).forward(module, x)
+        assert name == EMBED, name
+        span = patched.members[position].span
+        return lambda text, length: embedded(text, length, self._embedding(), self.tokenize, span)
+
+    def _embedding(self) -> nn.Module:
+        assert self.plan.table.tokens is not None
+        return self.model.get_submodule(self.plan.table.tokens.embed)
 
     def _read(self, path: str, module: nn.Module, name: str) -> object:
         label, *rest = name.split(".")
@@ -117,6 +146,19 @@ class _Making:
         for part in rest:
             found = getattr(found, part)
         return found
+
+
+def _beside(model: nn.Module, path: str) -> Tensor:
+    """The weight that new tensors of a module stand beside: its own, or the nearest one."""
+    own = model.get_submodule(path)._parameters.get("weight")
+    if own is not None:
+        return own
+    while True:
+        parameters = model.get_submodule(path).parameters()
+        found = next((p for p in parameters if p.is_floating_point()), None)
+        if found is not None or not path:
+            return torch.empty(0) if found is None else found
+        path = path.rpartition(".")[0]
 
 
 def _has(tensors: Tensors, name: str) -> bool:

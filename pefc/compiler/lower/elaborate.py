@@ -4,6 +4,7 @@ tensors.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from math import sqrt
 
 from torch.fx import Graph
 
@@ -17,10 +18,17 @@ from ...dsl.diagnostics.compiling import (
 )
 from ...dsl.diagnostics.core import SpecError
 from ...dsl.source import Span
-from ...runtime.initial import DISTRIBUTIONS
+from ...dsl.vocabulary import MODULES
+from ...runtime.initial import DISTRIBUTIONS as DRAWN
 from ...runtime.tensors import is_taken
 from .formula import Formula
 from .nodes import Axes
+from .recurrent import Network
+
+
+VOCABULARY = "vocabulary"
+"""The distribution of the rows of the token embedding."""
+_DISTRIBUTIONS = frozenset({*DRAWN, VOCABULARY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +59,12 @@ class Elaborated:
     maps: tuple[str, ...]
     """The names of declared affine maps, whose tensors are `NAME.weight` and `NAME.bias`."""
     lets: Mapping[str, syntax.Expression]
+    networks: Mapping[str, Network]
+    """Declared recurrent networks, whose tensors are `NAME.weight_ih_l0` and so on."""
     rules: tuple[syntax.Rule, ...]
+    extends: tuple[syntax.Extend, ...]
+    shift: int
+    """By how much the positions of the text's tokens grow."""
     tunes: tuple[str, ...]
     """`weight` or `bias`: the site's own parameters that train."""
 
@@ -93,7 +106,10 @@ class _Elaboration:
         self.lets: dict[str, syntax.Expression] = {}
         self.tensors: list[Declared] = []
         self.maps: list[str] = []
+        self.networks: dict[str, Network] = {}
         self.rules: list[syntax.Rule] = []
+        self.extends: list[syntax.Extend] = []
+        self.shift = 0
         self.tunes: list[str] = []
         self.formula = Formula(Graph(), self._number, largest)
 
@@ -108,7 +124,10 @@ class _Elaboration:
             tuple(self.tensors),
             tuple(self.maps),
             self.lets,
+            self.networks,
             tuple(self.rules),
+            tuple(self.extends),
+            self.shift,
             tuple(self.tunes),
         )
 
@@ -149,20 +168,26 @@ class _Elaboration:
 
     def _take(self, item: syntax.MethodItem) -> None:
         match item:
-            case syntax.Tensor() | syntax.Affine() if is_taken(item.name):
+            case syntax.Tensor() | syntax.Affine() | syntax.Module() if is_taken(item.name):
                 raise SpecError([TensorNameTaken(item.span, item.name)])
             case syntax.Tensor():
                 self.tensors.append(self._tensor(item))
             case syntax.Affine():
                 self._affine(item)
+            case syntax.Module():
+                self._network(item)
             case syntax.Let(names, values) if len(names) == len(values):
                 self.lets.update(zip(names, values, strict=True))
             case syntax.Let():
                 raise SpecError([NotLowered(item.span, "a `let` of several names")])
             case syntax.Require(condition):
                 self._require(condition)
+            case syntax.Rule("positions"):
+                self.shift += int(self.formula.write(item.value))  # pyright: ignore[reportArgumentType]
             case syntax.Rule():
                 self.rules.append(item)
+            case syntax.Extend():
+                self.extends.append(item)
             case syntax.Tune(parameters):
                 self.tunes.extend(parameter.name for parameter in parameters)
             case _:
@@ -207,6 +232,23 @@ class _Elaboration:
         self.tensors.append(Declared(*weight, self._seed(item.seed), item.span))
         self.tensors.append(Declared(*bias, None, item.span))
 
+    def _network(self, item: syntax.Module) -> None:
+        """`R: lstm(input, hidden, layers, both)`, drawn as `torch.nn.LSTM` draws its tensors."""
+        sizes: dict[str, object] = {"layers": 1, "both": False}
+        order = MODULES["lstm"].parameters
+        for place, argument in enumerate(item.call.arguments):
+            is_flag = isinstance(argument.value, syntax.Name) and argument.value.name == "both"
+            name = "both" if is_flag else argument.name or order[place]
+            sizes[name] = is_flag or self.formula.write(argument.value)
+        counts = (int(sizes[name]) for name in ("input", "hidden", "layers"))  # pyright: ignore[reportArgumentType]
+        network = self.networks[item.name] = Network(*counts, bool(sizes["both"]))
+        bound = 1 / sqrt(network.hidden)
+        for part, shape in network.shapes:
+            name, names = f"{item.name}.{part}", (None,) * len(shape)
+            drawn = ("uniform", (-bound, bound))
+            rest = (item.scope, None, drawn, None, item.span)
+            self.tensors.append(Declared(name, shape, names, False, *rest))  # noqa: FBT003
+
     def _size(self, expression: syntax.Expression) -> int:
         value = self.formula.write(expression)
         is_whole = isinstance(value, int | float) and value == int(value) and value >= 1
@@ -221,9 +263,9 @@ class _Elaboration:
         match drawn:
             case None:
                 return None
-            case syntax.Name(name) if name in DISTRIBUTIONS:
+            case syntax.Name(name) if name in _DISTRIBUTIONS:
                 return name, ()
-            case syntax.Call(syntax.Name(name), arguments) if name in DISTRIBUTIONS:
+            case syntax.Call(syntax.Name(name), arguments) if name in _DISTRIBUTIONS:
                 return name, tuple(self.formula.write(argument.value) for argument in arguments)
             case syntax.Call(syntax.Name(name) as function):
                 raise SpecError([NotLowered(function.span, f"`{name}`")])

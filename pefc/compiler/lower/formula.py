@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from torch.fx import Graph, Node
 
@@ -9,10 +10,20 @@ from ...dsl import syntax
 from ...dsl.diagnostics.compiling import FormulaFailed, NotLowered
 from ...dsl.diagnostics.core import SpecError
 from .arithmetic import binary, negate, transpose
-from .functions import BY_AXIS, FUNCTIONS, TENSOR_METHODS, Affine, index
+from .functions import BY_AXIS, FUNCTIONS, TENSOR_METHODS, Function, index
 
 Lookup = Callable[[str], object]
 """The value of a name; raises KeyError where there is none."""
+
+
+class Applicable(Protocol):
+    """A map that formulas call."""
+
+    def of(self, graph: Graph, *values: Node) -> Node: ...
+
+
+def _no_maps(name: str) -> Applicable:
+    raise KeyError(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +34,8 @@ class Formula:
     lookup: Lookup
     largest: Mapping[str, int]
     """The largest value of each dim over all sites of the statement, for `max in`."""
+    map: Callable[[str], Applicable] = _no_maps
+    """What a name means that is called; raises KeyError where that is nothing."""
 
     def write(self, expression: syntax.Expression) -> object:
         """The value of an expression: a number, text, tuple, none, or a node.
@@ -80,16 +93,34 @@ class Formula:
 
     def _call(self, call: syntax.Call) -> object:
         match call.function:
-            case syntax.Name(name) if name in FUNCTIONS:
+            case syntax.Name(name) if (mapped := self._map(name)) is not None:
+                values = [self.write(argument.value) for argument in call.arguments]
+                return mapped.of(self.graph, *values)  # pyright: ignore[reportArgumentType]
+            case syntax.Name(name) if (function := self._function(name)) is not None:
                 positional, named = self._arguments(call, by_axis=name in BY_AXIS)
-                return FUNCTIONS[name](self.graph, *positional, **named)
-            case syntax.Name(name) if isinstance(mapped := self._name(call.function), Affine):
-                return mapped.of(self.graph, self.write(call.arguments[0].value))
+                return function(self.graph, *positional, **named)
             case syntax.Attribute(value, name) if name in TENSOR_METHODS:
                 positional, named = self._arguments(call, by_axis=False)
                 return TENSOR_METHODS[name](self.graph, self.write(value), *positional, **named)
             case _:
                 raise SpecError([NotLowered(call.function.span, f"`{call.function.span.text}`")])
+
+    def _map(self, name: str) -> Applicable | None:
+        """What a call of a name means at this site: `norm` of a block is its own."""
+        try:
+            return self.map(name)
+        except KeyError:
+            return None
+
+    def _function(self, name: str) -> Function | None:
+        """A function, by its name or by the parameter that chose it."""
+        if name in FUNCTIONS:
+            return FUNCTIONS[name]
+        try:
+            chosen = self.lookup(name)
+        except KeyError:
+            return None
+        return FUNCTIONS.get(chosen) if isinstance(chosen, str) else None
 
     def _arguments(
         self, call: syntax.Call, *, by_axis: bool

@@ -82,7 +82,35 @@ def _einsum(graph: Graph, equation: str, *operands: Node) -> Node:
 
 
 def _kron(graph: Graph, left: Node, right: Node) -> Node:
+    if len(shape(left)) == len(shape(right)) == _BATCHED:
+        names = (axes(left)[0] or axes(right)[0], None, None)
+        return call(graph, batched_kron, left, right, axes=names)
     return call(graph, torch.kron, left, right)
+
+
+_BATCHED = 3
+"""Axes of a stack of matrices."""
+
+
+def batched_kron(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """The Kronecker products of two stacks of matrices, one by one."""
+    count, rows, columns = left.shape
+    product = left[:, :, None, :, None] * right[:, None, :, None, :]
+    return product.reshape(count, rows * right.shape[1], columns * right.shape[2])
+
+
+def _orthonormal(graph: Graph, matrix: Node) -> Node:
+    return call(graph, orthonormal_rows, matrix, axes=axes(matrix))
+
+
+def orthonormal_rows(matrix: torch.Tensor) -> torch.Tensor:
+    """Orthonormal rows that span those of a matrix [r, d], by Gram and Schmidt: rows that are
+    orthonormal stay. In at least 32 bits: there is no smaller solver.
+    """
+    wide = torch.promote_types(matrix.dtype, torch.float32)
+    basis, scale = torch.linalg.qr(matrix.to(wide).mT)
+    signs = torch.where(scale.diagonal(dim1=-2, dim2=-1) < 0, -1.0, 1.0).to(wide)
+    return (basis * signs).mT.to(matrix.dtype)
 
 
 def _stack(graph: Graph, *values: Node) -> Node:
@@ -188,6 +216,7 @@ FUNCTIONS: dict[str, Function] = {
     "stack": _stack,
     "householder": _householder,
     "skew": _skew,
+    "orthonormal": _orthonormal,
     "cayley": _cayley,
     "block_diag": _block_diag,
 }

@@ -8,10 +8,9 @@ import torch
 from torch.fx import Graph, Node
 from torch.nn import functional
 
+from .facts import Rows
 from .functions import identity_like
 from .nodes import TOKEN_AXIS, attribute, axes, call, shape
-
-Rows = tuple[tuple[int, int], ...]
 
 
 class SiteMap(Protocol):

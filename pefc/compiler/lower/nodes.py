@@ -56,7 +56,7 @@ def call(
     """
     value = function(*(_meta(a) for a in args), **{k: _meta(v) for k, v in kwargs.items()})
     node = graph.call_function(function, args, kwargs)  # pyright: ignore[reportArgumentType]
-    return _annotate(node, value, axes)
+    return annotated(node, value, axes)
 
 
 def attribute(graph: Graph, target: str, size: tuple[int, ...], axes: Axes) -> Node:
@@ -66,7 +66,7 @@ def attribute(graph: Graph, target: str, size: tuple[int, ...], axes: Axes) -> N
             return node
     with graph.inserting_before(_first(graph)):
         node = graph.create_node("get_attr", target)
-    return _annotate(node, torch.empty(size, device="meta"), axes)
+    return annotated(node, torch.empty(size, device="meta"), axes)
 
 
 def flag(graph: Graph, target: str) -> Node:
@@ -78,18 +78,39 @@ def flag(graph: Graph, target: str) -> Node:
 
 def placeholder(graph: Graph, name: str, size: tuple[int, ...], axes: Axes) -> Node:
     """A port that the patch reads from its caller."""
-    return _annotate(graph.placeholder(name), torch.empty(size, device="meta"), axes)
+    return annotated(graph.placeholder(name), torch.empty(size, device="meta"), axes)
+
+
+def constant_port(graph: Graph, name: str, value: object) -> Node:
+    """A port that is no tensor, with a value that stands for any."""
+    node = graph.placeholder(name)
+    node.meta.update(val=value, axes=())
+    return node
+
+
+def module_call(graph: Graph, name: str, x: Node, outputs: int) -> Node:
+    """A call of another module of the model, over the last axis."""
+    node = graph.create_node("call_module", name, (x,))
+    return annotated(node, torch.empty((*shape(x)[:-1], outputs), device="meta"), axes(x))
+
+
+def attention_call(
+    graph: Graph, operands: tuple[Node | int, ...], size: tuple[int, ...], names: Axes
+) -> Node:
+    """The attention as the model computes it, of (q, keys, values, extra)."""
+    node = graph.create_node("call_module", BASE, operands)
+    return annotated(node, torch.empty(size, device="meta"), names)
 
 
 def base_call(graph: Graph, x: Node, outputs: int) -> Node:
     """The site's own forward, as the model's author wrote it."""
     node = graph.create_node("call_module", BASE, (x,))
     value = torch.empty((*shape(x)[:-1], outputs), device="meta")
-    return _annotate(node, value, (*axes(x)[:-1], "out"))
+    return annotated(node, value, (*axes(x)[:-1], "out"))
 
 
 BASE = "base_forward"
-"""The name under which a patch calls the site's own forward."""
+"""The name under which a patch calls what the site computes by itself."""
 
 
 def _first(graph: Graph) -> Node:
@@ -97,7 +118,10 @@ def _first(graph: Graph) -> Node:
     return next((n for n in graph.nodes if n.op != "placeholder"), graph._root)
 
 
-def _annotate(node: Node, value: object, names: Axes | None) -> Node:
+def annotated(node: Node, value: object, names: Axes | None) -> Node:
+    """Note the value of a node, for its shape alone, and what its axes are."""
+    if isinstance(value, torch.Tensor) and not value.is_meta:
+        value = torch.empty_like(value, device="meta")
     node.meta["val"] = value
     rank = value.dim() if isinstance(value, torch.Tensor) else 0
     node.meta["axes"] = names if names is not None and len(names) == rank else (None,) * rank

@@ -1,38 +1,69 @@
-"""The patch of a linear module: its formula, literally, and its graphs for other purposes."""
+"""The patch of a site: its formulas, literally, and its graphs for other purposes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import assert_never
 
-import torch
 from torch.fx import Graph, Node
 from torch.fx.node import map_arg
 
-from .compose import LinearFacts, Member, compose, input_port
-from .nodes import TOKENS
+from .attached import Member
+from .attention import attention_extension, attention_initial, attention_patch
+from .block import block_initial, block_patch
+from .elaborate import Declared
+from .facts import AttentionFacts, BlockFacts, Facts, LinearFacts, TokenFacts
+from .linear import linear_initial, linear_patch
+from .tokens import token_extension, token_initial, token_patch
 
 
-def plain_patch(facts: LinearFacts, members: tuple[Member, ...], *, initial: bool = False) -> Graph:
-    """y of x with the methods of a module: the meaning that every faster patch must keep.
+def plain_patch(facts: Facts, members: tuple[Member, ...], *, initial: bool = False) -> Graph:
+    """What a site gives with its methods: the meaning that every faster patch must keep.
 
-    With `initial`, tensors that start with a symbolic value are replaced by it.
+    With `initial`, tensors that start with a symbolic value are replaced by it. Raises SpecError
+    where a formula does not fit the site.
     """
-    composition = compose(facts, members, initial=initial)
-    first = next(iter(composition.graph.nodes))
-    with composition.graph.inserting_before(first):
-        x = input_port(composition.graph, facts, TOKENS)
-    composition.graph.output(composition.whole.call(x))
-    composition.graph.eliminate_dead_code(
-        is_impure_node=lambda node: node.op in {"placeholder", "output"}
-    )
-    return composition.graph
+    match facts:
+        case LinearFacts():
+            graph = linear_patch(facts, members, initial=initial)
+        case BlockFacts():
+            graph = block_patch(facts, members, initial=initial)
+        case AttentionFacts():
+            graph = attention_patch(facts, members, initial=initial)
+        case TokenFacts():
+            graph = token_patch(facts, members, initial=initial)
+        case _:
+            assert_never(facts)
+    graph.eliminate_dead_code(is_impure_node=lambda node: node.op in {"placeholder", "output"})
+    return graph
 
 
-def merged_parameters(facts: LinearFacts, members: tuple[Member, ...]) -> Graph:
-    """The weight [out, in] and bias of the affine map that a module with its methods is."""
-    composition = compose(facts, members)
-    composition.graph.output((composition.whole.weight(), composition.whole.bias()))
-    composition.graph.eliminate_dead_code()
-    return composition.graph
+def initial_value(facts: Facts, members: tuple[Member, ...], tensor: Declared) -> Graph:
+    """A graph that computes the symbolic initial value of a tensor of the last member."""
+    match facts:
+        case LinearFacts():
+            graph, value = linear_initial(facts, members, tensor)
+        case BlockFacts():
+            graph, value = block_initial(facts, members, tensor)
+        case AttentionFacts():
+            graph, value = attention_initial(facts, members, tensor)
+        case TokenFacts():
+            graph, value = token_initial(facts, members, tensor)
+        case _:
+            assert_never(facts)
+    graph.output(value)
+    graph.eliminate_dead_code(is_impure_node=lambda node: node.op == "output")
+    return graph
+
+
+def extension_values(facts: Facts, member: Member) -> Graph:
+    """A graph that computes what a method extends keys, values or tokens by."""
+    match facts:
+        case AttentionFacts():
+            return attention_extension(facts, member)
+        case TokenFacts():
+            return token_extension(facts, member)
+        case _:
+            raise AssertionError("linear maps and blocks have no sequence to extend")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +72,11 @@ class Site:
 
     tensor: Callable[[str], object]
     """The value of a path from the site's module, `weight` or `lora.A`."""
-    base: Callable[[torch.Tensor], torch.Tensor] | None = None
+    module: Callable[[str], Callable[..., object]]
+    """What stands behind the name of a call, `base_forward` or `pefc_k`."""
 
 
-def run(graph: Graph, site: Site, *inputs: torch.Tensor) -> object:
+def run(graph: Graph, site: Site, *inputs: object) -> object:
     """Evaluate a patch graph, node by node."""
     values: dict[Node, object] = {}
     ports = iter(inputs)
@@ -55,12 +87,11 @@ def run(graph: Graph, site: Site, *inputs: torch.Tensor) -> object:
     for node in graph.nodes:
         match node.op:
             case "placeholder":
-                values[node] = next(ports)
+                values[node] = next(ports, None)
             case "get_attr":
                 values[node] = site.tensor(str(node.target))
             case "call_module":
-                assert site.base is not None
-                values[node] = site.base(*known(node.args))  # pyright: ignore[reportGeneralTypeIssues]
+                values[node] = site.module(str(node.target))(*known(node.args))  # pyright: ignore[reportGeneralTypeIssues]
             case "call_function":
                 values[node] = node.target(*known(node.args), **known(node.kwargs))  # pyright: ignore[reportCallIssue]
             case _:

@@ -11,6 +11,10 @@ from .fuse import addmm_rows
 from .rewrite import copied, is_call, is_weight
 
 
+_GIVEN = "y"
+"""The port of what a block gave."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeepDtype:
     """`y --> y.type_as(base(x))`, where y may have been promoted.
@@ -35,12 +39,14 @@ class KeepDtype:
 
 
 def _is_base(node: Node) -> bool:
-    """The base map, or its product without the bias."""
-    return node.target == BASE or (is_call(node, functional.linear) and is_weight(node.args[1]))
+    """The base map, or its product without the bias; a block is given what it replaces."""
+    return node.target in {BASE, _GIVEN} or (
+        is_call(node, functional.linear) and is_weight(node.args[1])
+    )
 
 
 def _has_dtype_of_base(node: Node) -> bool:
     """A base call, or what is summed onto one."""
     if is_call(node, addmm_rows, torch.slice_scatter, torch.index_copy):
         return isinstance(node.args[0], Node) and _has_dtype_of_base(node.args[0])
-    return node.target == BASE or is_call(node, torch.Tensor.type_as)
+    return node.target in {BASE, _GIVEN} or is_call(node, torch.Tensor.type_as)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from torch import Tensor
 from torch.fx import Graph, Node
 
 from ..lower.nodes import BASE, shape
@@ -23,7 +24,7 @@ def _term(
     node: Node, terms: Mapping[Node, Term], starts: Mapping[str, Term], *, exact: bool
 ) -> Term:
     if node.op == "output":
-        return terms[node.args[0]]  # pyright: ignore[reportArgumentType]
+        return _argument(node.args[0], terms)  # pyright: ignore[reportReturnType]
     if node.op in {"get_attr", "placeholder"}:
         return starts.get(str(node.target), Atom(str(node.target)))
     arguments = tuple(_argument(argument, terms) for argument in node.args)
@@ -51,4 +52,5 @@ def _fits(found: Term, arguments: tuple[object, ...], node: Node) -> bool:
     """Terms carry no shape: an argument that was broadcast is not the result."""
     if isinstance(found, Constant | Eye) or (isinstance(found, Applied) and found not in arguments):
         return True
-    return any(shape(operand) == shape(node) for operand in node.all_input_nodes)
+    tensors = (n for n in node.all_input_nodes if isinstance(n.meta["val"], Tensor))
+    return any(shape(operand) == shape(node) for operand in tensors)

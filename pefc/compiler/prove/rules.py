@@ -3,12 +3,18 @@ nothing.
 """
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch.nn import functional
 
-from ..lower.functions import block_diagonal, entries_to_matrix, identity_like, solve
+from ..lower.functions import (
+    batched_kron,
+    block_diagonal,
+    entries_to_matrix,
+    identity_like,
+    solve,
+)
 from ..passes.fuse import addmm_rows
 from .terms import ONE, ZERO, Applied, Constant, Eye, Rule, Term, combined
 
@@ -81,6 +87,10 @@ def _index_copy(whole: Term, axis: int, rows: Term, part: Term) -> Term | None:
     return whole if part == Applied(torch.index_select, (whole, axis, rows)) else None
 
 
+def _where(_: object, chosen: Term, otherwise: Term) -> Term | None:
+    return chosen if chosen == otherwise else None
+
+
 def _block_diagonal(blocks: Term) -> Term | None:
     return blocks if blocks in (ZERO, Eye()) else None
 
@@ -125,9 +135,12 @@ EXACT_RULES: Mapping[object, Rule] = {
     torch.cos: _one_of_zero,
     torch.exp: _one_of_zero,
     torch.transpose: _transpose,
+    torch.full: lambda shape, value: Constant(float(value)),  # noqa: ARG005
     torch.Tensor.new_full: lambda like, shape, value: Constant(float(value)),  # noqa: ARG005
     torch.slice_scatter: _slice_scatter,
     torch.index_copy: _index_copy,
+    torch.where: _where,
+    batched_kron: _product,
     identity_like: lambda like, size: Eye(),  # noqa: ARG005
     block_diagonal: _block_diagonal,
     operator.getitem: _constant_stays,
@@ -175,9 +188,19 @@ def _factors(term: Term) -> tuple[object, ...]:
 
 
 def _linear_map(x: Term, weight: Term, bias: Term | None = None) -> Term | None:
-    if weight == Eye() and bias in (None, ZERO):
+    if bias not in (None, ZERO):
+        return None
+    if weight == Eye():
         return x
-    return _linear(x, weight, bias)
+    return _linear(x, weight, bias) or _matmul(x, _transposed(weight))
+
+
+def _transposed(matrix: Term) -> Term:
+    if isinstance(matrix, Constant):
+        return matrix
+    if isinstance(matrix, Applied) and matrix.function is torch.transpose:
+        return matrix.arguments[0]  # pyright: ignore[reportReturnType]
+    return Applied(torch.transpose, (matrix, -2, -1))
 
 
 def _solve(left: Term, right: Term) -> Term | None:
@@ -185,28 +208,27 @@ def _solve(left: Term, right: Term) -> Term | None:
 
 
 def _narrow(value: Term, axis: int, start: int, length: int) -> Term | None:
+    return _rows(value, axis, lambda rows: Applied(torch.narrow, (rows, 0, start, length)))
+
+
+def _index_select(value: Term, axis: int, numbers: Term) -> Term | None:
+    return _rows(value, axis, lambda rows: Applied(torch.index_select, (rows, 0, numbers)))
+
+
+def _rows(value: Term, axis: int, take: Callable[[Term], Term]) -> Term | None:
     """Rows of a map's output are the output of the map's rows."""
     if isinstance(value, Constant):
         return value
-    if axis != -1 or not isinstance(value, Applied) or value.function is not functional.linear:
+    if axis != -1 or not isinstance(value, Applied):
         return None
-    x, *parameters = value.arguments
-    cut = tuple(
-        None if p is None else Applied(torch.narrow, (p, 0, start, length)) for p in parameters
-    )
-    return Applied(functional.linear, (x, *cut))
-
-
-def _index_select(value: Term, axis: int, rows: Term) -> Term | None:
-    if isinstance(value, Constant):
-        return value
-    if axis != -1 or not isinstance(value, Applied) or value.function is not functional.linear:
-        return None
-    x, *parameters = value.arguments
-    cut = tuple(
-        None if p is None else Applied(torch.index_select, (p, 0, rows)) for p in parameters
-    )
-    return Applied(functional.linear, (x, *cut))
+    if value.function is functional.linear:
+        x, *parameters = value.arguments
+        cut = tuple(None if p is None else take(p) for p in parameters)  # pyright: ignore[reportArgumentType]
+        return Applied(functional.linear, (x, *cut))
+    if value.function is torch.matmul:
+        *first, last = value.arguments
+        return Applied(torch.matmul, (*first, _transposed(take(_transposed(last)))))  # pyright: ignore[reportArgumentType]
+    return None
 
 
 def _put_rows(whole: Term, part: Term, axis: int, start: int, stop: int) -> Term | None:

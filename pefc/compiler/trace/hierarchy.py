@@ -135,6 +135,9 @@ def _set(holder: nn.Module, path: str, value: object) -> None:
             holder.add_module(name, nn.Module())
         holder = getattr(holder, name)
     if isinstance(value, nn.Module):
+        before = holder._modules.get(last)
+        if isinstance(value, GraphModule) and before is not None:
+            value._modules = {**before._modules, **value._modules}  # called from outside of it too
         holder._modules[last] = value
     elif isinstance(value, nn.Parameter):
         holder._parameters[last] = value

@@ -1,0 +1,70 @@
+"""What an attachment must find free at its place, and what must stand there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from keyword import iskeyword
+
+from torch import nn
+
+from ..dsl.diagnostics.compiling import LabelTaken, NoWeight
+from ..dsl.diagnostics.core import SpecError
+from ..dsl.diagnostics.placing import UnequalShare
+from .plan import Planned, shared_path
+
+
+@dataclass(slots=True)
+class Claims:
+    """The labels and the shared tensors of a plan, as its attachments come."""
+
+    model: nn.Module
+    name: str
+    """The class of the model."""
+    taken: dict[tuple[str, str], Planned] = field(default_factory=dict)
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def claim(self, planned: Planned, earlier: Sequence[Planned]) -> None:
+        """Raises SpecError where a label is taken, a shared tensor has another shape, or a weight
+        that the method reads is none any more.
+        """
+        self._label(planned)
+        self._shares(planned)
+        _readable(planned, earlier)
+
+    def _label(self, planned: Planned) -> None:
+        """The label must be free at the module, in the model and in the spec."""
+        place = (planned.home, planned.member.prefix)
+        earlier = self.taken.setdefault(place, planned)
+        if earlier is not planned:
+            raise SpecError(
+                [LabelTaken(planned.span, planned.label, planned.site.path, earlier.span)]
+            )
+        owners = [(planned.home, self.model.get_submodule(planned.home))]
+        if any(tensor.scope is not None for tensor in planned.tensors):
+            owners.append((self.name, self.model))
+        for path, module in owners:
+            if hasattr(module, planned.label) or iskeyword(planned.label):
+                raise SpecError([LabelTaken(planned.span, planned.label, path, None)])
+
+    def _shares(self, planned: Planned) -> None:
+        for tensor in planned.tensors:
+            if tensor.scope is None:
+                continue
+            first = self.shapes.setdefault(shared_path(planned, tensor), tensor.shape)
+            if first != tensor.shape:
+                path = planned.site.path
+                raise SpecError(
+                    [UnequalShare(planned.span, tensor.name, path, tensor.shape, first)]
+                )
+
+
+def _readable(planned: Planned, attachments: Sequence[Planned]) -> None:
+    """A method that reads W needs what stands before it at the site to have a weight."""
+    if not planned.method.reads_weight:
+        return
+    for earlier in attachments:
+        is_here = earlier.home == planned.home and earlier.site.kind == planned.site.kind
+        if is_here and not earlier.verdict.merges:
+            path = planned.site.path
+            raise SpecError(
+                [NoWeight(planned.span, planned.label, earlier.span, earlier.label, path)]
+            )

@@ -1,0 +1,137 @@
+"""Patching: classes, tensors and wires put into the modules of a model, with a way back."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+from torch import nn
+
+from ...runtime.dropping import Drop, drawing_names
+from ...runtime.patched import patched_class
+from ...runtime.positions import TextPart
+from ...runtime.taps import Tap, tapped_names
+from ...runtime.tensors import Tensors
+from ...runtime.texts import noting_names
+from ..lower import LinearFacts, TokenFacts
+from ..patches import Patches
+from ..plan import Patched, Plan
+from .materialize import Materials
+from .stems import stems
+from .wiring import Wires, argument, dropping, names, wires
+
+Names = Callable[[type[nn.Module]], dict[str, object]]
+
+
+@dataclass(slots=True)
+class Patching:
+    """Patches for one model. Every change notes how it is taken back."""
+
+    model: nn.Module
+    patches: Patches
+    undone_by: list[Callable[[], object]] = field(default_factory=list)
+    classes: dict[object, type[nn.Module]] = field(default_factory=dict)
+    text: TextPart = field(default_factory=TextPart)
+    asked: bool = False
+    """Some patch asks for the first or last tokens of a text."""
+
+    def undo(self) -> None:
+        """Take everything back, last change first."""
+        for step in reversed(self.undone_by):
+            step()
+
+    def place(self, materials: Materials) -> None:
+        """Put the tensors into the model."""
+        for label, tensors in materials.shared.items():
+            self.add_child(self.model, label, tensors)
+        for (path, label), tensors in materials.children.items():
+            module = self.model.get_submodule(path)
+            tensors.train(module.training)
+            self.add_child(module, label, tensors)
+
+    def add_child(self, module: nn.Module, label: str, tensors: Tensors) -> None:
+        """Add one child."""
+        self.undone_by.append(partial(module._modules.pop, label, None))
+        module.add_module(label, tensors)
+
+    def patch(self, plan: Plan, *, linear: bool) -> None:
+        """Put patches in place: first linear maps, if asked for, then what stands around them."""
+        drops = tuple(
+            Drop(dropped.numbers, dropped.fixed, number)
+            for number, dropped in enumerate(plan.drops)
+        )
+        if linear:
+            for patched in plan.modules:
+                if isinstance(patched.facts, LinearFacts):
+                    self._module(patched, drops)
+        for patched in plan.modules:
+            if not isinstance(patched.facts, LinearFacts | TokenFacts):
+                self._module(patched, drops)
+        self._model(plan, drops)
+
+    def _module(self, patched: Patched, drops: tuple[Drop, ...]) -> None:
+        module = self.model.get_submodule(patched.path)
+        wired = wires(patched, self.patches)
+        shared = (patched.key, tuple(wired.own.items()), tuple(wired.tapped), _output(patched))
+        self._derive(module, lambda base: names(patched, base, self.patches, wired), shared)
+        self._wire(module, wired)
+        if numbers := dropping(patched):
+            self._set(module, "pefc_dropping", tuple(drops[number] for number in numbers))
+            self._set(module, "pefc_layer", patched.members[0].site.layer)
+
+    def _wire(self, module: nn.Module, wired: Wires) -> None:
+        if "x" in wired.own:
+            self._set(module, "pefc_x", Tap())
+        for name, entry in wired.tapped.items():
+            tap = Tap()
+            self._set(module, f"pefc_{name}", tap)
+            source = self.model.get_submodule(entry.module)
+            taps = source.__dict__.get("pefc_taps", ())
+            if not taps:
+                self._derive(source, tapped_names, "taps")
+            self._set(source, "pefc_taps", (*taps, (argument(entry), tap)))
+        for name, path in wired.modules.items():
+            self._set(module, name, self.model.get_submodule(path))
+        if wired.reads_text:
+            self._set(module, "pefc_text", self.text)
+            self.asked = True
+
+    def _note_text(self, plan: Plan) -> None:
+        """The stem says where the tokens of a call stand, after it has put new ones before them."""
+        if plan.table.tokens is not None:
+            stem = self.model.get_submodule(plan.table.tokens.stem)
+            self._derive(stem, noting_names, "text")
+            self._set(stem, "pefc_text", self.text)
+
+    def _model(self, plan: Plan, drops: tuple[Drop, ...]) -> None:
+        """What concerns the model as a whole: its tokens, their positions, the drawing of lots."""
+        if self.asked:
+            self._note_text(plan)
+        for path, made in stems(plan, self.model, self.patches):
+            self._derive(self.model.get_submodule(path), made, object())
+        if drops:
+            self._derive(self.model, drawing_names, "drawing")
+            self._set(self.model, "pefc_drops", drops)
+
+    def _derive(self, module: nn.Module, made: Names, shared: object) -> None:
+        """Give a module a subclass of its class; those of one class and one key share it."""
+        before = type(module)
+        self.undone_by.append(partial(setattr, module, "__class__", before))
+        key = (before, shared)
+        if key not in self.classes:
+            self.classes[key] = patched_class(before, made(before))
+        module.__class__ = self.classes[key]
+
+    def _set(self, module: nn.Module, name: str, value: object) -> None:
+        """An attribute that is neither a parameter nor a child."""
+        had, before = name in module.__dict__, module.__dict__.get(name)
+        self.undone_by.append(
+            partial(module.__dict__.__setitem__, name, before)
+            if had
+            else partial(module.__dict__.pop, name, None)
+        )
+        module.__dict__[name] = value
+
+
+def _output(patched: Patched) -> object:
+    output = getattr(patched.ports, "output", None)
+    return None if output is None else output.index

@@ -1,0 +1,157 @@
+"""Wiring: what a patched module of each kind runs, and what it has to be given besides its tensors."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import assert_never
+
+from torch import nn
+from torch.fx import Graph
+
+from ...runtime.attention import attention_forward
+from ...runtime.blocks import Wiring, block_names
+from ...runtime.taps import Argument
+from ...runtime.variants import Variants
+from ..lower import AttentionFacts, BlockFacts, LinearFacts, TokenFacts
+from ..lower.attention import projection
+from ..lower.block import NORM
+from ..patches import Patches
+from ..plan import Patched
+from ..ports import AttentionPorts, BlockPorts, Entry
+from ..reach import port_entries, read_ports
+from .code import function, with_call
+
+Function = Callable[..., object]
+
+
+@dataclass(frozen=True, slots=True)
+class Wires:
+    """What the patch of one module reads from elsewhere in the model."""
+
+    own: Mapping[str, Argument]
+    """Values among the arguments of the module's own call."""
+    tapped: Mapping[str, Entry]
+    """Values of other modules' calls."""
+    modules: Mapping[str, str]
+    """The paths of modules that the patch calls, by the names under which it does."""
+    reads_text: bool
+    """It asks which positions hold the first and last tokens."""
+
+
+def wires(patched: Patched, patches: Patches) -> Wires:
+    """What a patch needs to be given."""
+    graph = patches.fast(patched)
+    read = read_ports(graph)
+    entries = {n: e for n, e in port_entries(patched.ports).items() if e is not None and n in read}
+    own = {n: argument(e) for n, e in entries.items() if e.module == patched.path}
+    tapped = {n: e for n, e in entries.items() if e.module != patched.path}
+    calls = {str(node.target) for node in graph.find_nodes(op="call_module")}
+    modules = {name: path for name, path in module_paths(patched) if name in calls}
+    return Wires(own, tapped, modules, "text" in read)
+
+
+def argument(entry: Entry) -> Argument:
+    """Where a call of the module has the value."""
+    return Argument(entry.index, entry.name)
+
+
+def module_paths(patched: Patched) -> Iterator[tuple[str, str]]:
+    """The paths of the modules that a patch may call, by the names under which it does."""
+    match patched.ports:
+        case BlockPorts(norm=str(path)):
+            yield NORM, path
+        case AttentionPorts(projections=projections):
+            for name, found in projections:
+                yield projection(name), found.path
+        case _:
+            return
+
+
+def dropping(patched: Patched) -> tuple[int, ...]:
+    """The `adapterdrop`s that may leave methods of a module out, in their order."""
+    found = {planned.dropping for planned in patched.members}
+    return tuple(sorted(number for number in found if number is not None))
+
+
+def names(
+    patched: Patched, base: type[nn.Module], patches: Patches, wired: Wires
+) -> dict[str, object]:
+    """The names of the class of a patched module."""
+    match patched.facts:
+        case LinearFacts():
+            return _linear(base, _variants(patched, patches, lambda g: _on_linear(g, base)))
+        case BlockFacts():
+            assert isinstance(patched.ports, BlockPorts)
+            wiring = Wiring(patched.ports.output.index, wired.own, tuple(wired.tapped))
+            return block_names(base, _variants(patched, patches, function), wiring)  # pyright: ignore[reportArgumentType]
+        case AttentionFacts():
+            assert isinstance(patched.ports, AttentionPorts)
+            found = _variants(patched, patches, lambda graph: function(with_call(graph)))
+            return _attention(base, found, patched.ports, wired)
+        case TokenFacts():
+            raise AssertionError("tokens are changed at their stem")
+        case _:
+            assert_never(patched.facts)
+
+
+def _variants(
+    patched: Patched, patches: Patches, made: Callable[[Graph], Function]
+) -> Variants[Function]:
+    """The function of a patch, and those that remain when some of its methods are left out."""
+    numbers = dropping(patched)
+    partial: dict[tuple[bool, ...], Function | None] = {}
+    for state in product((False, True), repeat=len(numbers)):
+        if any(state):
+            out = frozenset(n for n, is_out in zip(numbers, state, strict=True) if is_out)
+            graph = patches.fast_without(patched, out)
+            partial[state] = None if graph is None else made(graph)
+    return Variants(made(patches.fast(patched)), partial)
+
+
+def _on_linear(graph: Graph, base: type[nn.Module]) -> Function:
+    """A forward that takes its input under the name that the module gives it."""
+    port = next(node for node in graph.nodes if node.op == "placeholder")
+    port.target = next(n for n in inspect.signature(base.forward).parameters if n != "self")
+    return function(graph)
+
+
+def _linear(base: type[nn.Module], variants: Variants[Function]) -> dict[str, object]:
+    base_forward = {"base_forward": base.forward}
+    if not variants.partial:
+        return {"forward": variants.whole, **base_forward}
+
+    def forward(self: nn.Module, *args: object, **kwargs: object) -> object:
+        return (variants.of(self) or base.forward)(self, *args, **kwargs)
+
+    return {"forward": forward, **base_forward}
+
+
+def _attention(
+    base: type[nn.Module], variants: Variants[Function], ports: AttentionPorts, wired: Wires
+) -> dict[str, object]:
+    taps = tuple(wired.tapped)
+    own = wired.own.get("x")
+
+    def attend(
+        module: nn.Module, call: Function, q: object, keys: object, values: object, scale: object
+    ) -> object:
+        x = getattr(module, "pefc_x").take() if own or taps else None  # noqa: B009
+        patch = variants.of(module)
+        if patch is None:
+            return call(q, keys, values, 0)
+        return patch(module, call, q, keys, values, x, scale)
+
+    assert ports.channel is not None
+    found = attention_forward(base, attend, ports.channel)  # pyright: ignore[reportArgumentType]
+    return found if own is None else {**found, **_noting(found.get("forward", base.forward), own)}
+
+
+def _noting(forward: object, own: Argument) -> dict[str, object]:
+    """The input of the attention module goes to its own tap, for the patch inside."""
+
+    def noting(self: nn.Module, *args: object, **kwargs: object) -> object:
+        self.pefc_x.value = own.read(args, kwargs)  # pyright: ignore[reportAttributeAccessIssue, reportArgumentType]
+        return forward(self, *args, **kwargs)  # pyright: ignore[reportCallIssue]
+
+    return {"forward": noting}

@@ -1,0 +1,140 @@
+"""A method at its place: the values that the names of its formulas have there."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch.fx import Graph, Node
+
+from ...dsl import syntax
+from ...dsl.diagnostics.compiling import FormulaFailed, NotLowered
+from ...dsl.diagnostics.core import SpecError
+from .arithmetic import binary
+from .elaborate import Declared, Elaborated
+from .facts import Rows
+from .formula import Applicable, Formula
+from .functions import Affine
+from .maps import dropped_out
+from .nodes import attribute, call, flag, shape, shown
+from .recurrent import Recurrent
+
+Port = Callable[[], object]
+"""Gives the value of a name when a formula reads it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A method at a module, or at some rows of it."""
+
+    method: Elaborated
+    rows: Rows | None
+    prefix: str
+    """The path of its tensors from the module: the label, with the role for a slice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """Writes the formulas of one method. `ports` are the names that its kind of site gives them;
+    with `initial`, tensors are replaced by their symbolic initial values, for the proof.
+    """
+
+    graph: Graph
+    member: Member
+    initial_values: bool
+    ports: Mapping[str, Port] = field(default_factory=dict)
+    calls: Mapping[str, Applicable] = field(default_factory=dict)
+    """The maps of the site that formulas may call."""
+    like: Port | None = None
+    """A tensor whose dtype and device new constants take."""
+
+    @property
+    def method(self) -> Elaborated:
+        return self.member.method
+
+    def formula(self, **ports: Port) -> Formula:
+        """Writes expressions with `ports` besides those of the site."""
+
+        def lookup(name: str) -> object:
+            if name in ports:
+                return ports[name]()
+            return self._name(name, written)
+
+        written = Formula(self.graph, lookup, self.method.largest, self._map)
+        return written
+
+    def initial(self, tensor: Declared) -> Node:
+        """The node of a tensor's symbolic initial value, in the tensor's shape."""
+        assert tensor.value is not None
+        value = self.formula().write(tensor.value)
+        if isinstance(value, Node):
+            return (
+                value
+                if shape(value) == tensor.shape
+                else call(self.graph, torch.broadcast_to, value, tensor.shape, axes=tensor.axes)
+            )
+        if self.like is None:
+            filled = torch.full
+            return call(self.graph, filled, tensor.shape, float(value), axes=tensor.axes)  # pyright: ignore[reportArgumentType]
+        like = self.like()
+        return call(self.graph, torch.Tensor.new_full, like, tensor.shape, value, axes=tensor.axes)
+
+    def _name(self, name: str, formula: Formula) -> object:
+        method = self.method
+        if name in method.lets:
+            return formula.write(method.lets[name])
+        if any(tensor.name == name for tensor in method.tensors):
+            return self._tensor(name)
+        if name in self.ports:
+            return self.ports[name]()
+        return {"none": None, **method.numbers}[name]
+
+    def _map(self, name: str) -> Applicable:
+        """What a formula calls by this name; raises KeyError where that is nothing."""
+        method = self.method
+        if name in method.maps:
+            return Affine(self._tensor(f"{name}.weight"), self._tensor(f"{name}.bias"))
+        if name in method.networks:
+            return Recurrent(method.networks[name], lambda part: self._tensor(f"{name}.{part}"))
+        return self.calls[name]
+
+    def _tensor(self, name: str) -> Node:
+        tensor = next(tensor for tensor in self.method.tensors if tensor.name == name)
+        if self.initial_values and tensor.value is not None:
+            return self.initial(tensor)
+        shared = "" if tensor.scope is None else "shared."
+        node = attribute(
+            self.graph, f"{self.member.prefix}.{shared}{name}", tensor.shape, tensor.axes
+        )
+        node.meta["trained"] = not tensor.frozen
+        return node
+
+    def updated(self, rule: syntax.Rule, value: object, old: Node) -> Node:
+        """The new value of a target, in the shape of the old one."""
+        if rule.operator == "=":
+            if not isinstance(value, Node):
+                raise SpecError([NotLowered(rule.value.span, "a number here")])
+            return self.in_shape(rule, value, shape(old), shown(old))
+        try:
+            new = binary(self.graph, rule.operator[0], old, value)
+        except (RuntimeError, ValueError) as error:
+            raise SpecError([FormulaFailed(rule.value.span, str(error).splitlines()[0])]) from error
+        return self.in_shape(rule, new, shape(old), shown(old))  # pyright: ignore[reportArgumentType]
+
+    def in_shape(self, rule: syntax.Rule, value: Node, size: tuple[int, ...], was: str) -> Node:
+        """The value that a rule gives to its target; raises SpecError where it has another shape
+        than the target, which messages show as `was`.
+        """
+        if shape(value) == size:
+            return value
+        reason = f"it makes the {rule.target} {shown(value)} where it is {was}"
+        raise SpecError([FormulaFailed(rule.value.span, reason)])
+
+    def probability(self, rule: syntax.Rule) -> float:
+        """Of the dropout that a rule's change sees."""
+        return 0 if rule.over is None else self.formula().write(rule.over)  # pyright: ignore[reportReturnType]
+
+    def dropped(self, x: Node, probability: float) -> Node:
+        """x as the change sees it."""
+        if not probability:
+            return x
+        return dropped_out(self.graph, x, probability, flag(self.graph, "training"))

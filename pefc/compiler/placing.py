@@ -1,0 +1,84 @@
+"""Placing: the module that carries the patch of a site, and what the patch depends on."""
+
+from dataclasses import dataclass
+
+from torch import nn
+from transformers import PreTrainedModel
+
+from ..dsl.diagnostics.core import SpecError
+from ..dsl.diagnostics.placing import ClosedAttention, NoPorts, NoTokens
+from ..dsl.source import Span
+from .families import linear_width
+from .lower import AttentionFacts, BlockFacts, Facts, LinearFacts, MapFacts, TokenFacts
+from .ports import AttentionPorts, BlockPorts, Projection, TokenPorts
+from .site import Site, SiteTable
+
+Ports = BlockPorts | AttentionPorts | TokenPorts
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a patch stands."""
+
+    home: str
+    """The path of the module whose class is patched and whose children the tensors are."""
+    facts: Facts
+    ports: Ports | None
+    """Where the values of the site pass; None for a linear map, which has its own."""
+
+
+def place(site: Site, table: SiteTable, model: nn.Module, span: Span) -> Place:
+    """The place of a site; raises SpecError where its values pass nowhere a patch could be."""
+    match site.kind:
+        case "block":
+            return _block(site, table, span)
+        case "attention":
+            return _attention(site, model, span)
+        case "tokens":
+            return _tokens(table, model, span)
+        case _:
+            return Place(site.path, linear_facts(site), None)
+
+
+def linear_facts(site: Site) -> LinearFacts:
+    """What the patch of a linear map depends on."""
+    assert site.inputs is not None
+    assert site.outputs is not None
+    return LinearFacts(site.inputs, site.outputs, site.bias, transposed=site.class_name == "Conv1D")
+
+
+def _block(site: Site, table: SiteTable, span: Span) -> Place:
+    ports = site.block
+    if ports is None:
+        reason = table.reason or "it was not seen to take a tensor and return one"
+        raise SpecError([NoPorts(span, "block", site.path, reason)])
+    return Place(ports.output.module, BlockFacts(ports.width, ports.norm is not None), ports)
+
+
+def _attention(site: Site, model: nn.Module, span: Span) -> Place:
+    ports = site.attention
+    if ports is None:
+        raise SpecError([NoPorts(span, "attention", site.path, "its product was not recorded")])
+    if ports.channel is None:
+        owner = type(model.get_submodule(ports.module)).__name__
+        raise SpecError([ClosedAttention(span, ports.module or site.path, owner)])
+    maps = tuple(_map(name, projection, model) for name, projection in ports.projections)
+    facts = AttentionFacts(ports.width, ports.heads, ports.kv_heads, ports.head_dim, maps)
+    return Place(ports.module, facts, ports)
+
+
+def _map(name: str, projection: Projection, model: nn.Module) -> MapFacts:
+    width = linear_width(model.get_submodule(projection.path))
+    assert width is not None
+    return MapFacts(name, *width, projection.rows)
+
+
+def _tokens(table: SiteTable, model: nn.Module, span: Span) -> Place:
+    """At the stem; of a model that is not of transformers at the embedding, where its tokens are
+    made longer.
+    """
+    if table.tokens is None:
+        raise SpecError([NoTokens(span, table.model)])
+    tokens = table.tokens
+    is_known = isinstance(model.get_submodule(tokens.stem), PreTrainedModel)
+    return Place(tokens.stem if is_known else tokens.embed, TokenFacts(tokens.width), tokens)

@@ -1,0 +1,38 @@
+"""Reach: whether the values that a patch reads pass where the living model can give them."""
+
+from torch.fx import Graph
+
+from ..dsl.diagnostics.core import SpecError
+from ..dsl.diagnostics.placing import UnreachablePort
+from ..dsl.source import Span
+from .lower import plain_patch
+from .plan import Planned
+from .ports import AttentionPorts, BlockPorts, Entry
+
+
+def check_reach(planned: Planned, span: Span) -> None:
+    """Raise SpecError where a formula names a value that passes through no call."""
+    entries = port_entries(planned.place.ports)
+    missing = {name for name, entry in entries.items() if entry is None}
+    if missing:
+        graph = plain_patch(planned.place.facts, (planned.member,))
+        for name in sorted(missing & read_ports(graph)):
+            raise SpecError([UnreachablePort(span, name, planned.site.path)])
+
+
+def port_entries(ports: object) -> dict[str, Entry | None]:
+    """The values that a patch is given from other calls, and where they pass."""
+    match ports:
+        case BlockPorts():
+            return {"x": ports.input, "residual": ports.residual}
+        case AttentionPorts():
+            return {"x": ports.input}
+        case _:
+            return {}
+
+
+def read_ports(graph: Graph) -> frozenset[str]:
+    """The names of the ports that a patch reads."""
+    return frozenset(
+        str(node.target) for node in graph.nodes if node.op == "placeholder" and node.users
+    )

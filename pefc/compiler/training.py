@@ -1,0 +1,73 @@
+"""The model's own parameters that a spec lets train."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import nn
+
+from ..dsl.checked import Attachment, Tuning
+from ..dsl.diagnostics.compiling import NoBias, NotCompiled, TiedTune
+from ..dsl.diagnostics.core import SpecError
+from ..dsl.source import Span
+from .plan import Tuned
+from .select import may_be_empty
+from .site import Site
+
+
+@dataclass(slots=True)
+class Training:
+    """Collects the parameters that statements name."""
+
+    model: nn.Module
+    names: Mapping[int, list[str]]
+    """Every name of each parameter, by its `id`; tied ones have several."""
+    tuned: list[Tuned] = field(default_factory=list)
+
+    def train(
+        self, step: Attachment | Tuning, sites: tuple[Site, ...], names: tuple[str, ...]
+    ) -> None:
+        """Let the named parameters of sites train; of several names, all that a site has."""
+        found = False
+        paths = {site.path: site for site in sites}
+        for path, site in paths.items():
+            if site.slice is not None:
+                raise SpecError(
+                    [NotCompiled(place_of(step), f"training rows of the fused `{path}`")]
+                )
+            own = dict(self.model.get_submodule(path).named_parameters(recurse=False))
+            for name in names if len(names) == 1 else tuple(own):
+                if name in own:
+                    found = True
+                    self._tuned(step, site, own[name], paths)
+        if sites and not found and not (step.selection and may_be_empty(step.selection)):
+            raise SpecError([NoBias(place_of(step), sites[0].path)])
+
+    def _tuned(
+        self,
+        step: Attachment | Tuning,
+        site: Site,
+        parameter: nn.Parameter,
+        paths: Mapping[str, Site],
+    ) -> None:
+        """A tied parameter trains only where every module that uses it is named; it counts once, by
+        its first name.
+        """
+        names = self.names[id(parameter)]
+        others = [name.rpartition(".")[0] for name in names if name.rpartition(".")[0] not in paths]
+        if others:
+            raise SpecError([TiedTune(place_of(step), site.path, others[0])])
+        if all(names[0] != tuned.name for tuned in self.tuned):
+            self.tuned.append(Tuned(names[0], parameter.numel(), site, step.settings, step.span))
+
+
+def parameter_names(model: nn.Module) -> dict[int, list[str]]:
+    """Every name of each parameter; tied ones have several."""
+    names: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    return names
+
+
+def place_of(step: Attachment | Tuning) -> Span:
+    """The selection, where one is written."""
+    return step.span if step.selection is None else step.selection.span

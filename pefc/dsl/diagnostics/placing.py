@@ -1,0 +1,214 @@
+"""Mistakes of methods at blocks, attentions and tokens: a value that does not pass where a patch
+could take it.
+"""
+
+from dataclasses import dataclass
+
+from ..source import Span
+from .core import Diagnostic, Label
+
+
+@dataclass(frozen=True, slots=True)
+class NoPorts(Diagnostic):
+    """A method is attached to a module through which no value passes that it could change.
+
+        adapter on mlp.act_fn
+
+    A block takes a tensor and returns one of the same width, and both show when the model is
+    recorded. Select another module, or a role: `adapter on ffn`.
+    """
+
+    span: Span
+    kind: str
+    path: str
+    reason: str
+
+    def title(self) -> str:
+        return f"`{self.path}` is no {self.kind} that can be changed"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, self.reason),)
+
+    def help(self) -> str:
+        return "`pefc roles MODEL` lists the blocks and attentions of the model"
+
+
+@dataclass(frozen=True, slots=True)
+class UnreachablePort(Diagnostic):
+    """A formula reads a value that passes through no module's call at a site.
+
+        adapter(pfeiffer) on ffn
+
+    A patch takes x and the residual stream where a module is called with them. In a layer that adds
+    them without calling a module, they cannot be taken: choose a form that reads `y` alone, such
+    as `adapter(sequential)`.
+    """
+
+    span: Span
+    port: str
+    path: str
+
+    def title(self) -> str:
+        return f"`{self.port}` cannot be read at `{self.path}`"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, f"the formula names `{self.port}`"),)
+
+    def notes(self) -> tuple[str, ...]:
+        return ("no module inside the layer is called with this value",)
+
+    def help(self) -> str:
+        return "choose a form of the method that reads `y` alone, or another site"
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedAttention(Diagnostic):
+    """A method is attached to an attention whose product is written out in its forward.
+
+        prefix(len=20) all layers
+
+    Keys and values can be extended where a module goes through transformers' attention functions,
+    or calls `scaled_dot_product_attention` in its own forward. A forward that multiplies and
+    takes the softmax itself leaves no place between. Write it with
+    `torch.nn.functional.scaled_dot_product_attention`, or attach to its linear maps instead.
+    """
+
+    span: Span
+    path: str
+    class_name: str
+
+    def title(self) -> str:
+        return f"the attention of `{self.path}` is written out"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, "nothing can be put into this product"),)
+
+    def notes(self) -> tuple[str, ...]:
+        return (f"{self.class_name} multiplies and takes the softmax in its own forward",)
+
+    def help(self) -> str:
+        return "write it with `scaled_dot_product_attention`, or attach to its linear maps"
+
+
+@dataclass(frozen=True, slots=True)
+class NoTokens(Diagnostic):
+    """A method on tokens meets a model that embeds none.
+
+        prompt(len=20)
+
+    New tokens stand before the embedded text: the model has to look ids up in an embedding and run
+    its layers on them. For images and sounds, attach to attentions instead: `prefix`.
+    """
+
+    span: Span
+    model: str
+
+    def title(self) -> str:
+        return f"{self.model} embeds no tokens"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, "there is nothing to stand before"),)
+
+    def help(self) -> str:
+        return "use `prefix`, which extends the keys and values of attentions"
+
+
+@dataclass(frozen=True, slots=True)
+class UnequalShare(Diagnostic):
+    """A tensor that sites share would have one shape at one site and another at another.
+
+        prefix(len=8, mlp=64) all layers
+
+    `per model` tensors are made once. Where the attentions of a model differ in their heads, each
+    shape needs a statement of its own: name the layers with `in layers`.
+    """
+
+    span: Span
+    tensor: str
+    path: str
+    found: tuple[int, ...]
+    first: tuple[int, ...]
+
+    def title(self) -> str:
+        return f"the shared `{self.tensor}` has no single shape"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (
+            Label(self.span, f"{list(self.found)} at `{self.path}`, {list(self.first)} before it"),
+        )
+
+    def help(self) -> str:
+        return "write a statement for each kind of site"
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideLayers(Diagnostic):
+    """`adapterdrop` holds a statement at a site that is in no layer.
+
+        adapterdrop(0..3) {
+          lora on head
+        }
+
+    Layers are dropped from the first one up, so each site has to be in one. Move the statement out
+    of the braces.
+    """
+
+    span: Span
+    path: str
+
+    def title(self) -> str:
+        return f"`{self.path or 'the model'}` is in no layer"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, "`adapterdrop` drops this with its layer"),)
+
+    def help(self) -> str:
+        return "move the statement out of the braces"
+
+
+@dataclass(frozen=True, slots=True)
+class NoTokenizer(Diagnostic):
+    """An initial value is made from a text, and nothing says how the model reads texts.
+
+        prompt(len=8, init="is this review good or bad?")
+
+    Give the model's tokenizer: `pefc.apply(spec, model, tokenizer=tokenizer)`. The commands read it
+    from the model's folder.
+    """
+
+    span: Span
+
+    def title(self) -> str:
+        return "a text has to be tokenized, and there is no tokenizer"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, "starts from the embeddings of this text"),)
+
+    def help(self) -> str:
+        return "pass `tokenizer=` to `pefc.apply`, or keep it in the model's folder"
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedMerge(Diagnostic):
+    """A method that `adapterdrop` leaves out in evaluation is merged into the weights.
+
+        adapterdrop(0..5, eval=3) {
+          lora on ffn
+        }
+
+    Merged weights cannot be left out: the first three layers would change. Remove `eval`, or keep
+    the adapter beside the base.
+    """
+
+    span: Span
+    label: str
+    path: str
+
+    def title(self) -> str:
+        return f"`{self.label}` is left out in evaluation, and a merge would put it in"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, f"left out of the first layers, and stands at `{self.path}`"),)
+
+    def help(self) -> str:
+        return "keep the adapter beside the base, or take `eval` out of `adapterdrop`"

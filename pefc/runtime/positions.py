@@ -1,0 +1,40 @@
+"""Positions of a text: which tokens of a call are its first and its last ones."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(slots=True)
+class TextPart:
+    """What a model is called with, as far as positions ask; one object for all blocks of a model."""
+
+    mask: Tensor | None = None
+    """[batch, n]: 1 where a token stands, 0 where padding does; None where there is no padding."""
+    follows: bool = False
+    """The call goes on with a text whose first part is in a cache: then no position is meant."""
+
+
+def first_positions(like: Tensor, text: TextPart, count: int) -> Tensor:
+    """[batch, n, 1]: true at the first `count` tokens of each text, after the padding before it."""
+    present = _present(like, text)
+    before = present.long().cumsum(-1)
+    return (present & (before <= count))[..., None]
+
+
+def last_positions(like: Tensor, text: TextPart, count: int) -> Tensor:
+    """[batch, n, 1]: true at the last `count` tokens of each text, before the padding after it."""
+    present = _present(like, text)
+    after = present.long().flip(-1).cumsum(-1).flip(-1)
+    return (present & (after <= count))[..., None]
+
+
+def _present(like: Tensor, text: TextPart) -> Tensor:
+    """[batch, n]: true where a token of a text's first part stands."""
+    size = like.shape[:-1]
+    if text.follows:
+        return torch.zeros(size, dtype=torch.bool, device=like.device)
+    if text.mask is None:
+        return torch.ones(size, dtype=torch.bool, device=like.device)
+    return text.mask.bool().expand(size)
