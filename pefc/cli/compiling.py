@@ -6,6 +6,7 @@ import typer
 
 from .. import compiler
 from ..compiler.adapter import write
+from ..compiler.texts import tokenize_as
 from ..dsl.diagnostics.commands import UnwritableFile
 from ..dsl.diagnostics.core import SpecError
 from .console import working
@@ -20,7 +21,7 @@ def compile(spec: str, reference: str, settings: tuple[str, ...], out: Path) -> 
     checked = checked_spec(spec, settings)
     model = model_named(reference, weights=True)
     with working("compiling"):
-        program = compiler.compiled(checked, model)
+        program = compiler.compiled(checked, model, tokenize_as(reference))
         program.apply()
     remark(program.plan)
     try:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 from torch import nn
 
+from ..compiler.costs import Costs
 from ..compiler.lower import Declared
 from ..compiler.plan import Plan, Planned, Tuned
 from ..compiler.prove import Identity, Need
@@ -22,7 +23,7 @@ from .roles import sliced
 from .totals import totals
 
 _INDENT = 2
-_UNTOUCHED = Verdict(Identity.EXACT, merges=True, needs=Need.NOTHING)
+_UNTOUCHED = Verdict(Identity.EXACT, merges=True, needs=Need.NOTHING, costs=Costs(0))
 """Of a statement that only trains what is there."""
 
 
@@ -70,7 +71,7 @@ def _attached(plan: Plan) -> Iterator[Row]:
             _numbers(first),
             first.verdict,
             first.site,
-            collapsed(planned.site.path for planned in members) + sliced(first.site),
+            collapsed(planned.site.path or planned.home for planned in members) + sliced(first.site),
             len(members),
             tuple(_tensor(tensor) for tensor in first.tensors),
             sum(sizes.values()),
@@ -139,8 +140,14 @@ def _statement(rows: Sequence[Row]) -> RenderableType:
     title = Text("\n")
     title.append(" ".join(span.text.split()), style="bold cyan")
     title.append(f"   {span}", style="dim")
-    parts = [_part(own) for own in _grouped(rows, lambda row: (row.verdict, row.numbers))]
+    parts = [_part(own) for own in _grouped(rows, lambda row: (_promised(row), row.numbers))]
     return Group(title, *(Padding(part, (0, 0, 0, _INDENT)) for part in parts))
+
+
+def _promised(row: Row) -> tuple[object, ...]:
+    """What is said of a site; how much it costs may differ from row to row."""
+    verdict = row.verdict
+    return verdict.identity, verdict.merges, verdict.needs, verdict.costs.keys
 
 
 def _part(rows: Sequence[Row]) -> RenderableType:
@@ -154,9 +161,19 @@ def _promise(rows: Sequence[Row]) -> str:
     count = sum(row.count for row in rows)
     sites = f"{count} {kinds} site{'' if count == 1 else 's'}"
     merges = "merges" if verdict.merges else "does not merge"
-    return (
-        f"{sites}; identity {verdict.identity.value}; {merges}; needs {_NEEDS[verdict.needs.value]}"
-    )
+    needs = f"needs {_NEEDS[verdict.needs.value]}" if "linear" in kinds else ""
+    parts = (sites, f"identity {verdict.identity.value}", merges, needs, _added(rows))
+    return "; ".join(part for part in parts if part)
+
+
+def _added(rows: Sequence[Row]) -> str:
+    """What the sites of a statement add to the work of each token."""
+    first = rows[0].verdict.costs
+    operations = sum(row.count * row.verdict.costs.operations for row in rows)
+    added = [f"{operations:,} multiplications a token"] if operations else []
+    added += [f"{first.keys} keys at each site"] if first.keys else []
+    added += [f"{first.tokens} tokens before the text"] if first.tokens else []
+    return f"adds {' and '.join(added)}" if added else ""
 
 
 _NEEDS = {

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 from torch import nn
 
+from ..compiler.link.materialize import beside
 from ..compiler.plan import Plan
 
 _ADAM = 3
@@ -23,6 +24,7 @@ def totals(plan: Plan, model: nn.Module) -> RenderableType:
         "trains": f"{plan.trainable:,} of {plan.total:,} parameters ({share:.3%})",
         "adapter": f"{size(sum(saved.values()))} on disk, {_dtypes(saved)}",
         "training": f"{size(_ADAM * trained)} for gradients and the two moments of Adam",
+        **_added(plan),
         **_coverage(plan),
     }
     drawn = Table.grid(padding=(0, 2, 0, 0))
@@ -46,7 +48,7 @@ def _bytes(plan: Plan, model: nn.Module) -> tuple[Mapping[str, int], int]:
     """Bytes in the adapter file by dtype, and of what trains."""
     tensors: dict[str, tuple[str, int, bool]] = {}
     for planned in plan.attachments:
-        weight = model.get_submodule(planned.site.path).get_parameter("weight")
+        weight = beside(model, planned.home)
         for tensor in planned.tensors:
             count = prod(tensor.shape) * weight.element_size()
             tensors.setdefault(planned.path(tensor), (_dtype(weight), count, not tensor.frozen))
@@ -69,6 +71,26 @@ def _dtype(parameter: nn.Parameter) -> str:
 
 def _dtypes(saved: Mapping[str, int]) -> str:
     return " and ".join(saved) if saved else "without tensors"
+
+
+def _added(plan: Plan) -> dict[str, str]:
+    """What the spec adds to the work of a token, and to the length of sequences."""
+    costs = [planned.verdict.costs for planned in plan.attachments]
+    operations = sum(cost.operations for cost in costs)
+    if not any((cost.operations, cost.keys, cost.tokens) != (0, 0, 0) for cost in costs):
+        return {}
+    linear = {s.path: s for s in plan.table.sites if s.kind == "linear"}
+    base = sum((site.inputs or 0) * (site.outputs or 0) for site in linear.values())
+    share = f" ({operations / base:.1%} of those of its linear maps)" if base else ""
+    parts = [f"{operations:,} multiplications a token{share}"] if operations else []
+    keys = Counter[str]()
+    for planned in plan.attachments:
+        keys[planned.home] += planned.verdict.costs.keys
+    if most := max(keys.values(), default=0):
+        parts.append(f"up to {most} keys in an attention, outside of its cache")
+    if tokens := sum(cost.tokens for cost in costs):
+        parts.append(f"{tokens} tokens in every layer and cache")
+    return {"adds": "; ".join(parts)}
 
 
 def _coverage(plan: Plan) -> dict[str, str]:

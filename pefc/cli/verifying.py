@@ -6,6 +6,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from ..compiler.texts import tokenize_as
 from ..compiler.verify import Measured
 from ..compiler.verify import verify as measure
 from .console import draw, working
@@ -20,7 +21,7 @@ def verify(spec: str, reference: str, settings: tuple[str, ...]) -> None:
     show(checked.warnings)
     model = model_named(reference, weights=True)
     with working("measuring"):
-        found = tuple(measure(checked, model))
+        found = tuple(measure(checked, model, tokenize_as(reference)))
     draw(_drawn(found))
     broken = [entry for entry in found if not entry.holds]
     if broken:

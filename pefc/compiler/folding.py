@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..dsl import syntax
-from ..dsl.checked import Attachment, Checked, Modified, Step
+from ..dsl.checked import Attachment, Modified, Step
 from ..dsl.source import Source, Span
 from ..runtime.patched import bare
 from .lower import Site, extension_values, run

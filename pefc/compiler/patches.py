@@ -32,7 +32,7 @@ class Patches:
         return self.fast_graphs[patched.key]
 
     def fast_without(self, patched: Patched, dropped: frozenset[int]) -> Graph | None:
-        """The fast patch of the methods that no `adapterdrop` of these leaves out; None for none."""
+        """The fast patch of what these `adapterdrop`s do not leave out; None for nothing."""
         kept = tuple(p.member for p in patched.members if p.dropping not in dropped)
         if not kept:
             return None

@@ -1,7 +1,9 @@
 """A plan as the JSON that `pefc plan --json` prints and that an adapter folder keeps."""
 
+from dataclasses import asdict
 from math import prod
 
+from .costs import Costs
 from .plan import Plan, Planned
 
 
@@ -28,6 +30,7 @@ def _attachment(planned: Planned) -> dict[str, object]:
         "parameters": sum(prod(tensor.shape) for tensor in planned.tensors if not tensor.frozen),
         "identity": planned.verdict.identity.value,
         "merges": planned.verdict.merges,
+        "costs": asdict(planned.verdict.costs),
         "span": str(planned.span),
     }
 
@@ -44,5 +47,6 @@ def _tuned(index: int, plan: Plan) -> dict[str, object]:
         "parameters": tuned.size,
         "identity": "exact",
         "merges": True,
+        "costs": asdict(Costs(0)),
         "span": str(tuned.span),
     }

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
+from transformers import AutoTokenizer
 
 from ..dsl.diagnostics.core import SpecError
 from ..dsl.diagnostics.placing import NoTokenizer
@@ -21,6 +22,21 @@ def tokenize_with(tokenizer: object) -> Tokenize | None:
     if encode is None:
         return tokenizer  # pyright: ignore[reportReturnType]
     return lambda text: encode(text, add_special_tokens=False)
+
+
+def tokenize_as(reference: str) -> Tokenize:
+    """As the tokenizer in a model's folder reads texts, which is loaded when a text comes; without
+    one, no text has any token.
+    """
+
+    def tokenize(text: str) -> Sequence[int]:
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(reference)
+        except (OSError, ValueError, ImportError):
+            return ()
+        return tokenizer.encode(text, add_special_tokens=False)
+
+    return tokenize
 
 
 def embedded(

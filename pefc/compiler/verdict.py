@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ..dsl import syntax
+from .costs import Costs, costs
 from .lower import Facts, LinearFacts, Member, plain_patch
 from .passes import optimized
 from .prove import Identity, Need, identity, is_affine, need
@@ -17,6 +18,8 @@ class Verdict:
     """y stays affine in x, so the method folds into a weight and a bias."""
     needs: Need
     """What it reads of the base weight beside the base map."""
+    costs: Costs
+    """What it adds to each token."""
 
 
 def judge(facts: Facts, member: Member) -> Verdict:
@@ -30,6 +33,7 @@ def judge(facts: Facts, member: Member) -> Verdict:
         identity(fast, optimized(base), start, base, _constants(member)),
         isinstance(facts, LinearFacts) and is_affine(plain),
         need(fast),
+        costs(facts, fast),
     )
 
 

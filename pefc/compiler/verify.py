@@ -16,6 +16,7 @@ from .plan import Plan
 from .program import Program, compiled
 from .prove import Identity
 from .reference import patch_distance
+from .texts import Tokenize
 
 _STEPS = 32
 """How many roundings of a layer may add up."""
@@ -39,7 +40,9 @@ class Measured:
     remark: str = ""
 
 
-def verify(checked: Checked, model: nn.Module) -> Iterator[Measured]:
+def verify(
+    checked: Checked, model: nn.Module, tokenize: Tokenize | None = None
+) -> Iterator[Measured]:
     """Measure, one after the other, what the plan of a spec promises. The model is then as it was.
 
     Raises SpecError where the spec does not compile on the model.
@@ -47,10 +50,10 @@ def verify(checked: Checked, model: nn.Module) -> Iterator[Measured]:
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
-        yield from _attached(checked, model)
+        yield from _attached(checked, model, tokenize)
         is_narrow = any(_is_narrow(parameter) for parameter in model.parameters())
         wide = deepcopy(model).to(_SMALLEST) if is_narrow else model
-        yield from _perturbed(checked, wide)
+        yield from _perturbed(checked, wide, tokenize)
     finally:
         for module, mode in modes.items():
             module.training = mode
@@ -60,12 +63,14 @@ def _is_narrow(parameter: Tensor) -> bool:
     return parameter.is_floating_point() and parameter.dtype.itemsize < _SMALLEST.itemsize
 
 
-def _attached(checked: Checked, model: nn.Module) -> Iterator[Measured]:
+def _attached(
+    checked: Checked, model: nn.Module, tokenize: Tokenize | None
+) -> Iterator[Measured]:
     """As the spec is attached, before anything trains."""
     inputs = random_inputs(model)
     state, keys = digests(model), set(model.state_dict())
     before = _run(model, inputs)
-    program = compiled(checked, model)
+    program = compiled(checked, model, tokenize)
     program.apply()
     yield _identity(
         program.plan, distance(before, _run(model, inputs)), _bound(program.plan, before)
@@ -76,11 +81,13 @@ def _attached(checked: Checked, model: nn.Module) -> Iterator[Measured]:
     yield _restored("remove", model, state, distance(before, _run(model, inputs)))
 
 
-def _perturbed(checked: Checked, model: nn.Module) -> Iterator[Measured]:
+def _perturbed(
+    checked: Checked, model: nn.Module, tokenize: Tokenize | None
+) -> Iterator[Measured]:
     """With every trained tensor moved, since zeros hide mistakes."""
     inputs = random_inputs(model)
     state, before = digests(model), _run(model, inputs)
-    program = compiled(checked, model)
+    program = compiled(checked, model, tokenize)
     program.apply()
     _perturb(model)
     live = _run(model, inputs)

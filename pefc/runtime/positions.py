@@ -8,7 +8,7 @@ from torch import Tensor
 
 @dataclass(slots=True)
 class TextPart:
-    """What a model is called with, as far as positions ask; one object for all blocks of a model."""
+    """What a model is called with, as far as positions ask: one object for a whole model."""
 
     mask: Tensor | None = None
     """[batch, n]: 1 where a token stands, 0 where padding does; None where there is no padding."""

@@ -18,7 +18,8 @@ def noting_names(base: type[nn.Module]) -> dict[str, object]:
     @wraps(base.forward)
     def forward(self: nn.Module, *args: object, **kwargs: object) -> object:
         given = {**dict(zip(parameters, args, strict=False)), **kwargs}
-        text: TextPart = self.pefc_text  # pyright: ignore[reportAssignmentType]
+        text = self.pefc_text
+        assert isinstance(text, TextPart)
         tokens = given.get("inputs_embeds")
         tokens = given.get("input_ids") if tokens is None else tokens
         count = tokens.shape[1] if isinstance(tokens, Tensor) else 0

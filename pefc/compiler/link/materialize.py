@@ -59,7 +59,7 @@ class _Making:
     graphs: dict[object, Graph] = field(default_factory=dict)
 
     def attach(self, patched: Patched, position: int, planned: Planned) -> None:
-        weight = _beside(self.model, patched.path)
+        weight = beside(self.model, patched.path)
         owner = self._owner(patched.path, planned, weight.device)
         shared = [tensor for tensor in planned.tensors if tensor.scope is not None]
         if shared:
@@ -148,7 +148,7 @@ class _Making:
         return found
 
 
-def _beside(model: nn.Module, path: str) -> Tensor:
+def beside(model: nn.Module, path: str) -> Tensor:
     """The weight that new tensors of a module stand beside: its own, or the nearest one."""
     own = model.get_submodule(path)._parameters.get("weight")
     if own is not None:

@@ -1,4 +1,4 @@
-"""Wiring: what a patched module of each kind runs, and what it has to be given besides its tensors."""
+"""Wiring: what a patched module of each kind runs, and what it is given besides its tensors."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping

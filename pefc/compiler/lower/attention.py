@@ -2,7 +2,6 @@
 context after it.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -106,7 +105,7 @@ def _state(facts: AttentionFacts) -> _State:
 
 
 def _attached(facts: AttentionFacts, state: _State, member: Member, *, initial: bool) -> Attached:
-    ports: Mapping[str, Port] = {
+    ports: dict[str, Port] = {
         "q": lambda: state.q,
         "keys": lambda: state.sequences["keys"],
         "values": lambda: state.sequences["values"],

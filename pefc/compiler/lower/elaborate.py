@@ -25,7 +25,6 @@ from .formula import Formula
 from .nodes import Axes
 from .recurrent import Network
 
-
 VOCABULARY = "vocabulary"
 """The distribution of the rows of the token embedding."""
 _DISTRIBUTIONS = frozenset({*DRAWN, VOCABULARY})
@@ -240,8 +239,12 @@ class _Elaboration:
             is_flag = isinstance(argument.value, syntax.Name) and argument.value.name == "both"
             name = "both" if is_flag else argument.name or order[place]
             sizes[name] = is_flag or self.formula.write(argument.value)
-        counts = (int(sizes[name]) for name in ("input", "hidden", "layers"))  # pyright: ignore[reportArgumentType]
-        network = self.networks[item.name] = Network(*counts, bool(sizes["both"]))
+        inputs, hidden, layers = (
+            int(sizes[name])  # pyright: ignore[reportArgumentType]
+            for name in ("input", "hidden", "layers")
+        )
+        network = Network(inputs, hidden, layers, bool(sizes["both"]))
+        self.networks[item.name] = network
         bound = 1 / sqrt(network.hidden)
         for part, shape in network.shapes:
             name, names = f"{item.name}.{part}", (None,) * len(shape)

@@ -19,7 +19,10 @@ Lookup = Callable[[str], object]
 class Applicable(Protocol):
     """A map that formulas call."""
 
-    def of(self, graph: Graph, *values: Node) -> Node: ...
+    @property
+    def of(self) -> Callable[..., Node]:
+        """Takes the graph and the values of the arguments."""
+        ...
 
 
 def _no_maps(name: str) -> Applicable:
@@ -95,7 +98,7 @@ class Formula:
         match call.function:
             case syntax.Name(name) if (mapped := self._map(name)) is not None:
                 values = [self.write(argument.value) for argument in call.arguments]
-                return mapped.of(self.graph, *values)  # pyright: ignore[reportArgumentType]
+                return mapped.of(self.graph, *values)
             case syntax.Name(name) if (function := self._function(name)) is not None:
                 positional, named = self._arguments(call, by_axis=name in BY_AXIS)
                 return function(self.graph, *positional, **named)

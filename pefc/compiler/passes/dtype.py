@@ -10,7 +10,6 @@ from ..lower.nodes import BASE, axes, call
 from .fuse import addmm_rows
 from .rewrite import copied, is_call, is_weight
 
-
 _GIVEN = "y"
 """The port of what a block gave."""
 
