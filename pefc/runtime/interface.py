@@ -65,6 +65,15 @@ class _View:
     def __setattr__(self, name: str, value: object) -> None:
         setattr(self._config, name, value)
 
+    def __eq__(self, other: object) -> bool:
+        return self._config == (other._config if isinstance(other, _View) else other)
+
+    # Configs compare by value, so that they have no hash either.
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _View, (self._config,)
+
 
 @dataclass(frozen=True, slots=True)
 class _Origin:

@@ -1,6 +1,7 @@
 """Attention by `scaled_dot_product_attention` in the forward of a module."""
 
 from collections.abc import Callable, Mapping
+from functools import wraps
 from types import FunctionType
 from typing import cast
 
@@ -18,6 +19,7 @@ _PARAMETERS = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
 def product_names(base: type[nn.Module]) -> dict[str, object]:
     """The names that bring the attention of a class to its `pefc_attend`."""
 
+    @wraps(base.forward)
     def forward(self: nn.Module, *args: object, **kwargs: object) -> object:
         products = _Products(self)
         stack = _get_current_function_mode_stack()

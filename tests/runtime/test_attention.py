@@ -109,6 +109,7 @@ def test_only_patched_modules_see_another_config() -> None:
     assert first.config.hidden_size == 32
     first.config.hidden_size = 33
     assert config.hidden_size == 33
+    assert first.config == config == copy.deepcopy(first.config)
     first.config = first.config
     assert first.__dict__["config"] is config
     assert torch.equal(outputs(model), expected)

@@ -186,8 +186,10 @@ def test_a_module_compiles_in_one_graph(name: str) -> None:
 def test_a_module_can_be_exported(strict: bool) -> None:
     module, x = heads(PRODUCTS["causal"][0])
     patch(module, attend, "product")
-    program = torch.export.export(module, (x,), strict=strict)
-    torch.testing.assert_close(program.module()(x), module(x), rtol=0, atol=1e-14)
+    shapes = {"x": {0: torch.export.Dim.AUTO, 1: torch.export.Dim.AUTO}}
+    program = torch.export.export(module, (), {"x": x}, dynamic_shapes=shapes, strict=strict)
+    for given in (x, torch.randn(3, 8, WIDTH, dtype=torch.float64)):
+        torch.testing.assert_close(program.module()(x=given), module(given), rtol=0, atol=1e-14)
 
 
 @pytest.mark.parametrize("reentrant", [False, True])
