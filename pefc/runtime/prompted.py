@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.utils.import_utils import is_tracing
 
 Given = dict[str, object]
 
@@ -21,8 +22,11 @@ _REFUSED = (
     "mems",
     "visual_pos_masks",
 )
-_SCALED = frozenset({"blenderbot-small", "falcon_h1", "marian", "mvp", "pegasus"})
-"""Models that scale the embeddings of ids, and not embeddings that they are given."""
+_SCALED = frozenset(
+    {"BlenderbotSmallEncoder", "FalconH1Model", "MarianEncoder", "MvpEncoder", "MvpDecoder"}
+    | {"PegasusEncoder"}
+)
+"""Stems that scale the embeddings of ids, and not embeddings that they are given."""
 
 
 def refuse(given: Given) -> None:
@@ -34,9 +38,9 @@ def refuse(given: Given) -> None:
             raise ValueError(f"a prompt cannot stand before tokens that `{name}` describes")
     positions = given.get("position_ids")
     alone = given.get("attention_mask") is None and given.get("past_key_values") is None
-    if not alone or not isinstance(positions, Tensor) or torch.compiler.is_compiling():
+    if not alone or not isinstance(positions, Tensor) or positions.ndim != 2:
         return
-    if positions.ndim == 2 and bool((positions.diff() != 1).any()):
+    if not positions.is_meta and not is_tracing(positions) and (positions.diff() != 1).any():
         raise ValueError("a prompt cannot stand before several sequences in one row")
 
 
@@ -49,7 +53,7 @@ def embedded(module: PreTrainedModel, given: Given) -> Tensor | None:
         return None
     embedding = module.get_input_embeddings()  # pyright: ignore[reportCallIssue]
     embeddings = embedding(ids.view(-1, ids.shape[-1]))
-    if getattr(module.config, "model_type", None) not in _SCALED:
+    if type(module).__name__ not in _SCALED:
         return embeddings
     scale = getattr(module, "embed_scale", None) or getattr(module, "embedding_multiplier", 1.0)
     return embeddings * scale

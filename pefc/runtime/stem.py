@@ -111,7 +111,10 @@ def _complete(
     text = prompted.embedded(module, given)
     if text is None or stem.prompt is None:
         return
-    tokens = prompted.prepended(stem.prompt(module), text)
+    prompt = stem.prompt(module)
+    if prompt.shape[-2] != stem.length:
+        raise ValueError(f"a prompt of {prompt.shape[-2]} tokens, not of {stem.length}")
+    tokens = prompted.prepended(prompt, text)
     mask, positions = given.get("attention_mask"), given.get("position_ids")
     given["input_ids"], given["inputs_embeds"] = None, tokens
     if mask is not None:

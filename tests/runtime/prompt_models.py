@@ -10,6 +10,8 @@ from transformers import (
     BertForSequenceClassification,
     Gemma3ForCausalLM,
     Gemma3TextConfig,
+    MarianConfig,
+    MarianMTModel,
     MistralConfig,
     MistralForCausalLM,
     MixtralConfig,
@@ -47,6 +49,18 @@ ENCODER = {
 }
 PAIR = {"vocab_size": 64, "d_model": 24, "decoder_start_token_id": 0, "pad_token_id": 1}
 
+LAYERS = {
+    "encoder_layers": 2,
+    "decoder_layers": 2,
+    "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4,
+    "encoder_ffn_dim": 40,
+    "decoder_ffn_dim": 40,
+    "max_position_embeddings": 64,
+    "bos_token_id": 0,
+    "forced_eos_token_id": None,
+}
+
 
 def mistral() -> MistralForCausalLM:
     """All layers have a window that a short text exceeds."""
@@ -80,19 +94,12 @@ def t5() -> T5ForConditionalGeneration:
 
 
 def bart() -> BartForConditionalGeneration:
-    config = BartConfig(
-        **PAIR,
-        encoder_layers=2,
-        decoder_layers=2,
-        encoder_attention_heads=4,
-        decoder_attention_heads=4,
-        encoder_ffn_dim=40,
-        decoder_ffn_dim=40,
-        max_position_embeddings=64,
-        bos_token_id=0,
-        forced_eos_token_id=None,
-    )
-    return _random(BartForConditionalGeneration(config))
+    return _random(BartForConditionalGeneration(BartConfig(**PAIR, **LAYERS)))
+
+
+def marian() -> MarianMTModel:
+    """The encoder scales the embeddings of ids, and not embeddings that it is given."""
+    return _random(MarianMTModel(MarianConfig(**PAIR, **LAYERS, scale_embedding=True)))
 
 
 def _random(model: Model) -> Model:

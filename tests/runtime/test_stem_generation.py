@@ -11,7 +11,7 @@ from transformers import DynamicCache, PreTrainedModel, StaticCache
 from pefc.runtime.stem import memory_names
 from tests.models import gpt2, llama, words
 
-from .prompt_models import bart, gemma, mistral, t5
+from .prompt_models import bart, gemma, marian, mistral, t5
 from .prompting import GREEDY, LENGTH, NEW, change, expected, greedy, longer, prompted, wider
 
 Build = Callable[[], PreTrainedModel]
@@ -98,12 +98,12 @@ def test_embeddings_go_on_from_a_cache() -> None:
 @pytest.mark.parametrize("caching", CACHES)
 def test_samples_follow_the_seed(caching: str) -> None:
     model, prompt = prompted(llama())
-    given = GREEDY | {"do_sample": True, "num_return_sequences": 2} | CACHES[caching]
+    other = llama()
+    given = GREEDY | {"do_sample": True, "num_return_sequences": 2}
     torch.manual_seed(5)
-    ours = model.generate(words(), **given)
+    ours = model.generate(words(), **given, **CACHES[caching])
     torch.manual_seed(5)
-    embeddings = longer(llama(), prompt, words())
-    theirs = llama().generate(inputs_embeds=embeddings, **given | {"use_cache": True})
+    theirs = other.generate(inputs_embeds=longer(other, prompt, words()), **given)
     assert torch.equal(ours[:, 7:], theirs)
 
 
@@ -183,6 +183,20 @@ class TestEncoderWithDecoder:
         )
         ours = model.generate(words(), attention_mask=mask, num_beams=3, **GREEDY)
         assert torch.equal(ours, theirs)
+
+
+def test_an_encoder_that_scales_ids_scales_no_prompt() -> None:
+    model, prompt, mask = _paired(marian)
+    other = marian()
+    embeddings = longer(other.get_encoder(), prompt, words())
+    embeddings[:, LENGTH:] *= other.get_encoder().embed_scale
+    with torch.no_grad():
+        states = other.get_encoder()(inputs_embeds=embeddings, attention_mask=wider(mask))
+        theirs = other(
+            encoder_outputs=states, attention_mask=wider(mask), decoder_input_ids=words()
+        )
+        ours = model(words(), attention_mask=mask, decoder_input_ids=words())
+    assert torch.equal(ours.logits, theirs.logits)
 
 
 def _paired(build: Build) -> tuple[PreTrainedModel, torch.nn.Parameter, Tensor]:
