@@ -63,7 +63,7 @@ def lstm(sequence: Tensor, weights: tuple[Tensor, ...], layers: int, both: bool)
         True,  # noqa: FBT003  (with biases)
         layers,
         0.0,
-        False,  # noqa: FBT003  (no dropout)
+        True,  # noqa: FBT003  (training, without which cudnn keeps nothing for the gradients)
         both,
         True,  # noqa: FBT003  (batch first)
     )
