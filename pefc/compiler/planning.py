@@ -17,8 +17,9 @@ from ..dsl.diagnostics.compiling import (
     WrongSize,
 )
 from ..dsl.diagnostics.core import Diagnostic, SpecError
-from ..dsl.diagnostics.placing import OutsideLayers
+from ..dsl.diagnostics.placing import OutsideLayers, UnreachablePort
 from ..dsl.diagnostics.selection import ExpectMismatch
+from ..dsl.vocabulary import SITES
 from .claims import Claims
 from .lower import Elaborated, Member, elaborate
 from .placing import Place, place
@@ -229,14 +230,21 @@ def _stated(diagnostic: Diagnostic, step: Step) -> Diagnostic:
 
 
 def _judged(step: Attachment, site: Site, where: Place, member: Member) -> Verdict:
-    """The verdict; a bias that is missing is missing at this site."""
+    """The verdict; what is missing for a formula is missing at this site."""
     try:
         return judge(where.facts, member)
     except SpecError as error:
-        missing = NoBias(place_of(step), site.path)
-        raise SpecError(
-            missing if isinstance(d, NoBias) else d for d in error.diagnostics
-        ) from error
+        raise SpecError(_missing(d, step, site) for d in error.diagnostics) from error
+
+
+def _missing(diagnostic: Diagnostic, step: Attachment, site: Site) -> Diagnostic:
+    match diagnostic:
+        case NoBias():
+            return NoBias(place_of(step), site.path)
+        case NotLowered(word=word) if word.strip("`") in SITES[step.method.site].calls:
+            return UnreachablePort(place_of(step), word.strip("`"), site.path)
+        case _:
+            return diagnostic
 
 
 def _expect(expected: int | None, sites: tuple[Site, ...], step: Attachment | Tuning) -> None:

@@ -143,3 +143,36 @@ def test_an_optional_term_may_have_nothing_to_tune() -> None:
 def test_a_label_is_no_word_of_python() -> None:
     with pytest.raises(pefc.SpecError, match="label-taken"):
         pefc.plan("lora(r=2) on attn.q as class", llama())
+
+
+class Encoder(nn.Module):
+    """Torch's own encoder, whose attention is computed inside of torch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(9)
+        self.words = nn.Embedding(20, 32)
+        layer = nn.TransformerEncoderLayer(32, 4, 64, batch_first=True)
+        self.layers = nn.TransformerEncoder(layer, 2)
+
+    def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+        return self.layers(self.words(input_ids))
+
+
+def test_prefixes_reach_the_attention_of_torch() -> None:
+    model, ids = Encoder().eval(), torch.arange(10).reshape(2, 5)
+    before = model(ids)
+    pefc.apply("prefix(len=3) all layers", model)
+    assert model(ids).shape == before.shape
+    assert not torch.allclose(model(ids), before, atol=1e-3)
+    model(ids).sum().backward()
+    prefix = model.layers.layers[0].self_attn.prefix
+    assert prefix.K.grad is not None
+    assert bool(prefix.K.grad.any())
+    pefc.remove(model)
+    assert torch.equal(model(ids), before)
+
+
+def test_a_projection_that_is_a_bare_weight_cannot_be_called() -> None:
+    with pytest.raises(pefc.SpecError, match="unreachable-port"):
+        pefc.plan("llama_adapter on attn", Encoder())

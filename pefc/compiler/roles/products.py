@@ -83,10 +83,10 @@ def _channel(
         return None
     if product is not None:
         return "interface"
-    node = tape.nodes[attention.context]
-    if node.kind != "attention" or len(tape.nodes[attention.query].shape) != 4:
-        return None
-    return None if type(module).__module__.partition(".")[0] == "torch" else "product"
+    is_known = isinstance(module, nn.MultiheadAttention)
+    is_seen = tape.nodes[attention.context].kind == "attention"
+    by_heads = len(tape.nodes[attention.query].shape) == len(("batch", "heads", "tokens", "dim"))
+    return "product" if by_heads and (is_seen or is_known) else None
 
 
 def _projections(

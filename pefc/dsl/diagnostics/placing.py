@@ -12,10 +12,11 @@ from .core import Diagnostic, Label
 class NoPorts(Diagnostic):
     """A method is attached to a module through which no value passes that it could change.
 
-        adapter on mlp.act_fn
+        adapter on "model.layers"
 
-    A block takes a tensor and returns one of the same width, and both show when the model is
-    recorded. Select another module, or a role: `adapter on ffn`.
+    A list of layers is never called itself. A block takes a tensor and returns one of the same
+    width, and both show when the model is recorded. Select another module, or a role:
+    `adapter on ffn`.
     """
 
     span: Span
@@ -37,11 +38,12 @@ class NoPorts(Diagnostic):
 class UnreachablePort(Diagnostic):
     """A formula reads a value that passes through no module's call at a site.
 
-        adapter(pfeiffer) on ffn
+        adapter(parallel) on ffn
 
-    A patch takes x and the residual stream where a module is called with them. In a layer that adds
-    them without calling a module, they cannot be taken: choose a form that reads `y` alone, such
-    as `adapter(sequential)`.
+    A patch takes x and the residual stream where a module is called with them, and calls a
+    projection, `k(P)`, where that is a linear module of its own. In a layer that adds them without
+    calling a module, or projects with a bare weight, they cannot be had: choose a form that reads
+    `y` alone, such as `adapter(sequential)`.
     """
 
     span: Span
@@ -55,7 +57,7 @@ class UnreachablePort(Diagnostic):
         return (Label(self.span, f"the formula names `{self.port}`"),)
 
     def notes(self) -> tuple[str, ...]:
-        return ("no module inside the layer is called with this value",)
+        return ("no module inside the layer is called with this value, or computes it alone",)
 
     def help(self) -> str:
         return "choose a form of the method that reads `y` alone, or another site"
@@ -65,7 +67,7 @@ class UnreachablePort(Diagnostic):
 class ClosedAttention(Diagnostic):
     """A method is attached to an attention whose product is written out in its forward.
 
-        prefix(len=20) all layers
+        prefix(len=20) on attn
 
     Keys and values can be extended where a module goes through transformers' attention functions,
     or calls `scaled_dot_product_attention` in its own forward. A forward that multiplies and
@@ -78,7 +80,7 @@ class ClosedAttention(Diagnostic):
     class_name: str
 
     def title(self) -> str:
-        return f"the attention of `{self.path}` is written out"
+        return f"the attention of `{self.path or self.class_name}` is written out"
 
     def labels(self) -> tuple[Label, ...]:
         return (Label(self.span, "nothing can be put into this product"),)
@@ -117,7 +119,11 @@ class NoTokens(Diagnostic):
 class UnequalShare(Diagnostic):
     """A tensor that sites share would have one shape at one site and another at another.
 
-        prefix(len=8, mlp=64) all layers
+        method tied(len: int = 8) on attention {
+          per model K: [len, kv_heads, head_dim] ~ normal(0, 1)
+          extend keys, values by K, K
+        }
+        tied on attn
 
     `per model` tensors are made once. Where the attentions of a model differ in their heads, each
     shape needs a statement of its own: name the layers with `in layers`.
@@ -145,8 +151,8 @@ class UnequalShare(Diagnostic):
 class OutsideLayers(Diagnostic):
     """`adapterdrop` holds a statement at a site that is in no layer.
 
-        adapterdrop(0..3) {
-          lora on head
+        adapterdrop(0..2) {
+          lora on ffn, head
         }
 
     Layers are dropped from the first one up, so each site has to be in one. Move the statement out
