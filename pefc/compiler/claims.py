@@ -9,6 +9,7 @@ from torch import nn
 from ..dsl.diagnostics.compiling import LabelTaken, NoWeight
 from ..dsl.diagnostics.core import SpecError
 from ..dsl.diagnostics.placing import UnequalShare
+from .lower.attached import TASK
 from .plan import Planned, shared_path
 
 
@@ -32,7 +33,7 @@ class Claims:
 
     def _label(self, planned: Planned) -> None:
         """The label must be free at the module, in the model and in the spec."""
-        place = (planned.home, planned.member.prefix)
+        place = (planned.home, planned.prefix)
         earlier = self.taken.setdefault(place, planned)
         if earlier is not planned:
             raise SpecError(
@@ -42,7 +43,7 @@ class Claims:
         if any(tensor.scope is not None for tensor in planned.tensors):
             owners.append((self.name, self.model))
         for path, module in owners:
-            if hasattr(module, planned.label) or iskeyword(planned.label):
+            if hasattr(module, planned.child) or iskeyword(planned.label) or planned.label == TASK:
                 raise SpecError([LabelTaken(planned.span, planned.label, path, None)])
 
     def _shares(self, planned: Planned) -> None:
@@ -62,6 +63,8 @@ def _readable(planned: Planned, attachments: Sequence[Planned]) -> None:
     if not planned.method.reads_weight:
         return
     for earlier in attachments:
+        if earlier.task not in {None, planned.task}:
+            continue
         is_here = earlier.home == planned.home and earlier.site.kind == planned.site.kind
         if is_here and not earlier.verdict.merges:
             path = planned.site.path

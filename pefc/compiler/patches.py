@@ -6,7 +6,7 @@ from torch.fx import Graph
 
 from .lower import LinearFacts, Member, merged_parameters, plain_patch
 from .passes import optimized
-from .plan import Patched
+from .plan import Patched, Planned
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,33 @@ class Patches:
             self.fast_graphs[key] = optimized(plain_patch(patched.facts, kept))
         return self.fast_graphs[key]
 
+    def of_task(self, patched: Patched, task: str | None, dropped: frozenset[int]) -> Graph:
+        """The fast patch that runs for a task: what belongs to it, and to none."""
+        kept = tuple(
+            planned
+            for planned in patched.members
+            if planned.task in {None, task} and planned.dropping not in dropped
+        )
+        key = (patched.facts, tuple(p.member.prefix for p in kept), structure(kept))
+        if key not in self.fast_graphs:
+            members = tuple(planned.member for planned in kept)
+            self.fast_graphs[key] = optimized(plain_patch(patched.facts, members))
+        return self.fast_graphs[key]
+
     def merged(self, patched: Patched) -> Graph:
         """The weight and bias that stand for the module with its methods."""
         if patched.key not in self.merged_graphs:
             assert isinstance(patched.facts, LinearFacts)
             self.merged_graphs[patched.key] = merged_parameters(patched.facts, members(patched))
         return self.merged_graphs[patched.key]
+
+
+def structure(members: tuple[Planned, ...]) -> object:
+    """What the patches of two tasks have in common where they are the same."""
+    return tuple(
+        (p.method.attachment.method, p.method.attachment.arguments, p.method.numbers.get("layer"))
+        for p in members
+    )
 
 
 def members(patched: Patched) -> tuple[Member, ...]:

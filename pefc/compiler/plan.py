@@ -7,6 +7,7 @@ from ..dsl.checked import Checked
 from ..dsl.source import Span
 from ..dsl.syntax import Setting
 from .lower import Declared, Elaborated, Facts, Member
+from .lower.attached import TASK
 from .placing import Place, Ports
 from .select import TermMatch
 from .site import Site, SiteTable
@@ -37,6 +38,8 @@ class Planned:
     settings: tuple[Setting, ...]
     dropping: int | None
     """Which `adapterdrop` of the plan may leave it out."""
+    task: str | None
+    """The task that it belongs to; None for all of them."""
     span: Span = field(compare=False, repr=False)
 
     @property
@@ -51,16 +54,29 @@ class Planned:
     def path(self, tensor: Declared) -> str:
         """Where a tensor lives in the model."""
         if tensor.scope is None:
-            return f"{self.home}.{self.member.prefix}.{tensor.name}".lstrip(".")
+            return f"{self.home}.{self.prefix}.{tensor.name}".lstrip(".")
         return shared_path(self, tensor)
+
+    @property
+    def prefix(self) -> str:
+        """The path of the tensors from the module that they stand at."""
+        if self.task is None:
+            return self.member.prefix
+        return f"{self.task}.{self.member.prefix.removeprefix(f'{TASK}.')}"
+
+    @property
+    def child(self) -> str:
+        """The name of the child of the module in which the tensors are."""
+        return self.prefix.partition(".")[0]
 
 
 def shared_path(planned: Planned, tensor: Declared) -> str:
     """Where a tensor lives that several sites share: under the label, at the top of the model."""
+    label = planned.label if planned.task is None else f"{planned.task}.{planned.label}"
     if tensor.scope == "model":
-        return f"{planned.label}.{tensor.name}"
+        return f"{label}.{tensor.name}"
     role = (planned.site.role or "other").replace(".", "_")
-    return f"{planned.label}.{role}.{tensor.name}"
+    return f"{label}.{role}.{tensor.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +115,7 @@ class Plan:
     terms: tuple[TermMatch, ...]
     total: int
     """Parameters of the model before anything is attached."""
+    tasks: tuple[str, ...] = ()
     drops: tuple[Dropping, ...] = ()
     shift: int = 0
     """By how much the positions of the text's tokens grow."""

@@ -22,6 +22,7 @@ from ..dsl.diagnostics.selection import ExpectMismatch
 from ..dsl.vocabulary import SITES
 from .claims import Claims
 from .lower import Elaborated, Member, elaborate
+from .lower.attached import TASK
 from .placing import Place, place
 from .plan import Dropping, Patched, Plan, Planned
 from .reach import check_reach
@@ -66,6 +67,8 @@ class _Planner:
     terms: list[TermMatch] = field(default_factory=list)
     verdicts: dict[object, Verdict] = field(default_factory=dict)
     elaborated: dict[object, Elaborated] = field(default_factory=dict)
+    methods: dict[object, int] = field(default_factory=dict)
+    """A number for each method with its arguments; hashing a formula takes a while."""
 
     def take(self, step: Step, dropping: int | None) -> None:
         """Plan one step; `dropping` is the `adapterdrop` around it."""
@@ -96,6 +99,7 @@ class _Planner:
             tuple(self.training.tuned),
             tuple(self.terms),
             sum(seen.values()),
+            tuple(dict.fromkeys(p.task for p in self.attachments if p.task is not None)),
             tuple(self.drops),
             sum(shifts.values()),
         )
@@ -110,7 +114,10 @@ class _Planner:
             key = (
                 where.facts,
                 members[0].site.class_name,
-                tuple((self.keys[number], self.attachments[number].dropping) for number in numbers),
+                tuple(
+                    (self.keys[number], self.attachments[number].dropping, planned.task)
+                    for number, planned in zip(numbers, members, strict=True)
+                ),
             )
             yield Patched(path, where.facts, where.ports, members, key)
 
@@ -131,8 +138,6 @@ class _Planner:
 
     def _attach(self, step: Attachment, dropping: int | None) -> None:
         kind = step.method.site
-        if step.task is not None:
-            raise SpecError([NotCompiled(step.span, f"a statement of the task `{step.task}`")])
         only_tunes = not any(isinstance(item, _RULES) for item in step.method.body)
         if kind not in _PATCHED and not only_tunes:
             raise SpecError([NotCompiled(step.span, f"`{step.method.name}` on {kind}")])
@@ -179,13 +184,25 @@ class _Planner:
             self.elaborated[key] = _elaborated(step, dims, largest, site)
         method = self.elaborated[key]
         prefix = step.label if site.slice is None else f"{step.label}.{_slice_name(site)}"
+        prefix = prefix if step.task is None else f"{TASK}.{prefix}"
         member = Member(method, site.slice, prefix)
-        full_key = (key, site.slice, prefix, where.facts)
+        made = (step.method, step.arguments)
+        same = (self.methods.setdefault(made, len(self.methods)), tuple(dims.items()))
+        full_key = (same, site.slice, prefix, where.facts)
         if full_key not in self.verdicts:
             self.verdicts[full_key] = _judged(step, site, where, member)
         verdict = self.verdicts[full_key]
         planned = Planned(
-            site, where, step.label, method, member, verdict, step.settings, dropping, step.span
+            site,
+            where,
+            step.label,
+            method,
+            member,
+            verdict,
+            step.settings,
+            dropping,
+            step.task,
+            step.span,
         )
         check_reach(planned, place_of(step))
         self.claims.claim(planned, self.attachments)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from .positions import present
 from .taps import Argument
 from .variants import Variants
 
@@ -20,13 +21,15 @@ class Wiring:
     """The values that are arguments of the module's own call."""
     tapped: tuple[str, ...]
     """Those that were taken from an earlier call: `pefc_x` is the tap of `x`."""
+    reads_text: bool
+    """The patch asks where the tokens of a text stand, which `pefc_text` knows."""
 
 
 def block_names(
     base: type[nn.Module], patches: Variants[Callable[..., Tensor]], wiring: Wiring
 ) -> dict[str, object]:
-    """The names of a subclass whose output is `patch(module, y, x, residual, text)` in the place of
-    y.
+    """The names of a subclass whose output is `patch(module, y, x, residual, present)` in the place
+    of y.
     """
 
     def forward(self: nn.Module, *args: object, **kwargs: object) -> object:
@@ -38,8 +41,8 @@ def block_names(
         if patch is None:
             return result
         y = result if wiring.output is None else result[wiring.output]  # pyright: ignore[reportIndexIssue]
-        text = getattr(self, "pefc_text", None)
-        changed = patch(self, y, given.get("x"), given.get("residual"), text)
+        tokens = present(y, self.pefc_text) if wiring.reads_text else None  # pyright: ignore[reportArgumentType]
+        changed = patch(self, y, given.get("x"), given.get("residual"), tokens)
         return _replaced(result, wiring.output, changed)
 
     return {"forward": forward}

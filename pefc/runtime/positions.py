@@ -16,25 +16,25 @@ class TextPart:
     """The call goes on with a text whose first part is in a cache: then no position is meant."""
 
 
-def first_positions(like: Tensor, text: TextPart, count: int) -> Tensor:
+def present(like: Tensor, text: TextPart | None) -> Tensor:
+    """[batch, n]: true where a token of a text's first part stands, in a call whose values are like
+    `like` [batch, n, d].
+    """
+    size = like.shape[:-1]
+    if text is not None and text.follows:
+        return torch.zeros(size, dtype=torch.bool, device=like.device)
+    if text is None or text.mask is None:
+        return torch.ones(size, dtype=torch.bool, device=like.device)
+    return text.mask.bool().expand(size)
+
+
+def first_positions(present: Tensor, count: int) -> Tensor:
     """[batch, n, 1]: true at the first `count` tokens of each text, after the padding before it."""
-    present = _present(like, text)
     before = present.long().cumsum(-1)
     return (present & (before <= count))[..., None]
 
 
-def last_positions(like: Tensor, text: TextPart, count: int) -> Tensor:
+def last_positions(present: Tensor, count: int) -> Tensor:
     """[batch, n, 1]: true at the last `count` tokens of each text, before the padding after it."""
-    present = _present(like, text)
     after = present.long().flip(-1).cumsum(-1).flip(-1)
     return (present & (after <= count))[..., None]
-
-
-def _present(like: Tensor, text: TextPart) -> Tensor:
-    """[batch, n]: true where a token of a text's first part stands."""
-    size = like.shape[:-1]
-    if text.follows:
-        return torch.zeros(size, dtype=torch.bool, device=like.device)
-    if text.mask is None:
-        return torch.ones(size, dtype=torch.bool, device=like.device)
-    return text.mask.bool().expand(size)

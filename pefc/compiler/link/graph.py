@@ -32,6 +32,8 @@ def linked_graph(
 
     Raises SpecError where the model, or a module that the spec patches, is not in the trace.
     """
+    if plan.tasks:
+        raise SpecError([NotTraced(plan.model, "a graph has one form, and tasks have several")])
     trained = {id(model.get_parameter(tuned.name)) for tuned in plan.tuned}
     twin = frozen_twin(model, trained)
     linear = {p.path: p for p in plan.modules if isinstance(p.facts, LinearFacts)}
@@ -104,7 +106,7 @@ def _all_found(plan: Plan, linear: Mapping[str, Patched], found: set[str]) -> No
 def _site(module: nn.Module, patched: Patched, materials: Materials) -> nn.Module:
     """The module of the twin, with the tensors of its methods beside its own."""
     for planned in patched.members:
-        module._modules[planned.label] = materials.children[patched.path, planned.label]
+        module._modules[planned.child] = materials.children[patched.path, planned.child]
     return module
 
 

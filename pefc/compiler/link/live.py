@@ -76,8 +76,8 @@ def uninstall(model: nn.Module) -> None:
         for name in [name for name in module.__dict__ if is_wire(name)]:
             del module.__dict__[name]
     for planned in plan.attachments:
-        model.get_submodule(planned.home)._modules.pop(planned.label, None)
+        model.get_submodule(planned.home)._modules.pop(planned.child, None)
         if any(tensor.scope is not None for tensor in planned.tensors):
-            model._modules.pop(planned.label, None)
+            model._modules.pop(planned.child, None)
     for name, was in what.flags:
         model.get_parameter(name).requires_grad_(was)

@@ -14,11 +14,11 @@ from ...runtime.initial import draw, draw_rows
 from ...runtime.patched import base_class
 from ...runtime.tensors import Tensors
 from ..lower import Declared, Site, initial_value, run
+from ..lower.attached import TASK
 from ..lower.elaborate import VOCABULARY
 from ..lower.nodes import BASE
 from ..lower.tokens import EMBED
 from ..passes import optimized
-from ..patches import members
 from ..plan import Patched, Plan, Planned
 from ..texts import Tokenize, embedded
 
@@ -76,11 +76,12 @@ class _Making:
             home.place(tensor.name, value, frozen=tensor.frozen)
 
     def _owner(self, path: str, planned: Planned, device: torch.device) -> Tensors:
-        label, *rest = planned.member.prefix.split(".")
-        owner = self.children.setdefault((path, label), Tensors())
-        if rest:
-            owner.add_module(rest[0], Tensors())
-            owner = owner.get_submodule(rest[0])
+        child, *rest = planned.prefix.split(".")
+        owner: nn.Module = self.children.setdefault((path, child), Tensors())
+        for name in rest:
+            if name not in owner._modules:
+                owner.add_module(name, Tensors())
+            owner = owner.get_submodule(name)
         rows = planned.member.rows
         if rows is not None and len(rows) > 1:
             numbers = torch.cat([torch.arange(start, stop, device=device) for start, stop in rows])
@@ -89,13 +90,12 @@ class _Making:
 
     def _shared(self, planned: Planned) -> Tensors:
         scopes = {tensor.scope for tensor in planned.tensors}
-        top = self.shared.setdefault(planned.label, Tensors())
+        top = self.shared.setdefault(planned.child, Tensors())
+        if planned.task is not None:
+            top = _inner(top, planned.label)
         if "kind" not in scopes:
             return top
-        role = (planned.site.role or "other").replace(".", "_")
-        if role not in top._modules:
-            top.add_module(role, Tensors())
-        return top.get_submodule(role)  # pyright: ignore[reportReturnType]
+        return _inner(top, (planned.site.role or "other").replace(".", "_"))
 
     def _fill(self, value: Tensor, patched: Patched, position: int, tensor: Declared) -> None:
         with torch.no_grad():
@@ -117,12 +117,13 @@ class _Making:
     def _computed(self, patched: Patched, position: int, tensor: Declared) -> Tensor:
         """A symbolic initial value, through the passes, so that it rounds as the patch does."""
         key = (patched.key, position, tensor.name)
+        task = patched.members[position].task
         if key not in self.graphs:
-            before = members(patched)[: position + 1]
-            self.graphs[key] = optimized(initial_value(patched.facts, before, tensor))
+            before = [p.member for p in patched.members[: position + 1] if p.task in {None, task}]
+            self.graphs[key] = optimized(initial_value(patched.facts, tuple(before), tensor))
         module = self.model.get_submodule(patched.path)
         site = Site(
-            lambda path: self._read(patched.path, module, path),
+            lambda path: self._read(patched.path, module, path, task),
             lambda name: self._module(patched, position, name),
         )
         return run(self.graphs[key], site)  # pyright: ignore[reportReturnType]
@@ -140,9 +141,10 @@ class _Making:
         assert self.plan.table.tokens is not None
         return self.model.get_submodule(self.plan.table.tokens.embed)
 
-    def _read(self, path: str, module: nn.Module, name: str) -> object:
-        label, *rest = name.split(".")
-        found: object = self.children.get((path, label)) or getattr(module, label)
+    def _read(self, path: str, module: nn.Module, name: str, task: str | None) -> object:
+        first, *rest = name.split(".")
+        child = task if first == TASK and task is not None else first
+        found: object = self.children.get((path, child)) or getattr(module, child)
         for part in rest:
             found = getattr(found, part)
         return found
@@ -159,6 +161,12 @@ def beside(model: nn.Module, path: str) -> Tensor:
         if found is not None or not path:
             return torch.empty(0) if found is None else found
         path = path.rpartition(".")[0]
+
+
+def _inner(tensors: Tensors, name: str) -> Tensors:
+    if name not in tensors._modules:
+        tensors.add_module(name, Tensors())
+    return tensors.get_submodule(name)  # pyright: ignore[reportReturnType]
 
 
 def _has(tensors: Tensors, name: str) -> bool:

@@ -9,7 +9,9 @@ from torch import nn
 from ...runtime.dropping import Drop, drawing_names
 from ...runtime.patched import patched_class
 from ...runtime.positions import TextPart
+from ...runtime.rows import counting_names
 from ...runtime.taps import Tap, tapped_names
+from ...runtime.tasks import Tasks
 from ...runtime.tensors import Tensors
 from ...runtime.texts import noting_names
 from ..lower import LinearFacts, TokenFacts
@@ -17,7 +19,7 @@ from ..patches import Patches
 from ..plan import Patched, Plan
 from .materialize import Materials
 from .stems import stems
-from .wiring import Wires, argument, dropping, names, wires
+from .wiring import Wires, argument, dropping, names, tasks_of, wires
 
 Names = Callable[[type[nn.Module]], dict[str, object]]
 
@@ -31,6 +33,7 @@ class Patching:
     undone_by: list[Callable[[], object]] = field(default_factory=list)
     classes: dict[object, type[nn.Module]] = field(default_factory=dict)
     text: TextPart = field(default_factory=TextPart)
+    tasks: Tasks = field(default_factory=lambda: Tasks(()))
     asked: bool = False
     """Some patch asks for the first or last tokens of a text."""
 
@@ -55,6 +58,7 @@ class Patching:
 
     def patch(self, plan: Plan, *, linear: bool) -> None:
         """Put patches in place: first linear maps, if asked for, then what stands around them."""
+        self.tasks.names = plan.tasks
         drops = tuple(
             Drop(dropped.numbers, dropped.fixed, number)
             for number, dropped in enumerate(plan.drops)
@@ -74,6 +78,10 @@ class Patching:
         shared = (patched.key, tuple(wired.own.items()), tuple(wired.tapped), _output(patched))
         self._derive(module, lambda base: names(patched, base, self.patches, wired), shared)
         self._wire(module, wired)
+        if tasks_of(patched):
+            self._set(module, "pefc_tasks", self.tasks)
+            self._set(module, "pefc_slot", None)
+            self._set(module, "pefc_kind", 0)
         if numbers := dropping(patched):
             self._set(module, "pefc_dropping", tuple(drops[number] for number in numbers))
             self._set(module, "pefc_layer", patched.members[0].site.layer)
@@ -108,6 +116,9 @@ class Patching:
             self._note_text(plan)
         for path, made in stems(plan, self.model, self.patches):
             self._derive(self.model.get_submodule(path), made, object())
+        if plan.tasks:
+            self._derive(self.model, counting_names, "counting")
+            self._set(self.model, "pefc_tasks", self.tasks)
         if drops:
             self._derive(self.model, drawing_names, "drawing")
             self._set(self.model, "pefc_drops", drops)

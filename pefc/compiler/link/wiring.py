@@ -12,15 +12,17 @@ from torch.fx import Graph
 from ...runtime.attention import attention_forward
 from ...runtime.blocks import Wiring, block_names
 from ...runtime.taps import Argument
+from ...runtime.tasks import RowCall, TaskPatch
 from ...runtime.variants import Variants
 from ..lower import AttentionFacts, BlockFacts, LinearFacts, TokenFacts
 from ..lower.attention import projection
-from ..lower.block import NORM
+from ..lower.block import NORM, PRESENT
 from ..patches import Patches
 from ..plan import Patched
 from ..ports import AttentionPorts, BlockPorts, Entry
 from ..reach import port_entries, read_ports
 from .code import function, with_call
+from .lifting import lifted
 
 Function = Callable[..., object]
 
@@ -41,14 +43,27 @@ class Wires:
 
 def wires(patched: Patched, patches: Patches) -> Wires:
     """What a patch needs to be given."""
-    graph = patches.fast(patched)
-    read = read_ports(graph)
+    graphs = _graphs(patched, patches)
+    read = frozenset(name for graph in graphs for name in read_ports(graph))
     entries = {n: e for n, e in port_entries(patched.ports).items() if e is not None and n in read}
     own = {n: argument(e) for n, e in entries.items() if e.module == patched.path}
     tapped = {n: e for n, e in entries.items() if e.module != patched.path}
-    calls = {str(node.target) for node in graph.find_nodes(op="call_module")}
+    calls = {str(n.target) for graph in graphs for n in graph.find_nodes(op="call_module")}
     modules = {name: path for name, path in module_paths(patched) if name in calls}
-    return Wires(own, tapped, modules, "text" in read)
+    return Wires(own, tapped, modules, PRESENT in read)
+
+
+def _graphs(patched: Patched, patches: Patches) -> tuple[Graph, ...]:
+    """The graphs of all forms that a patch may take."""
+    tasks = tasks_of(patched)
+    if not tasks:
+        return (patches.fast(patched),)
+    return tuple(patches.of_task(patched, task, frozenset()) for task in (None, *tasks))
+
+
+def tasks_of(patched: Patched) -> tuple[str, ...]:
+    """The tasks that have methods at a module."""
+    return tuple(dict.fromkeys(p.task for p in patched.members if p.task is not None))
 
 
 def argument(entry: Entry) -> Argument:
@@ -78,16 +93,27 @@ def names(
     patched: Patched, base: type[nn.Module], patches: Patches, wired: Wires
 ) -> dict[str, object]:
     """The names of the class of a patched module."""
+    found = _own_names(patched, base, patches, wired)
+    if not tasks_of(patched):
+        return found
+    return {**found, "pefc_task_kinds": task_kinds(patched, patches)}
+
+
+def _own_names(
+    patched: Patched, base: type[nn.Module], patches: Patches, wired: Wires
+) -> dict[str, object]:
     match patched.facts:
         case LinearFacts():
-            return _linear(base, _variants(patched, patches, lambda g: _on_linear(g, base)))
+            return _linear(base, patched, patches)
         case BlockFacts():
             assert isinstance(patched.ports, BlockPorts)
-            wiring = Wiring(patched.ports.output.index, wired.own, tuple(wired.tapped))
-            return block_names(base, _variants(patched, patches, function), wiring)  # pyright: ignore[reportArgumentType]
+            wiring = Wiring(
+                patched.ports.output.index, wired.own, tuple(wired.tapped), wired.reads_text
+            )
+            return block_names(base, _variants(patched, patches), wiring)  # pyright: ignore[reportArgumentType]
         case AttentionFacts():
             assert isinstance(patched.ports, AttentionPorts)
-            found = _variants(patched, patches, lambda graph: function(with_call(graph)))
+            found = _variants(patched, patches, with_call)
             return _attention(base, found, patched.ports, wired)
         case TokenFacts():
             raise AssertionError("tokens are changed at their stem")
@@ -96,7 +122,7 @@ def names(
 
 
 def _variants(
-    patched: Patched, patches: Patches, made: Callable[[Graph], Function]
+    patched: Patched, patches: Patches, made: Callable[[Graph], Graph] = lambda graph: graph
 ) -> Variants[Function]:
     """The function of a patch, and those that remain when some of its methods are left out."""
     numbers = dropping(patched)
@@ -104,27 +130,69 @@ def _variants(
     for state in product((False, True), repeat=len(numbers)):
         if any(state):
             out = frozenset(n for n, is_out in zip(numbers, state, strict=True) if is_out)
-            graph = patches.fast_without(patched, out)
-            partial[state] = None if graph is None else made(graph)
-    return Variants(made(patches.fast(patched)), partial)
+            partial[state] = _run(patched, patches, out, made)
+    whole = _run(patched, patches, frozenset(), made)
+    assert whole is not None
+    return Variants(whole, partial)
 
 
-def _on_linear(graph: Graph, base: type[nn.Module]) -> Function:
-    """A forward that takes its input under the name that the module gives it."""
-    port = next(node for node in graph.nodes if node.op == "placeholder")
-    port.target = next(n for n in inspect.signature(base.forward).parameters if n != "self")
-    return function(graph)
+def _run(
+    patched: Patched,
+    patches: Patches,
+    dropped: frozenset[int],
+    made: Callable[[Graph], Graph],
+) -> Function | None:
+    """What a module runs without what is dropped; None for nothing."""
+    tasks = tasks_of(patched)
+    if tasks:
+        return _by_task(patched, patches, dropped, made)
+    graph = patches.fast_without(patched, dropped) if dropped else patches.fast(patched)
+    return None if graph is None else function(made(graph))
 
 
-def _linear(base: type[nn.Module], variants: Variants[Function]) -> dict[str, object]:
+def _by_task(
+    patched: Patched,
+    patches: Patches,
+    dropped: frozenset[int],
+    made: Callable[[Graph], Graph],
+) -> TaskPatch:
+    """The patches of the tasks; those with the same methods have one."""
+    of_task = task_kinds(patched, patches)
+    kinds = {kind: task for task, kind in of_task.items()}
+    graphs = (patches.of_task(patched, kinds[kind], dropped) for kind in sorted(kinds))
+    return TaskPatch(tuple(lifted(made(graph)) for graph in graphs), of_task)
+
+
+def task_kinds(patched: Patched, patches: Patches) -> dict[str | None, int]:
+    """A number for the patch that each task has at a module; None is what belongs to no task."""
+    numbers: dict[Graph, int] = {}
+    graphs = {
+        task: patches.of_task(patched, task, frozenset()) for task in (None, *tasks_of(patched))
+    }
+    return {task: numbers.setdefault(graph, len(numbers)) for task, graph in graphs.items()}
+
+
+def _linear(base: type[nn.Module], patched: Patched, patches: Patches) -> dict[str, object]:
     base_forward = {"base_forward": base.forward}
-    if not variants.partial:
-        return {"forward": variants.whole, **base_forward}
+    name = next(n for n in inspect.signature(base.forward).parameters if n != "self")
+    if not dropping(patched) and not tasks_of(patched):
+        return {"forward": _as_called(patches.fast(patched), name), **base_forward}
+    variants, x = _variants(patched, patches), Argument(0, name)
 
     def forward(self: nn.Module, *args: object, **kwargs: object) -> object:
-        return (variants.of(self) or base.forward)(self, *args, **kwargs)
+        patch = variants.of(self)
+        if patch is None:
+            return base.forward(self, *args, **kwargs)
+        return patch(self, x.read(args, kwargs))
 
     return {"forward": forward, **base_forward}
+
+
+def _as_called(graph: Graph, name: str) -> Function:
+    """A forward that takes its input under the name that the module gives it."""
+    port = next(node for node in graph.nodes if node.op == "placeholder")
+    port.target = name
+    return function(graph)
 
 
 def _attention(
@@ -140,7 +208,8 @@ def _attention(
         patch = variants.of(module)
         if patch is None:
             return call(q, keys, values, 0)
-        return patch(module, call, q, keys, values, x, scale)
+        product = RowCall(call) if isinstance(patch, TaskPatch) else call  # pyright: ignore[reportArgumentType]
+        return patch(module, product, q, keys, values, x, scale)
 
     assert ports.channel is not None
     found = attention_forward(base, attend, ports.channel)  # pyright: ignore[reportArgumentType]

@@ -18,6 +18,10 @@ from .maps import dropped_out
 from .nodes import attribute, call, flag, shape, shown
 from .recurrent import Recurrent
 
+TASK = "task"
+"""Stands for the name of a task in the paths of its tensors, so that tasks with the same methods
+have the same patch.
+"""
 Port = Callable[[], object]
 """Gives the value of a name when a formula reads it."""
 
@@ -29,7 +33,9 @@ class Member:
     method: Elaborated
     rows: Rows | None
     prefix: str
-    """The path of its tensors from the module: the label, with the role for a slice."""
+    """The path of its tensors from the module: the label, with the role for a slice; behind `task`
+    where it belongs to one.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,16 +9,16 @@ from torch.fx import Graph, Node
 from ...dsl import syntax
 from ...dsl.diagnostics.compiling import NotLowered
 from ...dsl.diagnostics.core import SpecError
-from ...runtime.positions import TextPart, first_positions, last_positions
+from ...runtime.positions import first_positions, last_positions
 from .attached import Attached, Member, Port
 from .elaborate import Declared
 from .facts import BlockFacts
-from .nodes import TOKEN_AXIS, TOKENS, call, constant_port, module_call, placeholder
+from .nodes import TOKEN_AXIS, TOKENS, call, module_call, placeholder
 
 NORM = "pefc_norm"
 """The name under which a patch calls the norm that reads y + residual."""
-TEXT = "text"
-"""The port that says which positions hold text, and whether they are the first of it."""
+PRESENT = "present"
+"""The port that says where tokens of a text's first part stand, [tokens]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class _Ports:
     y: Node
     x: Node
     residual: Node
-    text: Node
+    present: Node
 
 
 def block_patch(facts: BlockFacts, members: tuple[Member, ...], *, initial: bool) -> Graph:
@@ -60,7 +60,9 @@ def _ports(facts: BlockFacts) -> _Ports:
     graph = Graph()
     size, names = (TOKENS, facts.width), (TOKEN_AXIS, "d")
     y, x, residual = (placeholder(graph, name, size, names) for name in ("y", "x", "residual"))
-    return _Ports(graph, y, x, residual, constant_port(graph, TEXT, TextPart()))
+    present = placeholder(graph, PRESENT, size[:1], names[:1])
+    present.meta["val"] = present.meta["val"].bool()
+    return _Ports(graph, y, x, residual, present)
 
 
 def _attached(facts: BlockFacts, ports: _Ports, member: Member, *, initial: bool) -> Attached:
@@ -121,6 +123,6 @@ def _positions(attached: Attached, ports: _Ports, where: syntax.Expression) -> N
             return call(graph, _JOINED[sign], *sides, axes=names)
         case syntax.Call(syntax.Name(name), (count,)) if name in _POSITIONS:
             number = attached.formula().write(count.value)
-            return call(graph, _POSITIONS[name], ports.y, ports.text, number, axes=names)
+            return call(graph, _POSITIONS[name], ports.present, number, axes=names)
         case _:
             raise SpecError([NotLowered(where.span, "these positions")])

@@ -1,0 +1,66 @@
+"""Choosing tasks of a model: one for all rows, or one for each row of a batch."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from torch import nn
+
+from ..dsl.diagnostics.core import SpecError
+from ..dsl.diagnostics.tasks import NoSuchTask, UnmixableTasks
+from ..runtime.tasks import Tasks
+from .attached import attached
+from .plan import Plan
+
+
+def set_task(model: nn.Module, name: str | None) -> None:
+    """Let one task run for all rows; None for the base with what belongs to no task.
+
+    Raises SpecError where the model has no such task.
+    """
+    tasks = _tasks(model, (name,))
+    tasks.active, tasks.rows = name, None
+    for module in model.modules():
+        kinds = getattr(type(module), "pefc_task_kinds", None)
+        if kinds is not None:
+            module.__dict__["pefc_slot"] = module._modules.get(name or "")
+            module.__dict__["pefc_kind"] = kinds.get(name, kinds[None])
+
+
+@contextmanager
+def tasks(model: nn.Module, names: Sequence[str | None]) -> Iterator[None]:
+    """Let row i of every batch belong to task `names[i]`, while it lasts.
+
+    Raises SpecError where the model has no such task, or a method cannot tell rows apart.
+    """
+    found = _tasks(model, tuple(names))
+    _check_rows(attached(model).plan)  # pyright: ignore[reportArgumentType]
+    before, found.rows = found.rows, tuple(names)
+    try:
+        yield
+    finally:
+        found.rows = before
+
+
+def task_names(model: nn.Module) -> tuple[str, ...]:
+    """The tasks that a model has, in the order in which they came."""
+    found = model.__dict__.get("pefc_tasks")
+    return found.names if isinstance(found, Tasks) else ()
+
+
+def _tasks(model: nn.Module, names: Sequence[str | None]) -> Tasks:
+    attached(model)
+    known = task_names(model)
+    unknown = [name for name in dict.fromkeys(names) if name is not None and name not in known]
+    if unknown or not known:
+        raise SpecError([NoSuchTask(name or "", known) for name in unknown or [None]])
+    found = model.__dict__["pefc_tasks"]
+    assert isinstance(found, Tasks)
+    return found
+
+
+def _check_rows(plan: Plan) -> None:
+    """Experts see tokens that a router has gathered from all rows."""
+    for planned in plan.attachments:
+        role = planned.site.role or ""
+        if planned.task is not None and role.startswith("moe.") and role != "moe.router":
+            raise SpecError([UnmixableTasks(planned.span, planned.label, planned.site.path)])

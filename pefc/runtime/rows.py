@@ -1,0 +1,59 @@
+"""Rows of a batch that belong to tasks: whether there are as many as the caller has named."""
+
+from functools import wraps
+from inspect import signature
+
+from torch import Tensor, nn
+
+from .tasks import Tasks
+
+
+def counting_names(base: type[nn.Module]) -> dict[str, object]:
+    """The names of a subclass of the class of a model that compares the rows of each call with
+    those of its `pefc_tasks`.
+    """
+
+    @wraps(base.forward)
+    def forward(self: nn.Module, *args: object, **kwargs: object) -> object:
+        tasks = self.pefc_tasks
+        assert isinstance(tasks, Tasks)
+        if tasks.rows is not None:
+            _check(tasks, (*args, *kwargs.values()))
+        return base.forward(self, *args, **kwargs)
+
+    names: dict[str, object] = {"forward": forward}
+    if hasattr(base, "generate"):
+        names["generate"] = _generate(base)
+    return names
+
+
+def _generate(base: type[nn.Module]) -> object:
+    """Generation lays several rows of a batch beside each other for one of the caller's."""
+    generate = base.generate
+    first = tuple(signature(generate).parameters)[1]  # pyright: ignore[reportArgumentType]
+
+    @wraps(generate)  # pyright: ignore[reportArgumentType]
+    def generating(self: nn.Module, *args: object, **kwargs: object) -> object:
+        tasks = self.pefc_tasks
+        assert isinstance(tasks, Tasks)
+        if tasks.rows is not None:
+            given = (*args[:1], kwargs.get(first), kwargs.get("input_ids"), kwargs.get("inputs_embeds"))
+            _check(tasks, given)
+        is_free, tasks.is_free = tasks.is_free, True
+        try:
+            return generate(self, *args, **kwargs)  # pyright: ignore[reportCallIssue]
+        finally:
+            tasks.is_free = is_free
+
+    return generating
+
+
+def _check(tasks: Tasks, values: tuple[object, ...]) -> None:
+    assert tasks.rows is not None
+    batch = next((v.shape[0] for v in values if isinstance(v, Tensor) and v.ndim), None)
+    if batch is None or tasks.is_free or batch == len(tasks.rows):
+        return
+    raise ValueError(
+        f"the batch has {batch} rows, and `pefc.tasks` names a task for {len(tasks.rows)}: "
+        "name one for each row"
+    )
