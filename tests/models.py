@@ -44,8 +44,9 @@ class Plain(nn.Module):
 class Step(nn.Module):
     """A layer with its maps straight in it: norms before the branches, one call of the product."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, heads: int = 4) -> None:
         super().__init__()
+        self.heads = heads
         self.m, self.n = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
         self.a, self.b = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, WIDTH)
         self.c, self.d = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, WIDTH)
@@ -53,7 +54,9 @@ class Step(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         z = self.m(x)
-        k, q, v = (f(z).unflatten(-1, (4, -1)).transpose(1, 2) for f in (self.a, self.b, self.c))
+        k, q, v = (
+            f(z).unflatten(-1, (self.heads, -1)).transpose(1, 2) for f in (self.a, self.b, self.c)
+        )
         mixed = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
         x = x + self.d(mixed.transpose(1, 2).flatten(2))
         return x + self.g(torch.relu(self.f(self.n(x))))
@@ -139,14 +142,14 @@ def neox() -> GPTNeoXForCausalLM:
     return _with_biases(GPTNeoXForCausalLM(config))
 
 
-def bert() -> BertModel:
+def bert(*, layers: int = 2) -> BertModel:
     """An encoder, with biases everywhere."""
     torch.manual_seed(4)
     config = BertConfig(
         vocab_size=WORDS,
         hidden_size=WIDTH,
         intermediate_size=40,
-        num_hidden_layers=2,
+        num_hidden_layers=layers,
         num_attention_heads=4,
         max_position_embeddings=32,
         initializer_range=0.3,

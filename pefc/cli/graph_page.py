@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from importlib.resources import files
 
-from ..compiler.listing import RESULT, Line
+from ..compiler.listing import Line
 from ..compiler.plan import Plan
-from .graph_view import BEFORE, Part
+from .graph_parts import BEFORE, Part
 
 _TOKEN = re.compile(r"[A-Za-z_][\w.]*|\d[\w.]*|[@+*/-]")
 
@@ -45,25 +45,27 @@ def _facts(plan: Plan) -> str:
 
 def _section(part: Part) -> str:
     methods = "".join(f'<span class="method">{escape(name)}</span>' for name in part.methods)
+    reads = "".join(f"<p>{escape(line)}</p>\n" for line in part.reads)
     stages = "".join(_stage(name, lines, part.tensors) for name, lines in part.stages)
     return f"""<section>
 <h2>{escape(part.path)} {methods}</h2>
 <p>{escape(part.title)}</p>
-<div class="stages">
+{reads}<div class="stages">
 {stages}</div>
 </section>
 """
 
 
 def _stage(name: str, lines: Sequence[Line], added: Sequence[str]) -> str:
-    rows = "".join(_row(line, added) for line in lines)
+    last = len(lines) - 1
+    rows = "".join(_row(line, added, is_result=n == last) for n, line in enumerate(lines))
     kind = "before" if name == BEFORE else "after"
     caption = f"<figcaption>{escape(name)}</figcaption>"
     return f'<figure class="{kind}">{caption}<table>{rows}</table></figure>\n'
 
 
-def _row(line: Line, added: Sequence[str]) -> str:
-    name = f'<td class="name{" result" * (line.name == RESULT)}">{escape(line.name)}</td>'
+def _row(line: Line, added: Sequence[str], *, is_result: bool) -> str:
+    name = f'<td class="name{" result" * is_result}">{escape(line.name)}</td>'
     code = f'<td class="code">{"".join(_coloured(line.expression, added))}</td>'
     return f'<tr>{name}{code}<td class="shape">{escape(line.shape)}</td></tr>\n'
 

@@ -11,7 +11,8 @@ from ..dsl.diagnostics.commands import UntouchedLayer, UntouchedSite
 from ..dsl.diagnostics.core import SpecError
 from .console import draw, working
 from .graph_page import page
-from .graph_view import Part, graph_view, parts
+from .graph_parts import Part, parts
+from .graph_view import graph_view
 from .layer_view import layer_parts
 from .models import model_named
 from .planning import remark

@@ -10,7 +10,7 @@ from ..compiler.program import Program
 from ..compiler.trace import trace
 from ..dsl.diagnostics.attaching import NotTraced
 from ..dsl.diagnostics.core import SpecError
-from .graph_view import BEFORE, Part
+from .graph_parts import BEFORE, Part
 
 AFTER = "after"
 
@@ -40,7 +40,7 @@ def _paths(plan: Plan, layer: int) -> tuple[str, ...]:
 
 
 def _part(path: str, before: Graphs, after: Graphs, plan: Plan, model: nn.Module) -> Part:
-    inside = [p for p in plan.modules if p.path.rpartition(".")[0] == path]
+    inside = [p for p in plan.modules if path in {p.path, p.path.rpartition(".")[0]}]
     labels = dict.fromkeys(planned.label for patched in inside for planned in patched.members)
     return Part(
         path,

@@ -15,6 +15,8 @@ _END = 2**63 - 1
 _LONGEST = 12
 _MORE = "…"
 """What stands for the middle of a list that is longer than that."""
+_OF_SITE = "pefc_"
+"""How the names begin under which a patch calls other modules of its site."""
 _NAMES = {
     "base_forward": "base",
     "linalg_vector_norm": "norm",
@@ -26,7 +28,7 @@ _NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """`name = expression` with its shape; what a graph returns is called `y`."""
+    """`name = expression` with its shape; what a graph returns is called `y`, or as asked for."""
 
     name: str
     expression: str
@@ -34,26 +36,29 @@ class Line:
     """Such as `[8, in]`; empty where it is not known. A leading `…` stands for batch and length."""
 
 
-def listing(graph: Graph) -> tuple[Line, ...]:
-    """The operations of a graph in their order; what is only read stands where it is used."""
+def listing(graph: Graph, result_name: str = RESULT) -> tuple[Line, ...]:
+    """The operations of a graph in their order, the last line its result; what is only read stands
+    where it is used.
+    """
     computed = [node for node in graph.nodes if node.op.startswith("call_")]
     result = graph.output_node().args[0]
     names = {node: _name(node) for node in graph.nodes}
     if computed and result is computed[-1]:
-        names[computed[-1]] = RESULT
+        names[computed[-1]] = result_name
     lines = tuple(Line(names[node], _expression(node, names), _shape(node)) for node in computed)
     if computed and result is computed[-1]:
         return lines
-    return (*lines, Line(RESULT, _text(result, names), _shape(result)))
+    return (*lines, Line(result_name, _text(result, names), _shape(result)))
 
 
 def _name(node: Node) -> str:
     if node.op == "get_attr":
         return str(node.target)
+    name = node.name.removeprefix(_OF_SITE)
     for long, short in _NAMES.items():
-        if node.name.startswith(long):
-            return f"{short}{node.name.removeprefix(long)}"
-    return node.name
+        if name.startswith(long):
+            return f"{short}{name.removeprefix(long)}"
+    return name
 
 
 def _expression(node: Node, names: Mapping[Node, str]) -> str:
@@ -67,7 +72,7 @@ def _expression(node: Node, names: Mapping[Node, str]) -> str:
 
 def _operation(node: Node) -> str:
     if isinstance(node.target, str):
-        return _NAMES.get(node.target, node.target)
+        return _NAMES.get(node.target, node.target.removeprefix(_OF_SITE))
     name = getattr(node.target, "__name__", str(node.target)).partition(".")[0]
     return _NAMES.get(name, name)
 

@@ -70,6 +70,8 @@ def _passed(
     """The context where the first of the patches calls the product with all the others."""
     if not attends:
         return call(q, keys, values, 0)
+    if len(attends) == 1:
+        return attends[0](module, call, q, keys, values, scale)
 
     def inner(q: Tensor, keys: Tensor, values: Tensor, extra: int) -> Tensor:
         def product(q: Tensor, keys: Tensor, values: Tensor, further: int) -> Tensor:

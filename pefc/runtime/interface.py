@@ -9,7 +9,7 @@ from typing import Protocol, Self, cast
 from torch import Tensor, nn
 from transformers import AttentionInterface, PretrainedConfig
 
-from .visibility import Mask, widened
+from .visibility import of_rows, Mask, widened
 
 Outcome = tuple[Tensor, Tensor | None]
 """What an attention function returns: context and, where it has them, attention weights."""
@@ -139,9 +139,13 @@ class _Route:
         patched = cast("_Patched", module)
         weights: Tensor | None = None
 
-        def call(q: Tensor, keys: Tensor, values: Tensor, extra: int) -> Tensor:
+        def call(
+            q: Tensor, keys: Tensor, values: Tensor, extra: int, rows: Tensor | None = None
+        ) -> Tensor:
             nonlocal weights
             name, mask, rest = self.plain, attention_mask, options
+            if rows is not None:
+                mask, rest = of_rows(mask, rest, rows, query.shape[0])
             if extra:
                 name, mask, rest = widened(name, module, q, keys, mask, rest, extra)
             function = patched.pefc_origin.function(name)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import multi_head_attention_forward, scaled_dot_product_attention
 from torch.overrides import TorchFunctionMode, _get_current_function_mode_stack
 
-from .visibility import causally, visible
+from .visibility import causally, of_rows, visible
 
 _PARAMETERS = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
 """The positional parameters of the function."""
@@ -96,8 +96,11 @@ def _passed(module: nn.Module, given: dict[str, object]) -> Tensor:
     if query.dim() != 4:
         raise ValueError(f"attention has queries [batch, heads, n, width], not {query.dim()} axes")
 
-    def call(q: Tensor, keys: Tensor, values: Tensor, extra: int) -> Tensor:
-        rest = _widened(given, q, keys, extra) if extra else given
+    def call(
+        q: Tensor, keys: Tensor, values: Tensor, extra: int, rows: Tensor | None = None
+    ) -> Tensor:
+        own = given if rows is None else of_rows(None, given, rows, query.shape[0])[1]
+        rest = _widened(own, q, keys, extra) if extra else own
         product = cast("Callable[..., Tensor]", scaled_dot_product_attention)
         return product(q, keys, values, **rest).transpose(1, 2)
 

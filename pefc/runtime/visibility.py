@@ -143,3 +143,17 @@ def _made_blocks(mask: BlockMask, own: int, extra: int) -> BlockMask:
         device=str(mask.kv_num_blocks.device),
         BLOCK_SIZE=mask.BLOCK_SIZE,
     )
+
+
+def of_rows(
+    mask: Mask, options: Options, rows: Tensor, batch: int
+) -> tuple[Mask, Options]:
+    """The mask and the options of a call for some rows of its batch."""
+    if isinstance(mask, BlockMask):
+        raise ValueError("tasks with different prefixes in one batch need a mask that is a tensor")
+
+    def chosen(value: object) -> object:
+        is_by_row = isinstance(value, Tensor) and value.ndim > 1 and value.shape[0] == batch
+        return value.index_select(0, rows) if is_by_row else value
+
+    return chosen(mask), {name: chosen(value) for name, value in options.items()}

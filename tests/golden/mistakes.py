@@ -6,14 +6,10 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from typer.testing import CliRunner
 
 import pefc
-from pefc.cli.app import app
 
 from ..models import Plain, llama, pair, perturb, plain
-
-CONFIG = Path(__file__).parent / "plan" / "model" / "config.json"
 
 
 def already_attached() -> None:
@@ -99,6 +95,16 @@ def tied_merge() -> None:
     pefc.merge(pefc.apply("lora(r=2) on head", llama(tied=True)))
 
 
+def dropped_merge() -> None:
+    spec = "adapterdrop(0..2, eval=1) {\n  lora(r=2) on ffn.down\n}\n"
+    pefc.merge(pefc.apply(pefc.parse(spec, name="train.peft"), llama()))
+
+
+def no_tokenizer() -> None:
+    spec = 'prompt(len=8, init="is this review good or bad?")\n'
+    pefc.apply(pefc.parse(spec, name="train.peft"), llama())
+
+
 def no_values() -> None:
     pefc.save(pefc.apply("lora(r=2) on attn.q", plain().to("meta")), "out")
 
@@ -168,97 +174,6 @@ def other_sites() -> None:
     pefc.load(model, "out")
 
 
-class RefusedError(Exception):
-    """A command has ended with diagnostics on stderr."""
-
-
-def command(*words: str) -> None:
-    """Run a command of pefc; raises RefusedError with what it shows."""
-    result = CliRunner().invoke(app, list(words))
-    assert result.exit_code == 1, (result.stdout, result.exception)
-    raise RefusedError(result.stderr)
-
-
-def spec_and_model(text: str = "lora(r=2) on attn.q\n") -> None:
-    """`train.peft`, and the folder `model` that holds a configuration alone."""
-    Path("train.peft").write_text(text)
-    Path("model").mkdir()
-    Path("model/config.json").write_bytes(CONFIG.read_bytes())
-
-
-def unknown_entry() -> None:
-    command("explain", "unmached-selector")
-
-
-def only_specs() -> None:
-    Path("train.yaml").write_text("peft: lora on attn.q\n")
-    command("fmt", "train.yaml#peft")
-
-
-def unwritable_file() -> None:
-    spec_and_model()
-    command("graph", "train.peft", "model", "--html", "missing/page.html")
-
-
-def needs_weights() -> None:
-    spec_and_model()
-    command("verify", "train.peft", "model")
-
-
-def untouched_site() -> None:
-    spec_and_model()
-    command("graph", "train.peft", "model", "--site", "model.layers.0.self_attn.k_proj")
-
-
-def untouched_layer() -> None:
-    spec_and_model("lora(r=2) on attn.q in layers 1..2\n")
-    command("graph", "train.peft", "model", "--layer", "3")
-
-
-def model_not_found() -> None:
-    command("roles", "./no-such-folder")
-
-
-def model_without_config() -> None:
-    Path("model").mkdir()
-    command("roles", "model")
-
-
-def unknown_architecture() -> None:
-    Path("config.json").write_text('{"model_type": "llama", "architectures": ["MyLlama"]}')
-    command("roles", ".")
-
-
-def function_not_found() -> None:
-    command("roles", "my_project.models:tiny")
-
-
-def function_not_in_module() -> None:
-    Path("my_models.py").write_text("def tiny(): ...\n")
-    command("roles", "my_models:tine")
-
-
-def not_model() -> None:
-    Path("my_numbers.py").write_text("def seven():\n    return 7\n")
-    command("roles", "my_numbers:seven")
-
-
-def model_is_a_file() -> None:
-    Path("config.json").write_text("{}")
-    command("roles", "config.json")
-
-
-def faulty_config() -> None:
-    Path("model").mkdir()
-    Path("model/config.json").write_text('{"model_type": "llama", "hidden_size": 30}')
-    command("roles", "model")
-
-
-def failing_function() -> None:
-    Path("my_failures.py").write_text("def tiny():\n    return {}['layers']\n")
-    command("roles", "my_failures:tiny")
-
-
 MISTAKES: tuple[Callable[[], None], ...] = (
     already_attached,
     nothing_attached,
@@ -271,6 +186,8 @@ MISTAKES: tuple[Callable[[], None], ...] = (
     lossy_merge,
     not_finite,
     tied_merge,
+    dropped_merge,
+    no_tokenizer,
     no_values,
     no_adapter,
     damaged_adapter,
@@ -279,19 +196,4 @@ MISTAKES: tuple[Callable[[], None], ...] = (
     other_base,
     other_architecture,
     other_sites,
-    unknown_entry,
-    only_specs,
-    unwritable_file,
-    needs_weights,
-    untouched_site,
-    untouched_layer,
-    model_not_found,
-    model_without_config,
-    unknown_architecture,
-    function_not_found,
-    function_not_in_module,
-    not_model,
-    failing_function,
-    faulty_config,
-    model_is_a_file,
 )

@@ -10,17 +10,49 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import torch
 from torch import nn
 
 import pefc
 from pefc.compiler import planning
 from pefc.dsl.render import full
 
-from ..models import bert, gpt2, llama, pair, plain
-from .mistakes import MISTAKES, RefusedError
+from ..models import Step, bert, gpt2, llama, pair, plain
+from .command_mistakes import COMMAND_MISTAKES, RefusedError
+from .mistakes import MISTAKES
 
 FOLDER = Path(__file__).parent / "model"
+ALL_MISTAKES = (*MISTAKES, *COMMAND_MISTAKES)
 SPECS = sorted(FOLDER.glob("*.peft"))
+
+
+class Bare(nn.Module):
+    """A feed-forward branch that is written with functions, so that no module is called with x."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(64, 24)
+        self.gain = nn.Parameter(torch.ones(24))
+        self.up, self.down = nn.Linear(24, 40), nn.Linear(40, 24)
+
+    def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+        x = self.embed(input_ids) * self.gain
+        inner = nn.functional.linear(x, self.up.weight, self.up.bias)
+        return x + self.down(torch.relu(inner))
+
+
+class Uneven(nn.Module):
+    """Two attentions with different numbers of heads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(64, 24)
+        self.first, self.second = Step(heads=4), Step(heads=2)
+
+    def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+        return self.second(self.first(self.embed(input_ids)))
+
+
 MODELS: dict[str, Callable[[], nn.Module]] = {
     "bert": bert,
     "gpt2": gpt2,
@@ -28,6 +60,8 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "pair": pair,
     "plain": plain,
     "tied": lambda: llama(tied=True),
+    "bare": Bare,
+    "uneven": Uneven,
 }
 
 
@@ -58,7 +92,7 @@ def test_spec(path: Path, golden: Callable[[Path, str], None]) -> None:
     golden(path.with_suffix(".err"), rendered(caught.value))
 
 
-@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.__name__)
+@pytest.mark.parametrize("mistake", ALL_MISTAKES, ids=lambda mistake: mistake.__name__)
 def test_mistake(
     mistake: Callable[[], None],
     golden: Callable[[Path, str], None],
@@ -74,7 +108,7 @@ def test_mistake(
 
 def test_no_golden_is_orphaned() -> None:
     stems = {path.stem for path in SPECS}
-    functions = {_called(mistake) for mistake in MISTAKES}
+    functions = {_called(mistake) for mistake in ALL_MISTAKES}
     assert not stems & functions
     assert {path.stem for path in FOLDER.glob("*.err")} == stems | functions
 

@@ -17,6 +17,7 @@ from ...runtime.texts import noting_names
 from ..lower import LinearFacts, TokenFacts
 from ..patches import Patches
 from ..plan import Patched, Plan
+from ..ports import TokenPorts
 from .materialize import Materials
 from .stems import stems
 from .wiring import Wires, argument, dropping, names, tasks_of, wires
@@ -32,10 +33,11 @@ class Patching:
     patches: Patches
     undone_by: list[Callable[[], object]] = field(default_factory=list)
     classes: dict[object, type[nn.Module]] = field(default_factory=dict)
-    text: TextPart = field(default_factory=TextPart)
     tasks: Tasks = field(default_factory=lambda: Tasks(()))
-    asked: bool = False
-    """Some patch asks for the first or last tokens of a text."""
+    texts: dict[str, TextPart] = field(default_factory=dict)
+    """Where patches ask for the first or last tokens of a text: by the path of the module that is
+    called with it.
+    """
 
     def undo(self) -> None:
         """Take everything back, last change first."""
@@ -66,13 +68,13 @@ class Patching:
         if linear:
             for patched in plan.modules:
                 if isinstance(patched.facts, LinearFacts):
-                    self._module(patched, drops)
+                    self._module(patched, drops, plan.table.tokens)
         for patched in plan.modules:
             if not isinstance(patched.facts, LinearFacts | TokenFacts):
-                self._module(patched, drops)
+                self._module(patched, drops, plan.table.tokens)
         self._model(plan, drops)
 
-    def _module(self, patched: Patched, drops: tuple[Drop, ...]) -> None:
+    def _module(self, patched: Patched, drops: tuple[Drop, ...], tokens: TokenPorts | None) -> None:
         module = self.model.get_submodule(patched.path)
         wired = wires(patched, self.patches)
         shared = (patched.key, tuple(wired.own.items()), tuple(wired.tapped), _output(patched))
@@ -82,6 +84,9 @@ class Patching:
             self._set(module, "pefc_tasks", self.tasks)
             self._set(module, "pefc_slot", None)
             self._set(module, "pefc_kind", 0)
+        if wired.reads_text:
+            text = self.texts.setdefault(_reader(patched.path, tokens), TextPart())
+            self._set(module, "pefc_text", text)
         if numbers := dropping(patched):
             self._set(module, "pefc_dropping", tuple(drops[number] for number in numbers))
             self._set(module, "pefc_layer", patched.members[0].site.layer)
@@ -99,21 +104,18 @@ class Patching:
             self._set(source, "pefc_taps", (*taps, (argument(entry), tap)))
         for name, path in wired.modules.items():
             self._set(module, name, self.model.get_submodule(path))
-        if wired.reads_text:
-            self._set(module, "pefc_text", self.text)
-            self.asked = True
 
-    def _note_text(self, plan: Plan) -> None:
-        """The stem says where the tokens of a call stand, after it has put new ones before them."""
-        if plan.table.tokens is not None:
-            stem = self.model.get_submodule(plan.table.tokens.stem)
+    def _note_texts(self) -> None:
+        """A stem says where the tokens of a call stand, after it has put new ones before them."""
+        for path, text in self.texts.items():
+            stem = self.model.get_submodule(path)
             self._derive(stem, noting_names, "text")
-            self._set(stem, "pefc_text", self.text)
+            self._set(stem, "pefc_text", text)
 
     def _model(self, plan: Plan, drops: tuple[Drop, ...]) -> None:
         """What concerns the model as a whole: its tokens, their positions, the drawing of lots."""
-        if self.asked:
-            self._note_text(plan)
+        if plan.table.tokens is not None:
+            self._note_texts()
         for path, made in stems(plan, self.model, self.patches):
             self._derive(self.model.get_submodule(path), made, object())
         if plan.tasks:
@@ -141,6 +143,18 @@ class Patching:
             else partial(module.__dict__.pop, name, None)
         )
         module.__dict__[name] = value
+
+
+def _reader(path: str, tokens: TokenPorts | None) -> str:
+    """The path of the module that is called with the text which a module works on; "" where the
+    model reads none.
+    """
+    if tokens is None:
+        return ""
+    memory = tokens.memory
+    if memory is not None and f"{path}.".startswith(f"{memory}."):
+        return memory
+    return tokens.stem
 
 
 def _output(patched: Patched) -> object:

@@ -65,10 +65,12 @@ class FormulaFailed(Diagnostic):
 class NotCompiled(Diagnostic):
     """A statement that parses and checks, but that this version cannot compile.
 
-        prefix(len=20) all layers
+        quantize(nf4) on linear
 
-    Methods on linear sites, and `tune`, compile. Blocks, attention, tokens, tasks, gates, fusion
-    and quantization do not yet. Take the statement out to compile the rest.
+    Methods on linear maps, blocks, attentions and tokens compile, and so do `tune` and
+    `adapterdrop`. Tasks, gates, fusion and quantization do not yet, nor do methods that change
+    norms, embeddings, convolutions or bare tensors: those are trained as they are, by `tune`. Take
+    the statement out to compile the rest.
     """
 
     span: Span
@@ -81,7 +83,7 @@ class NotCompiled(Diagnostic):
         return (Label(self.span, "this statement has no lowering in this version"),)
 
     def notes(self) -> tuple[str, ...]:
-        return ("methods on linear sites and `tune` statements compile",)
+        return ("methods on linear maps, blocks, attentions and tokens compile, and `tune`",)
 
     def help(self) -> str:
         return "take the statement out, or wait for a version that lowers it"

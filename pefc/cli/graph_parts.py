@@ -1,0 +1,124 @@
+"""What `pefc graph` shows of each kind of module: where its values pass, and its graphs."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+from ..compiler.link.wiring import wires
+from ..compiler.listing import Line, listing
+from ..compiler.lower import (
+    AttentionFacts,
+    BlockFacts,
+    Facts,
+    LinearFacts,
+    TokenFacts,
+    plain_patch,
+)
+from ..compiler.plan import Patched
+from ..compiler.program import Program
+from .layers import collapsed
+
+BEFORE, FORMULA, AFTER = "before", "after, as the formula says it", "after, as it runs"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Modules that have one patch, and what they compute."""
+
+    path: str
+    title: str
+    """The class, and the sizes that the patch depends on."""
+    methods: tuple[str, ...]
+    tensors: tuple[str, ...]
+    """The names of the tensors that were added, as the lines have them."""
+    stages: tuple[tuple[str, tuple[Line, ...]], ...]
+    """Each ends in its result."""
+    reads: tuple[str, ...] = ()
+    """Where the values pass that the patch takes from elsewhere in the model."""
+
+
+def parts(program: Program, modules: Iterable[Patched]) -> tuple[Part, ...]:
+    """The kinds of patched modules, each once."""
+    groups: dict[object, list[Patched]] = {}
+    for patched in modules:
+        groups.setdefault(patched.key, []).append(patched)
+    return tuple(_part(program, members) for members in groups.values())
+
+
+def _part(program: Program, members: Sequence[Patched]) -> Part:
+    first, patches = members[0], program.patches
+    name = _result(first.facts)
+    return Part(
+        collapsed(patched.path for patched in members) or program.plan.model,
+        f"{type(program.model.get_submodule(first.path)).__name__}, {_sizes(first.facts)}",
+        tuple(planned.label for planned in first.members),
+        tuple(
+            planned.member.prefix + (".shared." if tensor.scope else ".") + tensor.name
+            for planned in first.members
+            for tensor in planned.tensors
+        ),
+        (
+            (BEFORE, _before(first.facts, name)),
+            (FORMULA, listing(patches.plain(first), name)),
+            (AFTER, listing(patches.fast(first), name)),
+        ),
+        tuple(_reads(program, members)),
+    )
+
+
+def _sizes(facts: Facts) -> str:
+    match facts:
+        case LinearFacts():
+            bias = ", with a bias" if facts.bias else ""
+            return f"{facts.inputs} → {facts.outputs}{bias}"
+        case BlockFacts():
+            return f"where a block of width {facts.width} ends"
+        case AttentionFacts():
+            shared = "" if facts.kv_heads == facts.heads else f" over {facts.kv_heads} of keys"
+            return f"{facts.heads} heads of {facts.head_dim}{shared}"
+        case TokenFacts():
+            return f"where a text of width {facts.width} is embedded"
+        case _:
+            assert_never(facts)
+
+
+def _result(facts: Facts) -> str:
+    match facts:
+        case LinearFacts() | BlockFacts():
+            return "y"
+        case AttentionFacts():
+            return "context"
+        case TokenFacts():
+            return "front"
+        case _:
+            assert_never(facts)
+
+
+def _before(facts: Facts, name: str) -> tuple[Line, ...]:
+    """What the site gives by itself; nothing stands in front of a text."""
+    match facts:
+        case BlockFacts():
+            return (Line(name, "base(x)", f"[…, {facts.width}]"),)
+        case TokenFacts():
+            return (Line(name, "nothing", ""),)
+        case _:
+            return listing(plain_patch(facts, ()), name)
+
+
+def _reads(program: Program, members: Sequence[Patched]) -> Iterator[str]:
+    """`x` with its module and argument; the paths of all the members as one."""
+    found = [wires(patched, program.patches) for patched in members]
+    for name, argument in found[0].own.items():
+        yield f"{name} is `{argument.name}` of its own call"
+    for name, entry in found[0].tapped.items():
+        where = collapsed(wired.tapped[name].module for wired in found)
+        yield f"{name} is `{entry.name}` of {where}"
+    yield from _called(tuple(wired.modules for wired in found))
+    if found[0].reads_text:
+        yield "text says where the first and the last tokens stand"
+
+
+def _called(found: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    for name in found[0]:
+        where = collapsed(modules[name] for modules in found)
+        yield f"{name.removeprefix('pefc_')} is {where}"
