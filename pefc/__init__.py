@@ -23,13 +23,15 @@ if TYPE_CHECKING:
     from .surgery import plan as plan
     from .surgery import remove as remove
     from .surgery import save as save
+    from .surgery import set_task as set_task
+    from .surgery import task_names as task_names
+    from .surgery import tasks as tasks
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    **dict.fromkeys(
-        ("apply", "compile", "load", "merge", "optimizer", "plan", "remove", "save"), ".surgery"
-    ),
+    **dict.fromkeys(("apply", "compile", "load", "merge", "optimizer", "plan"), ".surgery"),
+    **dict.fromkeys(("remove", "save", "set_task", "task_names", "tasks"), ".surgery"),
     **dict.fromkeys(("Plan", "Program"), ".compiler"),
     "trace": ".compiler.trace",
 }

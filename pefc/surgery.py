@@ -1,6 +1,7 @@
 """The functions that users call with a spec and a model. What they do lives in the compiler."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypeVar
 
@@ -9,6 +10,7 @@ from torch.optim import AdamW
 
 from . import compiler
 from .compiler import Plan, Program
+from .compiler.attached import is_attached
 from .compiler.merge import TOLERATED
 from .compiler.texts import tokenize_with
 from .dsl.checked import Checked, Value
@@ -77,14 +79,23 @@ def apply(
         params: values for the `param`s of the spec.
         tokenizer: as for `compile`.
 
+    A model that carries a spec takes more tasks: a spec of nothing but `task NAME { … }` adds them
+    beside what is there.
+
     Raises:
         SpecError: with every mistake; the model is then bit for bit and flag for flag as it was.
     """
-    compile(spec, model, params=params, tokenizer=tokenizer).apply()
+    checked = _checked(spec, params)
+    if is_attached(model) and compiler.is_of_tasks(checked):
+        compiler.add(checked, model, tokenize_with(tokenizer))
+    else:
+        compile(checked, model, tokenizer=tokenizer).apply()
     return model
 
 
-def save(model: nn.Module, folder: str | Path, *, resume: bool = False) -> None:
+def save(
+    model: nn.Module, folder: str | Path, *, resume: bool = False, task: str | None = None
+) -> None:
     """Write the adapter alone: `spec.peft`, `plan.json`, `adapter.safetensors`.
 
     A crash leaves the old adapter or the new one.
@@ -94,22 +105,60 @@ def save(model: nn.Module, folder: str | Path, *, resume: bool = False) -> None:
         folder: where to; an adapter that is there is replaced.
         resume: keep the networks that compute prefixes and prompts, so that training can go on. By
             default what they compute is written in their place: it gives the same outputs.
+        task: write this task alone.
 
     Raises:
-        SpecError: nothing is attached to the model.
+        SpecError: nothing is attached to the model, or it has no such task.
     """
-    compiler.save(model, Path(folder), resume=resume)
+    compiler.save(model, Path(folder), resume=resume, task=task)
 
 
-def load(model: Model, folder: str | Path) -> Model:
+def load(model: Model, folder: str | Path, *, task: str | None = None) -> Model:
     """Apply a saved adapter to a model, in place, and return the same object. All or nothing.
+
+    Args:
+        model: a copy of the base that the adapter was made for.
+        folder: what `save` wrote.
+        task: load the adapter as a task of this name, beside what is there. Over a task of the
+            same form only numbers change, so that nothing is compiled anew.
 
     Raises:
         SpecError: the folder is damaged, the base is another one, or a tensor is missing, extra or
             misshapen.
     """
-    compiler.load(model, Path(folder))
+    if task is None:
+        compiler.load(model, Path(folder))
+    else:
+        compiler.load_task(model, Path(folder), task)
     return model
+
+
+def set_task(model: Model, name: str | None) -> Model:
+    """Let one task run for all rows of every batch; None for the base with what belongs to none.
+
+    Raises:
+        SpecError: the model has no such task.
+    """
+    compiler.set_task(model, name)
+    return model
+
+
+def tasks(
+    model: nn.Module, names: Sequence[str | None]
+) -> AbstractContextManager[None]:
+    """`with pefc.tasks(model, ["sst", "mnli", "sst"]): …` lets row i of every batch belong to task
+    `names[i]`, in training, inference and `generate`.
+
+    Raises:
+        SpecError: the model has no such task. A batch with another number of rows is a ValueError
+            when it comes.
+    """
+    return compiler.tasks(model, names)
+
+
+def task_names(model: nn.Module) -> tuple[str, ...]:
+    """The tasks of a model, in the order in which they came."""
+    return compiler.task_names(model)
 
 
 def merge(model: Model, *, keep_base: bool = False, loss: float = TOLERATED) -> Model:
@@ -129,14 +178,17 @@ def merge(model: Model, *, keep_base: bool = False, loss: float = TOLERATED) -> 
     return model
 
 
-def remove(model: Model) -> Model:
+def remove(model: Model, *, task: str | None = None) -> Model:
     """Take everything attached out again: weights bit for bit and `requires_grad` flag for flag as
-    before.
+    before. With `task`, take that one out; the others stay as they are.
 
     Raises:
-        SpecError: nothing is attached, or it was merged without `keep_base`.
+        SpecError: nothing is attached, it was merged without `keep_base`, or there is no such task.
     """
-    compiler.remove(model)
+    if task is None:
+        compiler.remove(model)
+    else:
+        compiler.drop(model, task)
     return model
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import typer
 
 from .. import compiler
-from ..compiler.adapter import write
+from ..compiler.saving import write
 from ..compiler.texts import tokenize_as
 from ..dsl.diagnostics.commands import UnwritableFile
 from ..dsl.diagnostics.core import SpecError

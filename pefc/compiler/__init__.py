@@ -1,7 +1,10 @@
-"""From a checked spec and a model to a plan, to patches, into the model."""
+"""From a spec and a model to a plan, to patches, and into the model."""
 
-from .adapter import load as load
-from .adapter import save as save
+from .growing import add as add
+from .growing import drop as drop
+from .growing import is_of_tasks as is_of_tasks
+from .loading import load as load
+from .loading import load_task as load_task
 from .merge import merge as merge
 from .merge import remove as remove
 from .optimizing import parameter_groups as parameter_groups
@@ -9,3 +12,7 @@ from .plan import Plan as Plan
 from .planning import plan as plan
 from .program import Program as Program
 from .program import compiled as compiled
+from .saving import save as save
+from .tasking import set_task as set_task
+from .tasking import task_names as task_names
+from .tasking import tasks as tasks

@@ -17,6 +17,11 @@ from ..dsl.diagnostics.core import Diagnostic, SpecError
 from ..runtime.installed import Installed, record
 
 
+def is_attached(model: nn.Module) -> bool:
+    """Whether a spec is applied to a model."""
+    return isinstance(record(model), Installed)
+
+
 def attached(model: nn.Module) -> Installed:
     """What a model remembers of the spec that is applied to it. Raises SpecError if none is."""
     found = record(model)

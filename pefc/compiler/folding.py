@@ -110,7 +110,7 @@ def _values(planned: Planned, model: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
     def read(path: str) -> object:
         found: object = module
-        for part in path.split("."):
+        for part in f"{planned.prefix}{path.removeprefix(planned.member.prefix)}".split("."):
             found = getattr(found, part)
         return found
 
@@ -119,7 +119,7 @@ def _values(planned: Planned, model: nn.Module) -> Iterator[tuple[str, Tensor]]:
         found = run(graph, Site(read, model.get_submodule))
     (extend,) = planned.method.extends
     for target, value in zip(extend.targets, found, strict=True):  # pyright: ignore[reportArgumentType]
-        path = f"{planned.home}.{planned.member.prefix}.{_NAMES[target]}"
+        path = f"{planned.home}.{planned.prefix}.{_NAMES[target]}"
         yield path.lstrip("."), value
 
 

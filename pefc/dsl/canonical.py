@@ -2,7 +2,7 @@
 expanded.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from .checked import (
     Attachment,
@@ -32,6 +32,7 @@ from .syntax import (
     Sequence,
     Spec,
     Statement,
+    Task,
     Text,
     TuneStatement,
     Unary,
@@ -51,7 +52,7 @@ def canonical(checked: Checked, is_standard: Callable[[Method], bool]) -> Spec:
         if isinstance(step, Attachment) and not is_standard(step.method):
             methods[step.method.name] = step.method
     constants = tuple(_constant(name, value) for name, value in _used(checked))
-    statements = tuple(_statement(step) for step in checked.steps)
+    statements = tuple(_statements(checked.steps))
     return Spec((*methods.values(), *constants, *statements), span=_NOWHERE)
 
 
@@ -65,6 +66,28 @@ def _used(checked: Checked) -> tuple[tuple[str, Value], ...]:
 
 def _constant(name: str, value: Value) -> Constant:
     return Constant(name, _expression(value), overridable=False, name_span=_NOWHERE, span=_NOWHERE)
+
+
+def _statements(steps: tuple[Step, ...]) -> Iterator[Statement]:
+    """One statement a step; those of a task stand inside of it, all together."""
+    names = [_task(step) for step in steps]
+    for place, (step, name) in enumerate(zip(steps, names, strict=True)):
+        if name is None:
+            yield _statement(step)
+        elif name not in names[:place]:
+            own = (s for s, other in zip(steps, names, strict=True) if other == name)
+            yield Task(name, tuple(map(_statement, own)), _NOWHERE, _NOWHERE)
+
+
+def _task(step: Step) -> str | None:
+    """The task of a step, which is that of everything inside of it."""
+    match step:
+        case Modified(body=(first, *_)):
+            return _task(first)
+        case Attachment() | Tuning():
+            return step.task
+        case _:
+            return None
 
 
 def _statement(step: Step) -> Statement:

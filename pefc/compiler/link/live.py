@@ -64,17 +64,22 @@ def _install(plan: Plan, patching: Patching, materials: Materials) -> None:
     remember(model, Installed(plan, flags, originals, earlier))
 
 
+def unpatch(model: nn.Module) -> None:
+    """Give every module its own class back, without wires; tensors stay."""
+    for module in model.modules():
+        if is_patched(module):
+            module.__class__ = base_class(module)
+        for name in [name for name in module.__dict__ if is_wire(name)]:
+            del module.__dict__[name]
+
+
 def uninstall(model: nn.Module) -> None:
     """Take the tensors, patched classes and wires out. Parameters are not written; flags go back to
     what they were.
     """
     what = attached(model)
     plan: Plan = what.plan  # pyright: ignore[reportAssignmentType]
-    for module in model.modules():
-        if is_patched(module):
-            module.__class__ = base_class(module)
-        for name in [name for name in module.__dict__ if is_wire(name)]:
-            del module.__dict__[name]
+    unpatch(model)
     for planned in plan.attachments:
         model.get_submodule(planned.home)._modules.pop(planned.child, None)
         if any(tensor.scope is not None for tensor in planned.tensors):

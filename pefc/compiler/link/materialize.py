@@ -34,17 +34,24 @@ class Materials:
 
 
 def materialize(
-    plan: Plan, model: nn.Module, tokenize: Tokenize | None = None, *, filled: bool = True
+    plan: Plan,
+    model: nn.Module,
+    tokenize: Tokenize | None = None,
+    *,
+    filled: bool = True,
+    tasks: frozenset[str] | None = None,
 ) -> Materials:
     """Make the tensors of a plan, on the devices and in the dtypes of the weights that they stand
     beside, and give them their initial values, or none where they are not to be `filled`.
 
-    Raises SpecError where an initial value needs what is not there.
+    `tasks` names those that come to a model, whose others are there. Raises SpecError where an
+    initial value needs what is not there.
     """
     making = _Making(plan, model, tokenize, filled)
     for patched in plan.modules:
         for position, planned in enumerate(patched.members):
-            making.attach(patched, position, planned)
+            if tasks is None or planned.task in tasks:
+                making.attach(patched, position, planned)
     return Materials(making.children, making.shared)
 
 

@@ -58,6 +58,13 @@ class Patching:
         self.undone_by.append(partial(module._modules.pop, label, None))
         module.add_module(label, tensors)
 
+    def pop_child(self, module: nn.Module, label: str) -> None:
+        """Take one child out, if it is there."""
+        child = module._modules.get(label)
+        if child is not None:
+            self.undone_by.append(partial(module._modules.__setitem__, label, child))
+            del module._modules[label]
+
     def patch(self, plan: Plan, *, linear: bool) -> None:
         """Put patches in place: first linear maps, if asked for, then what stands around them."""
         self.tasks.names = plan.tasks

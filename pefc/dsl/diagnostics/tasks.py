@@ -37,6 +37,82 @@ class NoSuchTask(Diagnostic):
 
 
 @dataclass(frozen=True, slots=True)
+class TaskTaken(Diagnostic):
+    """A task is added to a model that has one of this name.
+
+        pefc.apply("task movies { lora on attn.q }", model)
+
+    The tasks of a model have different names. Load an adapter over the task, which keeps its
+    shape, remove the task first, or take another name.
+    """
+
+    name: str
+
+    def title(self) -> str:
+        return f"the model has a task `{self.name}` already"
+
+    def labels(self) -> tuple[Label, ...]:
+        return ()
+
+    def help(self) -> str:
+        return f"remove it first, `pefc.remove(model, task={self.name!r})`, or take another name"
+
+
+@dataclass(frozen=True, slots=True)
+class NotATask(Diagnostic):
+    """An adapter is loaded as a task, and holds more than one task can.
+
+        pefc.load(model, "out/", task="films")
+
+    A task is made of attachments alone. An adapter with several tasks, with `fuse` or `quantize`, is
+    loaded as a whole; save the task alone with `pefc.save(model, folder, task=NAME)`.
+    """
+
+    name: str
+    found: tuple[str, ...]
+
+    def title(self) -> str:
+        return f"the adapter cannot be loaded as the task `{self.name}`"
+
+    def labels(self) -> tuple[Label, ...]:
+        return ()
+
+    def notes(self) -> tuple[str, ...]:
+        names = ", ".join(name or "no task" for name in self.found)
+        return (f"its statements belong to {names}",)
+
+    def help(self) -> str:
+        return "save one task alone with `pefc.save(model, folder, task=NAME)`"
+
+
+@dataclass(frozen=True, slots=True)
+class OtherTask(Diagnostic):
+    """An adapter is loaded over a task that has other methods or shapes.
+
+        pefc.load(model, "out/", task="movies")
+
+    Loading over a task changes numbers alone, so that whatever was compiled goes on to work. Remove
+    the task first where it is to have another form.
+    """
+
+    name: str
+    folder: str
+    found: tuple[str, ...]
+
+    def title(self) -> str:
+        return f"`{self.folder}` has another form than the task `{self.name}`"
+
+    def labels(self) -> tuple[Label, ...]:
+        return ()
+
+    def notes(self) -> tuple[str, ...]:
+        return self.found
+
+    def help(self) -> str:
+        return f"remove the task first: `pefc.remove(model, task={self.name!r})`"
+
+
+@dataclass(frozen=True, slots=True)
 class UnmixableTasks(Diagnostic):
     """Rows of a batch are given to tasks, and a method stands where rows cannot be told apart.
 

@@ -1,0 +1,85 @@
+"""Tasks that come and go while a model lives: the others keep their tensors, bit for bit."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from torch import nn
+
+from ..dsl.checked import Checked, leaves
+from ..dsl.diagnostics.core import SpecError
+from ..dsl.diagnostics.tasks import NoSuchTask, TaskTaken
+from ..runtime.installed import Installed, remember
+from ..runtime.patched import bare
+from .attached import attached
+from .link.live import unpatch
+from .link.materialize import materialize
+from .link.patching import Patching
+from .parts import task_of, without
+from .patches import Patches
+from .plan import Plan
+from .planning import plan as planned_on
+from .tasking import set_task, task_names
+from .texts import Tokenize
+
+
+def is_of_tasks(checked: Checked) -> bool:
+    """Whether everything in a spec belongs to some task."""
+    return bool(checked.steps) and all(task_of(step) is not None for step in leaves(checked.steps))
+
+
+def add(
+    checked: Checked, model: nn.Module, tokenize: Tokenize | None = None, *, filled: bool = True
+) -> None:
+    """Add the tasks of a spec to a model that carries one. On any mistake the model is as it was.
+
+    Raises SpecError where a task is there already, or the spec does not fit the model.
+    """
+    before: Plan = attached(model).plan  # pyright: ignore[reportAssignmentType]
+    fresh = {name for step in leaves(checked.steps) if (name := task_of(step)) is not None}
+    taken = [name for name in sorted(fresh) if name in before.tasks]
+    if taken:
+        raise SpecError([TaskTaken(name) for name in taken])
+    steps = (*before.checked.steps, *checked.steps)
+    constants = (*before.checked.constants, *checked.constants)
+    after = planned_on(replace(before.checked, steps=steps, constants=constants), bare(model))
+    materials = materialize(after, bare(model), tokenize, filled=filled, tasks=frozenset(fresh))
+    _change(model, after, lambda patching: patching.place(materials))
+
+
+def drop(model: nn.Module, name: str) -> None:
+    """Take one task out of a model; what belongs to others stays as it is.
+
+    Raises SpecError where the model has no such task.
+    """
+    before: Plan = attached(model).plan  # pyright: ignore[reportAssignmentType]
+    if name not in before.tasks:
+        raise SpecError([NoSuchTask(name, before.tasks)])
+    steps = tuple(without(before.checked.steps, name))
+    after = planned_on(replace(before.checked, steps=steps), bare(model))
+    _change(model, after, lambda patching: _pop(patching, before, name))
+
+
+def _change(model: nn.Module, after: Plan, tensors: Callable[[Patching], object]) -> None:
+    """Another plan for a model that has one."""
+    what = attached(model)
+    before: Plan = what.plan  # pyright: ignore[reportAssignmentType]
+    active = model.__dict__["pefc_tasks"].active if task_names(model) else None
+    unpatch(model)
+    patching = Patching(model, Patches())
+    try:
+        tensors(patching)
+        patching.patch(after, linear=True)
+    except BaseException:
+        patching.undo()
+        Patching(model, Patches()).patch(before, linear=True)
+        raise
+    remember(model, Installed(after, what.flags, what.originals, what.earlier))
+    if after.tasks:
+        set_task(model, active if active in after.tasks else None)
+
+
+def _pop(patching: Patching, plan: Plan, name: str) -> None:
+    for planned in plan.attachments:
+        if planned.task == name:
+            patching.pop_child(patching.model.get_submodule(planned.home), planned.child)
+            patching.pop_child(patching.model, planned.child)

@@ -1,0 +1,57 @@
+"""Parts of a spec: one task of it, or all of it as a task."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from ..dsl.checked import Attachment, Checked, Modified, Step, Tuning, leaves
+from ..dsl.diagnostics.core import SpecError
+from ..dsl.diagnostics.tasks import NotATask
+
+
+def only(checked: Checked, name: str) -> Checked:
+    """The part of a spec that belongs to one task."""
+    others = {task_of(step) for step in leaves(checked.steps)} - {name}
+    steps = checked.steps
+    for other in others:
+        steps = tuple(without(steps, other))
+    return replace(checked, steps=steps)
+
+
+def renamed(checked: Checked, name: str) -> Checked:
+    """A spec as one task: what belongs to none, or to one, belongs to `name`.
+
+    Raises SpecError where the spec holds several tasks, or what cannot be in one.
+    """
+    found = {task_of(step) for step in leaves(checked.steps)}
+    if len(found) > 1 or not all(
+        isinstance(step, Attachment | Tuning) for step in leaves(checked.steps)
+    ):
+        raise SpecError([NotATask(name, tuple(sorted(each or "" for each in found)))])
+    return replace(checked, steps=tuple(_as_task(step, name) for step in checked.steps))
+
+
+def without(steps: tuple[Step, ...], name: str | None) -> Iterator[Step]:
+    """The steps that do not belong to a task, or, for None, those that belong to some."""
+    for step in steps:
+        if isinstance(step, Modified):
+            body = tuple(without(step.body, name))
+            if body:
+                yield replace(step, body=body)
+        elif task_of(step) != name:
+            yield step
+
+
+def _as_task(step: Step, name: str) -> Step:
+    match step:
+        case Modified():
+            return replace(step, body=tuple(_as_task(inner, name) for inner in step.body))
+        case Attachment() | Tuning():
+            return replace(step, task=name)
+        case _:
+            return step
+
+
+def task_of(step: Step) -> str | None:
+    """The task that a step belongs to."""
+    return step.task if isinstance(step, Attachment | Tuning) else None
+
