@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import wraps
 from itertools import product
 from typing import assert_never
 
@@ -121,6 +122,7 @@ def _linear(base: type[nn.Module], variants: Variants[Function]) -> dict[str, ob
     if not variants.partial:
         return {"forward": variants.whole, **base_forward}
 
+    @wraps(base.forward)
     def forward(self: nn.Module, *args: object, **kwargs: object) -> object:
         return (variants.of(self) or base.forward)(self, *args, **kwargs)
 
@@ -150,6 +152,7 @@ def _attention(
 def _noting(forward: object, own: Argument) -> dict[str, object]:
     """The input of the attention module goes to its own tap, for the patch inside."""
 
+    @wraps(forward)  # pyright: ignore[reportArgumentType]
     def noting(self: nn.Module, *args: object, **kwargs: object) -> object:
         self.pefc_x.value = own.read(args, kwargs)  # pyright: ignore[reportAttributeAccessIssue, reportArgumentType]
         return forward(self, *args, **kwargs)  # pyright: ignore[reportCallIssue]
