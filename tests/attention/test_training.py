@@ -117,9 +117,9 @@ class Texts(Dataset[dict[str, Tensor]]):
         return {"input_ids": IDS[index], "labels": IDS[index]}
 
 
-@pytest.mark.parametrize("spec", [*SPECS.values()], ids=SPECS)
-def test_trainer_takes_steps_with_checkpoints(spec: str, tmp_path: Path) -> None:
-    model = pefc.apply(spec, llama())
+@pytest.mark.parametrize("method", ["mlp", "adapter", "p_tuning", "combined"])
+def test_trainer_takes_steps_with_checkpoints(method: str, tmp_path: Path) -> None:
+    model = pefc.apply(SPECS[method], llama())
     before = {name: p.clone() for name, p in model.named_parameters()}
     arguments = TrainingArguments(
         output_dir=str(tmp_path),
