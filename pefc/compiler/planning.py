@@ -66,9 +66,11 @@ class _Planner:
     drops: list[Dropping] = field(default_factory=list)
     terms: list[TermMatch] = field(default_factory=list)
     verdicts: dict[object, Verdict] = field(default_factory=dict)
-    elaborated: dict[object, Elaborated] = field(default_factory=dict)
     methods: dict[object, int] = field(default_factory=dict)
     """A number for each method with its arguments; hashing a formula takes a while."""
+    elaborated: dict[tuple[int, object], Elaborated] = field(default_factory=dict)
+    firsts: dict[tuple[int, object], object] = field(default_factory=dict)
+    """By the key of a method that of the first one which equals it."""
 
     def take(self, step: Step, dropping: int | None) -> None:
         """Plan one step; `dropping` is the `adapterdrop` around it."""
@@ -179,15 +181,12 @@ class _Planner:
         largest: Mapping[str, int],
         dropping: int | None,
     ) -> None:
-        key = (id(step), tuple(dims.items()))
-        if key not in self.elaborated:
-            self.elaborated[key] = _elaborated(step, dims, largest, site)
-        method = self.elaborated[key]
+        key, method = self._method(step, site, dims, largest)
         prefix = step.label if site.slice is None else f"{step.label}.{_slice_name(site)}"
         prefix = prefix if step.task is None else f"{TASK}.{prefix}"
         member = Member(method, site.slice, prefix)
         made = (step.method, step.arguments)
-        same = (self.methods.setdefault(made, len(self.methods)), tuple(dims.items()))
+        same = (self.methods.setdefault(made, len(self.methods)), key[1])
         full_key = (same, site.slice, prefix, where.facts)
         if full_key not in self.verdicts:
             self.verdicts[full_key] = _judged(step, site, where, member)
@@ -210,6 +209,21 @@ class _Planner:
         self.keys.append(full_key)
         if method.tunes:
             self.training.train(step, (site,), method.tunes)
+
+    def _method(
+        self, step: Attachment, site: Site, dims: Mapping[str, int], largest: Mapping[str, int]
+    ) -> tuple[tuple[int, object], Elaborated]:
+        """A method at a site with its key. Layers share it where no formula names the layer."""
+        key = (id(step), tuple(dims.items()))
+        if key not in self.elaborated:
+            method = _elaborated(step, dims, largest, site).without("layer")
+            equal = (
+                k for k, other in self.elaborated.items() if (k[0], other) == (id(step), method)
+            )
+            first = next(equal, key)
+            self.elaborated[key] = self.elaborated.get(first, method)
+            self.firsts[key] = first
+        return self.firsts[key], self.elaborated[key]
 
     def _tune(self, step: Tuning) -> None:
         if step.task is not None:

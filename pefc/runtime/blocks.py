@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import wraps
 
 from torch import Tensor, nn
 
@@ -32,6 +33,7 @@ def block_names(
     of y.
     """
 
+    @wraps(base.forward)
     def forward(self: nn.Module, *args: object, **kwargs: object) -> object:
         given = {name: argument.read(args, kwargs) for name, argument in wiring.own.items()}
         result = base.forward(self, *args, **kwargs)

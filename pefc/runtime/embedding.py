@@ -3,32 +3,33 @@
 Its token embedding returns them with the text, and they are cut off what the module returns.
 """
 
-from collections.abc import Callable
 from functools import wraps
 
 from torch import Tensor, nn
 
 from .prompted import prepended
+from .prompts import Prompts
 
 
 def embedding_names(
-    base: type[nn.Module], prompt: Callable[[nn.Module], Tensor]
+    base: type[nn.Module], prompts: Prompts
 ) -> dict[str, object]:
-    """The names of a subclass of the class of a token embedding; `prompt` makes the new tokens from
-    the module.
+    """The names of a subclass of the class of a token embedding, before whose tokens new ones stand.
     """
 
     @wraps(base.forward)
     def forward(self: nn.Module, *args: object, **kwargs: object) -> Tensor:
         text = base.forward(self, *args, **kwargs)
-        if text.ndim == 2:
-            return prepended(prompt(self), text[None])[0]
-        return prepended(prompt(self), text)
+        whole = text if text.ndim > 2 else text[None]
+        if not _length(prompts, self, whole.shape[0]):
+            return text
+        longer = prepended(prompts.prompt(self, whole.shape[0]), whole)
+        return longer if text.ndim > 2 else longer[0]
 
     return {"forward": forward}
 
 
-def trimmed_names(base: type[nn.Module], length: int) -> dict[str, object]:
+def trimmed_names(base: type[nn.Module], prompts: Prompts) -> dict[str, object]:
     """The names of a subclass of the class of a module that embeds the ids.
 
     What it returns loses the new tokens wherever a tensor has one row a token: one more axis than
@@ -39,9 +40,19 @@ def trimmed_names(base: type[nn.Module], length: int) -> dict[str, object]:
     def forward(self: nn.Module, *args: object, **kwargs: object) -> object:
         output = base.forward(self, *args, **kwargs)
         ids = _ids((*args, *kwargs.values()))
-        return output if ids is None else _trimmed(output, ids, length)
+        if ids is None:
+            return output
+        length = _length(prompts, self, ids.shape[0] if ids.ndim > 1 else 1)
+        return _trimmed(output, ids, length) if length else output
 
     return {"forward": forward}
+
+
+def _length(prompts: Prompts, module: nn.Module, rows: int) -> int:
+    new = prompts.new(module, rows)
+    if new.seen is not None:
+        raise ValueError("prompts of different lengths need a model of transformers, with masks")
+    return new.length
 
 
 def _ids(values: tuple[object, ...]) -> Tensor | None:

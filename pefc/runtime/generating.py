@@ -17,21 +17,22 @@ from transformers.cache_utils import Cache
 from transformers.masking_utils import create_masks_for_generate
 
 from . import caches, prompted, token_masks
+from .prompts import Prompts
 
 _MASKS = "create_masks_for_generate"
 Method = Callable[..., object]
 
 
-def generating_names(base: type[nn.Module], length: int) -> dict[str, object]:
+def generating_names(base: type[nn.Module], prompts: Prompts) -> dict[str, object]:
     """The names of a subclass of the class of a model that has `generate`."""
     return {
-        "_prepare_static_cache": _wrapped(base, "_prepare_static_cache", length, _roomy),
-        "_prefill": _wrapped(base, "_prefill", length, _sliced),
-        _MASKS: _wrapped(base, _MASKS, length, _masked),
+        "_prepare_static_cache": _wrapped(base, "_prepare_static_cache", prompts, _roomy),
+        "_prefill": _wrapped(base, "_prefill", prompts, _sliced),
+        _MASKS: _wrapped(base, _MASKS, prompts, _masked),
     }
 
 
-def _wrapped(base: type[nn.Module], name: str, length: int, call: Method) -> Method:
+def _wrapped(base: type[nn.Module], name: str, prompts: Prompts, call: Method) -> Method:
     """A method that calls the one of the class through another function, by keywords."""
     method = getattr_static(base, name, staticmethod(create_masks_for_generate))
     bare = getattr(method, "__func__", method)
@@ -43,15 +44,22 @@ def _wrapped(base: type[nn.Module], name: str, length: int, call: Method) -> Met
         inherited = method.__get__(self, type(self))
         if self.config.is_encoder_decoder:
             return inherited(**given)
-        return call(self, inherited, length, **given)
+        return call(self, inherited, prompts, **given)
 
     return wrapper
 
 
 def _roomy(
-    _: PreTrainedModel, prepare: Method, length: int, *, max_cache_len: int, **given: object
+    model: PreTrainedModel,
+    prepare: Method,
+    prompts: Prompts,
+    *,
+    max_cache_len: int,
+    **given: object,
 ) -> object:
     """A static cache with room for the new tokens."""
+    rows = given.get("batch_size")
+    length = prompts.new(model, rows if isinstance(rows, int) else 0).length
     cache = prepare(max_cache_len=max_cache_len + length, **given)
     assert isinstance(cache, Cache)
     caches.has_room(cache, length)
@@ -61,7 +69,7 @@ def _roomy(
 def _masked(
     model: PreTrainedModel,
     make: Method,
-    length: int,
+    prompts: Prompts,
     *,
     inputs_embeds: Tensor,
     attention_mask: object,
@@ -69,9 +77,11 @@ def _masked(
     **given: object,
 ) -> object:
     """Masks for the tokens that the stem will run."""
+    new = prompts.new(model, inputs_embeds.shape[0])
+    length = new.length
     caches.make_room(past_key_values, length, model.config)
     if isinstance(attention_mask, Tensor) and attention_mask.ndim == 2:
-        attention_mask = token_masks.widened(attention_mask, length)
+        attention_mask = token_masks.widened(attention_mask, new)
     if not caches.is_begun(past_key_values):
         rows, tokens = inputs_embeds.shape[:2]
         inputs_embeds = inputs_embeds.new_empty((rows, tokens + length, 0))
@@ -85,9 +95,9 @@ def _masked(
 
 
 def _sliced(
-    _: PreTrainedModel,
+    model: PreTrainedModel,
     prefill: Method,
-    length: int,
+    prompts: Prompts,
     *,
     input_ids: Tensor,
     generation_config: GenerationConfig,
@@ -97,6 +107,7 @@ def _sliced(
     """The first step of a generation. With a cache from an earlier one, the ids that it does not
     hold yet are those after as many as it holds without the new tokens; they are run at once.
     """
+    length = prompts.new(model, input_ids.shape[0]).length
     cache, mask = model_kwargs.get("past_key_values"), model_kwargs.get("attention_mask")
     held = int(caches.held(cache)) if isinstance(cache, Cache) else 0
     if held:

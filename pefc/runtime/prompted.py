@@ -5,6 +5,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.utils.import_utils import is_tracing
 
+from .prompts import New
+
 Given = dict[str, object]
 
 _TYPES = {
@@ -90,8 +92,14 @@ def origin(module: nn.Module) -> int:
     return 0
 
 
-def grown_positions(positions: Tensor, length: int, first: int) -> Tensor:
-    """The positions of new tokens, from `first` on, before those of the text, which follow."""
+def grown_positions(positions: Tensor, new: New, first: int) -> Tensor:
+    """The positions of new tokens, from `first` on, before those of the text, which follow. Padding
+    before the new tokens has the first one.
+    """
+    if new.seen is not None:
+        steps = (new.seen.cumsum(1) - 1).clamp(min=0) + first
+        return torch.cat((steps, positions.expand(len(steps), -1) + new.before), -1)
+    length = new.length
     steps = torch.arange(first, first + length, dtype=positions.dtype, device=positions.device)
     return torch.cat((steps.expand(*positions.shape[:-1], length), positions + length), -1)
 

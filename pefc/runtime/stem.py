@@ -8,7 +8,6 @@ loss then asks no new token to predict anything: the first token of the text, wh
 precedes, is no target.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import wraps
 from inspect import signature
@@ -19,18 +18,15 @@ from transformers.cache_utils import Cache
 from transformers.utils.generic import ModelOutput
 
 from . import caches, prompted, token_masks, trimming
+from .prompts import NONE, New, Prompts
 
 
 @dataclass(frozen=True, slots=True)
 class Stem:
     """What is done to the tokens of a stem."""
 
-    prompt: Callable[[nn.Module], Tensor] | None
-    """Makes, from the stem module, the embeddings put before those of the text: [length, d] or
-    [batch, length, d].
-    """
-    length: int
-    """How many they are; 0 without a prompt."""
+    prompts: Prompts | None
+    """The new tokens; None for none."""
     shift: int = 0
     """Added to the positions of all tokens, in a model that takes positions."""
     trims: bool = True
@@ -42,9 +38,9 @@ class Stem:
 def stem_names(base: type[nn.Module], stem: Stem) -> dict[str, object]:
     """The names of a subclass of the class of a stem, of a model of transformers."""
     parameters = tuple(signature(base.forward).parameters)[1:]
-    if stem.length and "inputs_embeds" not in parameters:
+    if stem.prompts and "inputs_embeds" not in parameters:
         raise ValueError(f"{base.__name__} takes no embeddings, so no prompt can stand before them")
-    if stem.length and hasattr(base, "get_per_layer_inputs"):
+    if stem.prompts and hasattr(base, "get_per_layer_inputs"):
         raise ValueError(f"{base.__name__} reads the ids in its layers; a prompt has none")
     if "position_ids" not in parameters:
         stem = replace(stem, shift=0)
@@ -52,15 +48,17 @@ def stem_names(base: type[nn.Module], stem: Stem) -> dict[str, object]:
     @wraps(base.forward)
     def forward(self: PreTrainedModel, *args: object, **kwargs: object) -> object:
         given = {**dict(zip(parameters, args, strict=False)), **kwargs}
-        if stem.prompt is not None:
-            return _prompted(self, base, stem, given)
+        tokens = _tokens(given)
+        new = NONE if stem.prompts is None else stem.prompts.new(self, _rows(tokens))
+        if new.length:
+            return _prompted(self, base, stem, new, given)
         _shift(self, stem, given, caches.held(_cache(given)))
         return base.forward(self, **given)
 
     return {"forward": forward}
 
 
-def memory_names(base: type[nn.Module], length: int) -> dict[str, object]:
+def memory_names(base: type[nn.Module], prompts: Prompts) -> dict[str, object]:
     """The names of a subclass of the class of a decoder that attends to a longer encoder output:
     its mask over that output grows where it describes the text alone.
     """
@@ -70,72 +68,81 @@ def memory_names(base: type[nn.Module], length: int) -> dict[str, object]:
     def forward(self: PreTrainedModel, *args: object, **kwargs: object) -> object:
         given = {**dict(zip(parameters, args, strict=False)), **kwargs}
         mask, memory = given.get("encoder_attention_mask"), given.get("encoder_hidden_states")
-        if (
-            isinstance(mask, Tensor)
-            and isinstance(memory, Tensor)
-            and mask.shape[-1] == memory.shape[1] - length
-        ):
-            given["encoder_attention_mask"] = token_masks.widened(mask, length)
+        new = prompts.new(self, _rows(memory))
+        if isinstance(memory, Tensor) and new.length:
+            own = memory.shape[1] - new.length
+            if mask is None and new.seen is not None:
+                mask = new.seen.new_ones((memory.shape[0], own))
+            if isinstance(mask, Tensor) and mask.shape[-1] == own:
+                given["encoder_attention_mask"] = token_masks.widened(mask, new)
         return base.forward(self, **given)
 
     return {"forward": forward}
 
 
 def _prompted(
-    module: PreTrainedModel, base: type[nn.Module], stem: Stem, given: prompted.Given
+    module: PreTrainedModel, base: type[nn.Module], stem: Stem, new: New, given: prompted.Given
 ) -> object:
     """One call of a stem that has a prompt."""
     prompted.refuse(given)
     cache = _cache(given)
     first, held = not caches.is_begun(cache), caches.held(cache)
     if first:
-        caches.make_room(cache, stem.length, module.config)
-        _complete(module, stem, given, cache)
+        caches.make_room(cache, new.length, module.config)
+        _complete(module, stem, new, given, cache)
     else:
-        _continue(stem, given, cache)
+        _continue(new, given, cache)
     _shift(module, stem, given, held)
     tokens, offsets = _tokens(given), caches.offsets(cache)
     output, as_tuple = _called(module, base, given)
     caches.begin(cache)
     if stem.trims and tokens is not None:
         if first:
-            trimming.trim(module, output, stem.length, tokens.shape[1])
-        trimming.unsee(output, stem.length, offsets)
+            trimming.trim(module, output, new.length, tokens.shape[1])
+        trimming.unsee(output, new.length, offsets)
     return output.to_tuple() if as_tuple else output
 
 
 def _complete(
-    module: PreTrainedModel, stem: Stem, given: prompted.Given, cache: Cache | None
+    module: PreTrainedModel, stem: Stem, new: New, given: prompted.Given, cache: Cache | None
 ) -> None:
     """Put the new tokens before those of a first call."""
     text = prompted.embedded(module, given)
-    if text is None or stem.prompt is None:
+    if text is None or stem.prompts is None:
         return
-    prompt = stem.prompt(module)
-    if prompt.shape[-2] != stem.length:
-        raise ValueError(f"a prompt of {prompt.shape[-2]} tokens, not of {stem.length}")
-    tokens = prompted.prepended(prompt, text)
+    tokens = prompted.prepended(stem.prompts.prompt(module, text.shape[0]), text)
     mask, positions = given.get("attention_mask"), given.get("position_ids")
     given["input_ids"], given["inputs_embeds"] = None, tokens
+    if new.seen is not None:
+        mask = new.seen.new_ones(text.shape[:2]) if mask is None else mask
+        positions = prompted.next_positions(text, 0, 0) if positions is None else positions
     if mask is not None:
-        given["attention_mask"] = token_masks.grown(
-            mask, stem.length, tokens.shape[1], module, caches.full(cache)
-        )
-    if isinstance(positions, Tensor):
+        full = caches.full(cache)
+        given["attention_mask"] = token_masks.grown(mask, new, tokens.shape[1], module, full)
+    if isinstance(positions, Tensor) and _takes_positions(module):
         first = prompted.origin(module)
-        given["position_ids"] = prompted.grown_positions(positions, stem.length, first)
-    prompted.grow_types(given, stem.length)
+        given["position_ids"] = prompted.grown_positions(positions, new, first)
+    prompted.grow_types(given, new.length)
 
 
-def _continue(stem: Stem, given: prompted.Given, cache: Cache | None) -> None:
+def _continue(new: New, given: prompted.Given, cache: Cache | None) -> None:
     """Let a later call know that new tokens stand in the cache."""
     tokens, mask = _tokens(given), given.get("attention_mask")
-    if mask is not None and tokens is not None:
-        widths = caches.widths(cache, tokens.shape[1])
-        given["attention_mask"] = token_masks.later(mask, stem.length, widths, caches.full(cache))
+    if tokens is None:
+        return
+    widths = caches.widths(cache, tokens.shape[1])
+    if mask is None and new.seen is not None and widths:
+        mask = new.seen.new_ones((tokens.shape[0], widths[0] - new.length))
+    if mask is not None:
+        given["attention_mask"] = token_masks.later(mask, new, widths, caches.full(cache))
     positions = given.get("position_ids")
     if isinstance(positions, Tensor):
-        given["position_ids"] = positions + stem.length
+        given["position_ids"] = positions + new.before
+    elif new.seen is not None:
+        raise ValueError(
+            "rows with prompts of different lengths go on only with `position_ids`, as `generate` "
+            "gives them"
+        )
 
 
 def _shift(module: PreTrainedModel, stem: Stem, given: prompted.Given, held: int | Tensor) -> None:
@@ -157,6 +164,14 @@ def _called(
     if not wanted or "return_dict" in given:
         given["return_dict"] = True
     return base.forward(module, **given), not wanted
+
+
+def _rows(tokens: object) -> int:
+    return tokens.shape[0] if isinstance(tokens, Tensor) else 0
+
+
+def _takes_positions(module: nn.Module) -> bool:
+    return "position_ids" in signature(type(module).forward).parameters
 
 
 def _tokens(given: prompted.Given) -> Tensor | None:

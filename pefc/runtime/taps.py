@@ -3,6 +3,7 @@ forward.
 """
 
 from dataclasses import dataclass
+from functools import wraps
 
 from torch import Tensor, nn
 
@@ -44,6 +45,7 @@ def tapped_names(base: type[nn.Module]) -> dict[str, object]:
     arguments go to which taps.
     """
 
+    @wraps(base.forward)
     def forward(self: nn.Module, *args: object, **kwargs: object) -> object:
         for argument, tap in self.pefc_taps:  # pyright: ignore[reportGeneralTypeIssues]
             tap.value = argument.read(args, kwargs)  # pyright: ignore[reportAttributeAccessIssue]

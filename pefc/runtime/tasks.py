@@ -56,7 +56,7 @@ class TaskPatch:
         if tasks.rows is None:
             lifted = self.kinds[module.pefc_kind]  # pyright: ignore[reportArgumentType]
             return lifted.run(module, *ports, *lifted.tensors(module.pefc_slot))  # pyright: ignore[reportArgumentType]
-        names = _by_row(tasks.rows, _batch(ports))  # pyright: ignore[reportArgumentType]
+        names = rows_of(tasks.rows, _batch(ports))  # pyright: ignore[reportArgumentType]
         return self._mixed(module, names, ports)
 
     def kind(self, task: str | None) -> int:
@@ -115,7 +115,7 @@ def _batch(ports: tuple[object, ...]) -> int:
     return next(port.shape[0] for port in ports if isinstance(port, Tensor))
 
 
-def _by_row(names: tuple[str | None, ...], batch: int) -> tuple[str | None, ...]:
+def rows_of(names: tuple[str | None, ...], batch: int) -> tuple[str | None, ...]:
     """The task of each row of a module's batch, which may have several rows for one of the
     caller's: beams, or tokens that were laid flat.
     """

@@ -3,8 +3,10 @@
 import torch
 from torch import Tensor, nn
 
+from .prompts import New
 
-def grown(mask: object, length: int, tokens: int, module: nn.Module, full: list[int]) -> object:
+
+def grown(mask: object, new: New, tokens: int, module: nn.Module, full: list[int]) -> object:
     """A mask of the first call, over `tokens` tokens with the new ones.
 
     A mask over both axes that has rows for the new tokens comes from `generate` and stays. One that
@@ -13,48 +15,53 @@ def grown(mask: object, length: int, tokens: int, module: nn.Module, full: list[
     one axis grows by columns, but for the widths `full`, of static caches, which `generate` makes.
     """
     if isinstance(mask, dict):
-        return {kind: grown(one, length, tokens, module, full) for kind, one in mask.items()}
+        return {kind: grown(one, new, tokens, module, full) for kind, one in mask.items()}
     if mask is None or _is_flat(mask):
-        return _completed(mask, length, full)
+        return _completed(mask, new, full)
     rows = mask.shape[-2]  # pyright: ignore[reportAttributeAccessIssue]
     if rows == tokens:
         return mask
-    if not isinstance(mask, Tensor) or mask.ndim != 4 or rows != tokens - length:
+    if not isinstance(mask, Tensor) or mask.ndim != 4 or rows != tokens - new.length:
         raise _unknown()
-    return _squared(mask, length, _is_causal(module))
+    return _squared(mask, new, _is_causal(module))
 
 
-def later(mask: object, length: int, widths: list[int], full: list[int]) -> object:
+def later(mask: object, new: New, widths: list[int], full: list[int]) -> object:
     """A mask of a call that follows others: over one axis; or over both, and then as wide as a
     layer of the cache has tokens, new ones included, which a mask that the caller made lacks.
     """
     if isinstance(mask, dict):
-        return {kind: later(one, length, widths, full) for kind, one in mask.items()}
+        return {kind: later(one, new, widths, full) for kind, one in mask.items()}
     if mask is None or _is_flat(mask):
-        return _completed(mask, length, full)
+        return _completed(mask, new, full)
     width = mask.shape[-1]  # pyright: ignore[reportAttributeAccessIssue]
-    return widened(mask, length) if width not in widths and width + length in widths else mask
+    return widened(mask, new) if width not in widths and width + new.length in widths else mask
 
 
-def widened(mask: object, length: int) -> Tensor | None:
+def widened(mask: object, new: New) -> Tensor | None:
     """A mask with new columns, which all rows see, on the left."""
     if mask is None:
         return None
     if not isinstance(mask, Tensor):
         raise _unknown()
-    return torch.cat((_seen(mask, length), mask), -1)
+    return torch.cat((_seen(mask, new), mask), -1)
 
 
-def _completed(mask: object, length: int, full: list[int]) -> object:
-    return mask if isinstance(mask, Tensor) and mask.shape[-1] in full else widened(mask, length)
+def _completed(mask: object, new: New, full: list[int]) -> object:
+    return mask if isinstance(mask, Tensor) and mask.shape[-1] in full else widened(mask, new)
 
 
-def _seen(mask: Tensor, length: int) -> Tensor:
-    shape = (*mask.shape[:-1], length)
+def _seen(mask: Tensor, new: New) -> Tensor:
+    if new.seen is not None:
+        if mask.ndim != 2:
+            raise _unknown()
+        return new.seen.expand(mask.shape[0], -1).to(mask)
+    shape = (*mask.shape[:-1], new.length)
     return mask.new_zeros(shape) if _is_bias(mask) else mask.new_ones(shape)
 
 
-def _squared(mask: Tensor, length: int, causal: bool) -> Tensor:  # noqa: FBT001
+def _squared(mask: Tensor, new: New, causal: bool) -> Tensor:  # noqa: FBT001
+    length = new.length
     order = torch.ones(length, length, dtype=torch.bool, device=mask.device)
     order = order.tril() if causal else order
     if _is_bias(mask):
@@ -67,7 +74,7 @@ def _squared(mask: Tensor, length: int, causal: bool) -> Tensor:  # noqa: FBT001
         square.expand(*mask.shape[:-2], -1, -1),
         text.expand(*mask.shape[:-2], length, -1),
     )
-    return torch.cat((torch.cat(above, -1), torch.cat((_seen(mask, length), mask), -1)), -2)
+    return torch.cat((torch.cat(above, -1), torch.cat((_seen(mask, new), mask), -1)), -2)
 
 
 def _is_flat(mask: object) -> bool:

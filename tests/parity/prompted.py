@@ -1,4 +1,4 @@
-"""One base model twice, with equal tensors: PEFT's prompts and prefixes beside it, pefc's inside."""
+"""One base model twice, with equal tensors: prompts beside it in PEFT, inside it in pefc."""
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy

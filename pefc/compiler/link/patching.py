@@ -127,7 +127,8 @@ class Patching:
             self._derive(self.model.get_submodule(path), made, object())
         if plan.tasks:
             self._derive(self.model, counting_names, "counting")
-            self._set(self.model, "pefc_tasks", self.tasks)
+            for path in {"", *_knowing(plan)}:
+                self._set(self.model.get_submodule(path), "pefc_tasks", self.tasks)
         if drops:
             self._derive(self.model, drawing_names, "drawing")
             self._set(self.model, "pefc_drops", drops)
@@ -162,6 +163,14 @@ def _reader(path: str, tokens: TokenPorts | None) -> str:
     if memory is not None and f"{path}.".startswith(f"{memory}."):
         return memory
     return tokens.stem
+
+
+def _knowing(plan: Plan) -> set[str]:
+    """The modules whose new tokens depend on the task."""
+    tokens = plan.table.tokens
+    if tokens is None or not any(isinstance(p.facts, TokenFacts) for p in plan.modules):
+        return set()
+    return {tokens.stem, tokens.embed, tokens.memory or tokens.stem}
 
 
 def _output(patched: Patched) -> object:

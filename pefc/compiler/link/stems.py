@@ -3,10 +3,12 @@
 from collections.abc import Callable, Iterator
 
 from torch import Tensor, nn
+from torch.fx import Graph, Node
 from transformers import PreTrainedModel
 
 from ...runtime.embedding import embedding_names, trimmed_names
 from ...runtime.generating import generating_names
+from ...runtime.prompts import OnePrompt, Prompts, TaskPrompts
 from ...runtime.stem import Stem, memory_names, stem_names
 from ..lower import TokenFacts
 from ..lower.nodes import shape
@@ -14,9 +16,10 @@ from ..patches import Patches
 from ..plan import Patched, Plan
 from ..ports import TokenPorts
 from .code import function
+from .lifting import lifted
+from .wiring import tasks_of
 
 Names = Callable[[type[nn.Module]], dict[str, object]]
-Prompt = Callable[[nn.Module], Tensor]
 
 
 def stems(plan: Plan, model: nn.Module, patches: Patches) -> Iterator[tuple[str, Names]]:
@@ -26,31 +29,51 @@ def stems(plan: Plan, model: nn.Module, patches: Patches) -> Iterator[tuple[str,
     tokens = plan.table.tokens
     if tokens is None:
         return
+    is_known = isinstance(model.get_submodule(tokens.stem), PreTrainedModel)
     prompted = next((p for p in plan.modules if isinstance(p.facts, TokenFacts)), None)
-    if prompted is not None:
-        made, length = _prompt(prompted, patches)
-        if isinstance(model.get_submodule(tokens.stem), PreTrainedModel):
-            yield from _of_transformers(made, length, tokens, plan.shift, model)
-        else:
-            yield tokens.embed, lambda base: embedding_names(base, made)
-            yield tokens.stem, lambda base: trimmed_names(base, length)
-    elif plan.shift and isinstance(model.get_submodule(tokens.stem), PreTrainedModel):
-        yield tokens.stem, lambda base: stem_names(base, Stem(None, 0, plan.shift))
+    if prompted is None:
+        if plan.shift and is_known:
+            yield tokens.stem, lambda base: stem_names(base, Stem(None, plan.shift))
+        return
+    prompts = _prompts(prompted, patches)
+    if is_known:
+        yield from _of_transformers(prompts, tokens, plan.shift, model)
+    else:
+        yield tokens.embed, lambda base: embedding_names(base, prompts)
+        yield tokens.stem, lambda base: trimmed_names(base, prompts)
 
 
-def _prompt(prompted: Patched, patches: Patches) -> tuple[Prompt, int]:
+def _prompts(prompted: Patched, patches: Patches) -> Prompts:
     """What makes the new embeddings, and how many they are."""
-    graph = patches.fast(prompted)
-    result = graph.output_node().args[0]
-    return function(graph), shape(result)[0]  # pyright: ignore[reportReturnType, reportArgumentType]
+    tasks = tasks_of(prompted)
+    if not tasks:
+        graph = patches.fast(prompted)
+        return OnePrompt(function(graph), _length(graph))  # pyright: ignore[reportArgumentType]
+    assert isinstance(prompted.facts, TokenFacts)
+    made = {task: _of_task(prompted, patches, task) for task in (None, *tasks)}
+    return TaskPrompts(made, prompted.facts.width)
+
+
+def _of_task(
+    prompted: Patched, patches: Patches, task: str | None
+) -> tuple[Callable[[nn.Module, nn.Module | None], Tensor] | None, int]:
+    graph = patches.of_task(prompted, task, frozenset())
+    if not isinstance(graph.output_node().args[0], Node):
+        return None, 0
+    patch = lifted(graph)
+    return lambda stem, own: patch.run(stem, *patch.tensors(own)), _length(graph)
+
+
+def _length(graph: Graph) -> int:
+    return shape(graph.output_node().args[0])[0]  # pyright: ignore[reportArgumentType]
 
 
 def _of_transformers(
-    made: Prompt, length: int, tokens: TokenPorts, shift: int, model: nn.Module
+    prompts: Prompts, tokens: TokenPorts, shift: int, model: nn.Module
 ) -> Iterator[tuple[str, Names]]:
-    stem = Stem(made, length, shift, trims=tokens.memory is None)
+    stem = Stem(prompts, shift, trims=tokens.memory is None)
     yield tokens.stem, lambda base: stem_names(base, stem)
     if tokens.memory is not None:
-        yield tokens.memory, lambda base: memory_names(base, length)
+        yield tokens.memory, lambda base: memory_names(base, prompts)
     if hasattr(model, "generate"):
-        yield "", lambda base: generating_names(base, length)
+        yield "", lambda base: generating_names(base, prompts)

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import wraps
 from itertools import product
 from typing import assert_never
 
@@ -179,6 +180,7 @@ def _linear(base: type[nn.Module], patched: Patched, patches: Patches) -> dict[s
         return {"forward": _as_called(patches.fast(patched), name), **base_forward}
     variants, x = _variants(patched, patches), Argument(0, name)
 
+    @wraps(base.forward)
     def forward(self: nn.Module, *args: object, **kwargs: object) -> object:
         patch = variants.of(self)
         if patch is None:
@@ -219,6 +221,7 @@ def _attention(
 def _noting(forward: object, own: Argument) -> dict[str, object]:
     """The input of the attention module goes to its own tap, for the patch inside."""
 
+    @wraps(forward)  # pyright: ignore[reportArgumentType]
     def noting(self: nn.Module, *args: object, **kwargs: object) -> object:
         self.pefc_x.value = own.read(args, kwargs)  # pyright: ignore[reportAttributeAccessIssue, reportArgumentType]
         return forward(self, *args, **kwargs)  # pyright: ignore[reportCallIssue]

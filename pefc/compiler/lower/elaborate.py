@@ -3,8 +3,9 @@ tensors.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import sqrt
+from typing import Self
 
 from torch.fx import Graph
 
@@ -73,6 +74,15 @@ class Elaborated:
         values = (tensor.value for tensor in self.tensors if tensor.value is not None)
         parts = (*self.rules, *self.lets.values(), *values)
         return any(_reads_weight(node) for part in parts for node in syntax.walk(part))
+
+    def without(self, dim: str) -> Self:
+        """The method with a dim forgotten, where no formula names it; else the method itself."""
+        values = (tensor.value for tensor in self.tensors if tensor.value is not None)
+        parts = (*self.rules, *self.extends, *self.lets.values(), *values)
+        nodes = (node for part in parts for node in syntax.walk(part))
+        if any(isinstance(node, syntax.Name) and node.name == dim for node in nodes):
+            return self
+        return replace(self, numbers={n: v for n, v in self.numbers.items() if n != dim})
 
 
 def _reads_weight(node: object) -> bool:

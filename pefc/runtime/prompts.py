@@ -1,0 +1,109 @@
+"""Prompts: the new tokens of a call, for all rows, or for each row by its task."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from .tasks import Tasks, rows_of
+
+
+@dataclass(frozen=True, slots=True)
+class New:
+    """How many tokens stand before those of the text."""
+
+    length: int
+    """In the widest row."""
+    seen: Tensor | None = None
+    """[batch, length]: 1 where a row has a token, 0 where it is padded on the left, since another
+    row has more; None where all rows have as many.
+    """
+
+    @property
+    def before(self) -> int | Tensor:
+        """How many stand before the text of each row."""
+        return self.length if self.seen is None else self.seen.sum(1, keepdim=True)
+
+
+NONE = New(0)
+
+
+class Prompts(Protocol):
+    """The new tokens of a model."""
+
+    def new(self, module: nn.Module, rows: int) -> New:
+        """How many a call of so many rows has."""
+        ...
+
+    def prompt(self, module: nn.Module, rows: int) -> Tensor:
+        """Their embeddings, [length, d] or [batch, length, d], made from the stem module."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OnePrompt:
+    """The same new tokens for every row."""
+
+    made: Callable[[nn.Module], Tensor]
+    length: int
+
+    def new(self, module: nn.Module, rows: int) -> New:  # noqa: ARG002
+        """How many they are."""
+        return New(self.length)
+
+    def prompt(self, module: nn.Module, rows: int) -> Tensor:  # noqa: ARG002
+        """Their embeddings [length, d], or [rows, length, d]."""
+        prompt = self.made(module)
+        if prompt.shape[-2] != self.length:
+            raise ValueError(f"a prompt of {prompt.shape[-2]} tokens, not of {self.length}")
+        return prompt
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPrompts:
+    """The new tokens of each task. The stem, the model and the decoder know the tasks."""
+
+    made: dict[str | None, tuple[Callable[[nn.Module, nn.Module | None], Tensor] | None, int]]
+    """What makes the embeddings of a task from the stem and the task's module there, and how many
+    they are.
+    """
+    width: int
+
+    def new(self, module: nn.Module, rows: int) -> New:
+        """How many the rows have; those with fewer are padded on the left."""
+        tasks = module.pefc_tasks
+        assert isinstance(tasks, Tasks)
+        if tasks.rows is None:
+            return New(self._count(tasks.active))
+        counts = [self._count(name) for name in rows_of(tasks.rows, rows)]
+        widest = max(counts)
+        if min(counts) == widest:
+            return New(widest)
+        device = next(module.parameters()).device
+        place = torch.arange(widest, device=device)
+        starts = widest - torch.tensor(counts, device=device)[:, None]
+        return New(widest, (place >= starts).long())
+
+    def prompt(self, module: nn.Module, rows: int) -> Tensor:
+        """The embeddings of all rows, those of each task made once."""
+        tasks = module.pefc_tasks
+        assert isinstance(tasks, Tasks)
+        if tasks.rows is None:
+            return self._made(module, tasks.active, self._count(tasks.active))
+        names = rows_of(tasks.rows, rows)
+        widest = max(map(self._count, names))
+        each = {name: self._made(module, name, widest) for name in dict.fromkeys(names)}
+        return torch.stack([each[name] for name in names])
+
+    def _count(self, name: str | None) -> int:
+        return self.made.get(name, self.made[None])[1]
+
+    def _made(self, module: nn.Module, name: str | None, widest: int) -> Tensor:
+        made, count = self.made.get(name, self.made[None])
+        like = next(module.parameters())
+        padding = like.new_zeros(widest - count, self.width)
+        if made is None:
+            return padding
+        return torch.cat([padding, made(module, module._modules.get(name or ""))])

@@ -1,0 +1,1 @@
+"""Methods on blocks: their formulas, their places, and what leaves them out."""
