@@ -77,3 +77,32 @@ def test_one_compiled_layer_serves_all_of_them(name: str) -> None:
         layer.compile(fullgraph=True, backend=counter)
     close(output(model, use_cache=False), expected, 1e-5)
     assert counter.frame_count == 1
+
+
+STAGED = """
+method staged on attention {
+  K: [layer + 1, kv_heads, head_dim] ~ normal(0, 1)
+  V: [layer + 1, kv_heads, head_dim] ~ normal(0, 1)
+  if layer > 1 {
+    extend keys, values by K, V
+  } else {
+    extend keys, values by V, K
+  }
+}
+staged all layers
+"""
+
+
+@torch.no_grad()
+def test_layers_that_a_method_tells_apart_have_patches_of_their_own() -> None:
+    model = pefc.apply(STAGED, llama(layers=4))
+    attentions = [layer.self_attn for layer in model.model.layers]
+    assert [attention.staged.K.shape[0] for attention in attentions] == [1, 2, 3, 4]
+    assert len({type(attention) for attention in attentions}) == 4
+    switched = pefc.apply(STAGED.replace("V, K", "K, V"), llama(layers=4))
+    switched.load_state_dict(model.state_dict())
+    assert not torch.equal(output(switched), output(model))
+    for layer in switched.model.layers[:2]:
+        staged = layer.self_attn.staged
+        staged.K, staged.V = staged.V, staged.K
+    assert torch.equal(output(switched), output(model))

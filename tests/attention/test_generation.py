@@ -82,3 +82,12 @@ def test_every_row_is_written_alone(build: Build) -> None:
     model = tuned(build, COMBINED)
     both = model.generate(IDS, **GREEDY)
     assert torch.equal(both[1:], model.generate(IDS[1:], **GREEDY))
+
+
+@SPEC
+@pytest.mark.parametrize("build", [llama, gpt2], ids=named)
+def test_padding_changes_no_text(build: Build, spec: str) -> None:
+    model = tuned(build, spec)
+    padded = model.generate(IDS, attention_mask=LEFT, **GREEDY)
+    alone = model.generate(IDS[:1, 3:], attention_mask=LEFT[:1, 3:], **GREEDY)
+    assert torch.equal(padded[:1, 3:], alone)

@@ -16,6 +16,7 @@ from .prompted import LENGTH, Case, adapter, encoder, projection, table
 LAYERS = range(2)
 LLAMA = tuple(f"model.layers.{layer}.self_attn" for layer in LAYERS)
 GPT2 = tuple(f"transformer.h.{layer}.attn" for layer in LAYERS)
+BERT = tuple(f"encoder.layer.{layer}.attention.self" for layer in LAYERS)
 HIDDEN = 5
 _MLP = {
     "embedding.weight": "E",
@@ -47,8 +48,8 @@ def even() -> LlamaForCausalLM:
     return LlamaForCausalLM(config).eval()
 
 
-def _prefix(**options: int | bool) -> PrefixTuningConfig:
-    return PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=LENGTH, **options)
+def _prefix(task: str = "CAUSAL_LM", **options: int | bool) -> PrefixTuningConfig:
+    return PrefixTuningConfig(task_type=task, num_virtual_tokens=LENGTH, **options)
 
 
 def _mlp(build: object, name: str) -> Case:
@@ -62,6 +63,7 @@ PREFIXES = (
     Case("prefix-even-heads", even, _TABLE, _prefix(), table(LLAMA, 4)),
     Case("prefix-grouped-heads", llama, _TABLE, _prefix(), table(LLAMA, 2)),
     Case("prefix-gpt2", gpt2, _TABLE, _prefix(), table(GPT2, 4)),
+    Case("prefix-bert", bert, _TABLE, _prefix("FEATURE_EXTRACTION"), table(BERT, 4)),
     _mlp(even, "even-heads"),
     _mlp(llama, "grouped-heads"),
     _mlp(gpt2, "gpt2"),

@@ -1,0 +1,29 @@
+"""Every example runs to its end on a few reviews, so what it asserts holds."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .files import ROOT, name, tracked
+
+EXAMPLES = tuple(file for file in tracked("examples/*.py") if "__main__" in file.read_text())
+SPECS = tracked("examples/*.peft")
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=name)
+def test_examples_run(example: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", example, "--rows", "32"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_spec_has_its_example() -> None:
+    assert [spec.stem for spec in SPECS] == [example.stem for example in EXAMPLES]
