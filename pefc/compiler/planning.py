@@ -21,8 +21,18 @@ from ..dsl.diagnostics.placing import OutsideLayers, UnreachablePort
 from ..dsl.diagnostics.selection import ExpectMismatch
 from ..dsl.vocabulary import SITES
 from .claims import Claims
-from .lower import Elaborated, Member, elaborate
+from .lower import (
+    AttentionFacts,
+    BlockFacts,
+    Elaborated,
+    Facts,
+    LinearFacts,
+    Member,
+    TokenFacts,
+    elaborate,
+)
 from .lower.attached import TASK
+from .lower.gating import gate_tensors
 from .placing import Place, place
 from .plan import Dropping, Patched, Plan, Planned
 from .reach import check_reach
@@ -47,10 +57,19 @@ def plan(checked: Checked, model: nn.Module) -> Plan:
     training = Training(model, parameter_names(model))
     planner = _Planner(model, checked, table, training, Claims(model, table.model))
     for step in checked.steps:
-        planner.take(step, None)
+        planner.take(step, _Around())
     if planner.mistakes:
         raise SpecError(planner.mistakes)
     return planner.result()
+
+
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """What stands around a statement."""
+
+    dropping: int | None = None
+    """The `adapterdrop` of the plan."""
+    gated: bool = False
 
 
 @dataclass(slots=True)
@@ -72,17 +91,20 @@ class _Planner:
     firsts: dict[tuple[int, object], object] = field(default_factory=dict)
     """By the key of a method that of the first one which equals it."""
 
-    def take(self, step: Step, dropping: int | None) -> None:
-        """Plan one step; `dropping` is the `adapterdrop` around it."""
+    def take(self, step: Step, around: _Around) -> None:
+        """Plan one step."""
         try:
             match step:
                 case Attachment():
-                    self._attach(step, dropping)
+                    self._attach(step, around)
                 case Tuning():
                     self._tune(step)
                 case Modified("adapterdrop"):
-                    self._drop(step)
-                case Quantization() | Fusion() | Modified():
+                    self._drop(step, around)
+                case Modified():
+                    for inner in step.body:
+                        self.take(inner, replace(around, gated=True))
+                case Quantization() | Fusion():
                     self.mistakes.append(NotCompiled(step.span, _called(step)))
                 case _:
                     assert_never(step)
@@ -128,7 +150,7 @@ class _Planner:
         self.terms.extend(selected.terms)
         return selected.sites
 
-    def _drop(self, step: Modified) -> None:
+    def _drop(self, step: Modified, around: _Around) -> None:
         given = dict(step.arguments)
         numbers, fixed = given["layers"], given.get("eval", 0)
         assert isinstance(numbers, range)
@@ -136,9 +158,9 @@ class _Planner:
         self.drops.append(Dropping(numbers, fixed))
         number = len(self.drops) - 1
         for inner in step.body:
-            self.take(inner, number)
+            self.take(inner, replace(around, dropping=number))
 
-    def _attach(self, step: Attachment, dropping: int | None) -> None:
+    def _attach(self, step: Attachment, around: _Around) -> None:
         kind = step.method.site
         only_tunes = not any(isinstance(item, _RULES) for item in step.method.body)
         if kind not in _PATCHED and not only_tunes:
@@ -150,9 +172,9 @@ class _Planner:
             return
         dims = [self._dims(step, site, order, len(sites)) for order, site in enumerate(sites)]
         for site, (where, numbers) in zip(sites, dims, strict=True):
-            if dropping is not None and site.layer is None:
+            if around.dropping is not None and site.layer is None:
                 raise SpecError([OutsideLayers(place_of(step), site.path)])
-            self._place(step, site, where, numbers, _largest(dims), dropping)
+            self._place(step, site, where, numbers, _largest(dims), around)
 
     def _dims(
         self, step: Attachment, site: Site, order: int, count: int
@@ -179,15 +201,17 @@ class _Planner:
         where: Place,
         dims: Mapping[str, int],
         largest: Mapping[str, int],
-        dropping: int | None,
+        around: _Around,
     ) -> None:
         key, method = self._method(step, site, dims, largest)
         prefix = step.label if site.slice is None else f"{step.label}.{_slice_name(site)}"
         prefix = prefix if step.task is None else f"{TASK}.{prefix}"
-        member = Member(method, site.slice, prefix)
+        if around.gated:
+            method = _gated(method, where.facts, step)
+        member = Member(method, site.slice, prefix, around.gated)
         made = (step.method, step.arguments)
         same = (self.methods.setdefault(made, len(self.methods)), key[1])
-        full_key = (same, site.slice, prefix, where.facts)
+        full_key = (same, site.slice, prefix, where.facts, around.gated)
         if full_key not in self.verdicts:
             self.verdicts[full_key] = _judged(step, site, where, member)
         verdict = self.verdicts[full_key]
@@ -199,7 +223,7 @@ class _Planner:
             member,
             verdict,
             step.settings,
-            dropping,
+            around.dropping,
             step.task,
             step.span,
         )
@@ -293,13 +317,25 @@ def _tunes(method: syntax.Method) -> tuple[str, ...]:
     )
 
 
-def _called(step: Quantization | Fusion | Modified) -> str:
+def _gated(method: Elaborated, facts: Facts, step: Attachment) -> Elaborated:
+    """A method with the tensors of its gate, which reads what the method reads."""
+    match facts:
+        case LinearFacts():
+            width = facts.inputs
+        case BlockFacts() | AttentionFacts():
+            width = facts.width
+        case TokenFacts():
+            raise SpecError([NotCompiled(step.span, "a gate over tokens")])
+        case _:
+            assert_never(facts)
+    return replace(method, tensors=(*method.tensors, *gate_tensors(method, width)))
+
+
+def _called(step: Quantization | Fusion) -> str:
     match step:
         case Quantization():
             return "`quantize`"
         case Fusion():
             return "`fuse`"
-        case Modified(modifier):
-            return f"`{modifier}`"
         case _:
             assert_never(step)

@@ -9,8 +9,10 @@ from torch.fx.node import map_arg
 
 from ...dsl.diagnostics.attaching import NotTraced
 from ...dsl.diagnostics.core import SpecError
+from ...runtime.gates import kept
 from ...runtime.patched import frozen_twin
 from ..lower import LinearFacts, TokenFacts
+from ..lower.gating import GATES
 from ..lower.nodes import BASE
 from ..patches import Patches
 from ..plan import Dropping, Patched, Plan
@@ -134,6 +136,10 @@ def _copied(graph: Graph, patch: Graph, name: str, call: Node) -> Node:
         match node.op:
             case "placeholder":
                 (copies[node],) = (*call.args, *call.kwargs.values())
+            case "get_attr" if node.target == GATES:
+                copies[node] = None
+            case "call_function" if node.target is kept:
+                copies[node] = copied(node.args[0])
             case "get_attr":
                 copies[node] = graph.create_node("get_attr", f"{name}.{node.target}")
             case "call_module":

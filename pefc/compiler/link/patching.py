@@ -7,6 +7,7 @@ from functools import partial
 from torch import nn
 
 from ...runtime.dropping import Drop, drawing_names
+from ...runtime.gates import Gates
 from ...runtime.patched import patched_class
 from ...runtime.positions import TextPart
 from ...runtime.rows import counting_names
@@ -15,6 +16,7 @@ from ...runtime.tasks import Tasks
 from ...runtime.tensors import Tensors
 from ...runtime.texts import noting_names
 from ..lower import LinearFacts, TokenFacts
+from ..lower.gating import GATES
 from ..patches import Patches
 from ..plan import Patched, Plan
 from ..ports import TokenPorts
@@ -91,9 +93,11 @@ class Patching:
             self._set(module, "pefc_tasks", self.tasks)
             self._set(module, "pefc_slot", None)
             self._set(module, "pefc_kind", 0)
-        if wired.reads_text:
+        if wired.reads_text or wired.gated:
             text = self.texts.setdefault(_reader(patched.path, tokens), TextPart())
             self._set(module, "pefc_text", text)
+            if wired.gated:
+                self._set(module, GATES, Gates(text=text))
         if numbers := dropping(patched):
             self._set(module, "pefc_dropping", tuple(drops[number] for number in numbers))
             self._set(module, "pefc_layer", patched.members[0].site.layer)

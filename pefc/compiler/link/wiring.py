@@ -18,6 +18,7 @@ from ...runtime.variants import Variants
 from ..lower import AttentionFacts, BlockFacts, LinearFacts, TokenFacts
 from ..lower.attention import projection
 from ..lower.block import NORM, PRESENT
+from ..lower.gating import GATES
 from ..patches import Patches
 from ..plan import Patched
 from ..ports import AttentionPorts, BlockPorts, Entry
@@ -40,6 +41,8 @@ class Wires:
     """The paths of modules that the patch calls, by the names under which it does."""
     reads_text: bool
     """It asks which positions hold the first and last tokens."""
+    gated: bool
+    """It notes the values of gates."""
 
 
 def wires(patched: Patched, patches: Patches) -> Wires:
@@ -51,7 +54,8 @@ def wires(patched: Patched, patches: Patches) -> Wires:
     tapped = {n: e for n, e in entries.items() if e.module != patched.path}
     calls = {str(n.target) for graph in graphs for n in graph.find_nodes(op="call_module")}
     modules = {name: path for name, path in module_paths(patched) if name in calls}
-    return Wires(own, tapped, modules, PRESENT in read)
+    gated = any(n.target == GATES for graph in graphs for n in graph.find_nodes(op="get_attr"))
+    return Wires(own, tapped, modules, PRESENT in read, gated)
 
 
 def _graphs(patched: Patched, patches: Patches) -> tuple[Graph, ...]:

@@ -36,6 +36,8 @@ class Member:
     """The path of its tensors from the module: the label, with the role for a slice; behind `task`
     where it belongs to one.
     """
+    gated: bool = False
+    """A gate decides how much of its change reaches the output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ class Attached:
         if name in method.lets:
             return formula.write(method.lets[name])
         if any(tensor.name == name for tensor in method.tensors):
-            return self._tensor(name)
+            return self.tensor(name)
         if name in self.ports:
             return self.ports[name]()
         return {"none": None, **method.numbers}[name]
@@ -98,12 +100,13 @@ class Attached:
         """What a formula calls by this name; raises KeyError where that is nothing."""
         method = self.method
         if name in method.maps:
-            return Affine(self._tensor(f"{name}.weight"), self._tensor(f"{name}.bias"))
+            return Affine(self.tensor(f"{name}.weight"), self.tensor(f"{name}.bias"))
         if name in method.networks:
-            return Recurrent(method.networks[name], lambda part: self._tensor(f"{name}.{part}"))
+            return Recurrent(method.networks[name], lambda part: self.tensor(f"{name}.{part}"))
         return self.calls[name]
 
-    def _tensor(self, name: str) -> Node:
+    def tensor(self, name: str) -> Node:
+        """The node of a tensor of the method."""
         tensor = next(tensor for tensor in self.method.tensors if tensor.name == name)
         if self.initial_values and tensor.value is not None:
             return self.initial(tensor)

@@ -14,6 +14,7 @@ from ...runtime.attention import attended, extended
 from .attached import Attached, Member, Port
 from .elaborate import Declared
 from .facts import AttentionFacts, MapFacts
+from .gating import gate, of_prefix, through
 from .nodes import (
     TOKEN_AXIS,
     TOKENS,
@@ -68,9 +69,13 @@ def attention_patch(facts: AttentionFacts, members: tuple[Member, ...], *, initi
     context = _base(state, facts)
     for member in members:
         attached = _attached(facts, state, member, initial=initial)
+        before = context
         for rule in member.method.rules:
             if rule.target not in state.sequences:
                 context = _context(attached, rule, context)
+        if member.gated and context is not before:
+            value = call(state.graph, torch.unsqueeze, gate(attached, state.x), -1)
+            context = through(state.graph, value, before, context)
     state.graph.output(context)
     return state.graph
 
@@ -177,6 +182,8 @@ def _extend(attached: Attached, state: _State, extend: syntax.Extend) -> None:
             reason = f"it is {found} where {target} take [len, {heads[0]}, {heads[1]}]"
             raise SpecError([FormulaFailed(expression.span, reason)])
         lengths.append(shape(value)[-3])
+        if attached.member.gated:
+            value = of_prefix(state.graph, gate(attached, state.x), value)
         longer = call(state.graph, extended, sequence, value, axes=axes(sequence))
         state.sequences[target] = longer
     if sorted(extend.targets) != ["keys", "values"] or len(set(lengths)) > 1:

@@ -13,6 +13,7 @@ from ...runtime.positions import first_positions, last_positions
 from .attached import Attached, Member, Port
 from .elaborate import Declared
 from .facts import BlockFacts
+from .gating import gate, through
 from .nodes import TOKEN_AXIS, TOKENS, call, module_call, placeholder
 
 NORM = "pefc_norm"
@@ -41,10 +42,21 @@ def block_patch(facts: BlockFacts, members: tuple[Member, ...], *, initial: bool
     y = ports.y
     for member in members:
         attached = _attached(facts, ports, member, initial=initial)
+        before = y
         for rule in member.method.rules:
             y = _output(attached, ports, rule, y)
+        if member.gated:
+            value = gate(attached, before if _reads(member, "y") else ports.x)
+            y = through(ports.graph, value, before, y)
     ports.graph.output(y)
     return ports.graph
+
+
+def _reads(member: Member, port: str) -> bool:
+    """Whether a formula names a port."""
+    parts = (*member.method.rules, *member.method.lets.values())
+    nodes = (node for part in parts for node in syntax.walk(part))
+    return any(isinstance(node, syntax.Name) and node.name == port for node in nodes)
 
 
 def block_initial(

@@ -12,6 +12,7 @@ from ...dsl.diagnostics.core import SpecError
 from .attached import Attached, Member
 from .elaborate import Declared
 from .facts import LinearFacts
+from .gating import gate, through
 from .maps import AffineMap, FunctionMap, SiteMap, Slice, added
 from .nodes import TOKEN_AXIS, TOKENS, attribute, call, placeholder, shape
 
@@ -35,7 +36,7 @@ def compose(facts: LinearFacts, members: tuple[Member, ...], *, initial: bool) -
     for member in members:
         cut = None if member.rows is None else Slice(graph, member.rows, f"{member.prefix}.rows")
         part = whole if cut is None else cut.restrict(whole)
-        part = _Rules(graph, member, part, initial=initial).result()
+        part = _Rules(graph, member, part, initial=initial).gated()
         whole = part if cut is None else cut.embed(whole, part)
     return Composition(graph, whole)
 
@@ -105,6 +106,18 @@ class _Rules:
                 raise SpecError([NotLowered(rule.where.span, "`where` on a rule of a linear site")])
             current = _RULES[rule.target](self, rule, current)
         return current
+
+    def gated(self) -> SiteMap:
+        """The map with the method, or with what its gate lets through of it."""
+        before, after = self.before, self.result()
+        if not self.member.gated:
+            return after
+
+        def apply(x: Node) -> Node:
+            value = gate(self.attached, x)
+            return through(self.graph, value, before.call(x), after.call(x))
+
+        return FunctionMap(self.graph, apply, before.weight)
 
     def _bias(self) -> Node:
         bias = self.before.bias()

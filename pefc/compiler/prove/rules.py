@@ -15,6 +15,7 @@ from ..lower.functions import (
     identity_like,
     solve,
 )
+from ...runtime.gates import gated_rows
 from ..passes.fuse import addmm_rows
 from .terms import ONE, ZERO, Applied, Constant, Eye, Rule, Term, combined
 
@@ -26,6 +27,8 @@ def _add(first: Term, second: object) -> Term | None:
 
 
 def _sub(first: Term, second: object) -> Term | None:
+    if first == second:
+        return ZERO
     return first if second in (ZERO, 0) else None
 
 
@@ -141,6 +144,7 @@ EXACT_RULES: Mapping[object, Rule] = {
     torch.index_copy: _index_copy,
     torch.where: _where,
     batched_kron: _product,
+    gated_rows: _product,
     identity_like: lambda like, size: Eye(),  # noqa: ARG005
     block_diagonal: _block_diagonal,
     operator.getitem: _constant_stays,
