@@ -14,8 +14,9 @@ import pefc
 from pefc.compiler import planning, program
 from pefc.compiler.link import live, patching
 from pefc.compiler.link.patching import Patching
+from pefc.runtime.dropping import Drop
 from pefc.runtime.positions import TextPart
-from pefc.runtime.taps import Tap
+from pefc.runtime.taps import Aside, Tap
 from pefc.runtime.tensors import Tensors
 
 from ..laws.snapshots import Snapshot
@@ -116,7 +117,7 @@ def _wires(model: nn.Module) -> set[int]:
         for name, wire in vars(module).items()
         if name.startswith("pefc_")
         for held in (wire if isinstance(wire, tuple) else (wire,))
-        if isinstance(held, Tap | TextPart | nn.Module) or type(held).__name__ == "Drop"
+        if isinstance(held, Tap | TextPart | Aside | Drop)
     }
 
 

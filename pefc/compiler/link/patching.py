@@ -9,7 +9,7 @@ from torch import nn
 from ...runtime.dropping import Drop, drawing_names
 from ...runtime.patched import patched_class
 from ...runtime.positions import TextPart
-from ...runtime.taps import Tap, tapped_names
+from ...runtime.taps import Aside, Tap, tapped_names
 from ...runtime.tensors import Tensors
 from ...runtime.texts import noting_names
 from ..lower import LinearFacts, TokenFacts
@@ -95,7 +95,7 @@ class Patching:
                 self._derive(source, tapped_names, "taps")
             self._set(source, "pefc_taps", (*taps, (argument(entry), tap)))
         for name, path in wired.modules.items():
-            self._set(module, name, self.model.get_submodule(path))
+            self._set(module, name, Aside(self.model.get_submodule(path)))
 
     def _note_texts(self) -> None:
         """A stem says where the tokens of a call stand, after it has put new ones before them."""
