@@ -15,11 +15,11 @@ import pefc
 
 
 def main() -> None:
-    example = run(__doc__, rows=480)
+    example = run(__doc__, rows=640)
     say = example.console.print
     model = pefc.apply(pefc.read(HERE / "prefixes.peft"), base())
     before = accuracy(model, example.held_back)
-    train(model, example)
+    train(model, example, rate=1e-3)
     after = accuracy(model, example.held_back)
     say(f"{trained(model)}; accuracy on held-back reviews: {before:.1%} before, {after:.1%} after")
 

@@ -25,7 +25,7 @@ QUESTION = "Does this review praise the film or damn it?"
 
 
 def main() -> None:
-    example = run(__doc__, rows=480)
+    example = run(__doc__, rows=640)
     say = example.console.print
     model = pefc.apply(pefc.read(HERE / "prompts.peft"), base(), tokenizer=tokenizer())
     ids = tokenizer().encode(QUESTION, add_special_tokens=False)

@@ -39,7 +39,9 @@ def _xavier(tensor: Tensor, *, generator: Generator | None) -> None:
 
 
 def _orthogonal(tensor: Tensor, *, generator: Generator | None) -> None:
-    init.orthogonal_(tensor, generator=generator)
+    # There is no solver below 32 bits.
+    wide = tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+    tensor.copy_(init.orthogonal_(wide, generator=generator))
 
 
 def _linear_default(tensor: Tensor, *, generator: Generator | None) -> None:

@@ -51,4 +51,20 @@ def tapped_names(base: type[nn.Module]) -> dict[str, object]:
             tap.value = argument.read(args, kwargs)  # pyright: ignore[reportAttributeAccessIssue]
         return base.forward(self, *args, **kwargs)
 
-    return {"forward": forward}
+    return {"forward": forward, _ASIDE: base.forward}
+
+
+_ASIDE = "pefc_aside"
+"""What a tapped module computes without noting anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """A module as patches call it, with values of their own: no tap takes them."""
+
+    module: nn.Module
+
+    def __call__(self, value: Tensor) -> Tensor:
+        """What the module makes of a value."""
+        aside = getattr(type(self.module), _ASIDE, None)
+        return self.module(value) if aside is None else aside(self.module, value)

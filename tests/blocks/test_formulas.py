@@ -219,3 +219,17 @@ def test_encoder_and_decoder_have_texts_of_their_own() -> None:
         start = written[:, :1]
         again = model(ids, decoder_input_ids=start, use_cache=False).logits[:, -1].argmax(-1)
     assert torch.equal(written[:, 1], again)
+
+
+def test_what_a_patch_asks_a_projection_is_no_input_of_the_block() -> None:
+    """Where x passes into the keys' map, and an attention's method calls this map itself."""
+    base = _BUILT["sdpa"]
+    spec = "parallel_adapter(r=3) on attn; llama_adapter(len=2) on attn"
+    model, plan = applied(spec, base)
+    calls = Calls(model, {"s.0.d", "s.0.m"})
+    computed(model)
+    x = first(calls.returned["s.0.m"])
+    y = first(base.get_submodule("s.0.d")(**calls.given["s.0.d"]))
+    formula = FORMULAS["parallel_adapter(r=3)"]
+    expected = formula(Values(x, y, y, lambda z: z), tensors(model, plan.attachments[0]))
+    assert_close(first(calls.returned["s.0.d"]), expected)

@@ -8,10 +8,13 @@ import torch
 from torch import nn
 
 import pefc
+from pefc.compiler import planning
 from pefc.compiler.prove import Identity
 from pefc.dsl import library
 
-from ..models import BUILDERS, gpt2, llama, output, plain
+from ..blocks.models import computed, vit
+from ..models import BUILDERS, bert, gpt2, llama, output, plain, sdpa
+from ..runtime.prompt_models import t5
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float64)
 NOT_YET = {"not-lowered", "no-bias", "not-compiled"}
@@ -19,6 +22,37 @@ NOT_YET = {"not-lowered", "no-bias", "not-compiled"}
 
 TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 0.1, torch.float64: 1e-12}
 """Relative to the largest output: two layers of rounding in each dtype."""
+
+AROUND_EXACT = {
+    "adapter(form=parallel)",
+    "adapter(form=pfeiffer)",
+    "adapter(form=sequential)",
+    "compacter",
+    "direft",
+    "llama_adapter(len=3)",
+    "parallel_adapter",
+    "pfeiffer",
+    "prefix(len=3, init=zero)",
+    "prefix(len=3, mlp=4, init=zero)",
+}
+AROUND_ROUNDING = {"loreft"}
+AROUND_CHANGES = {
+    "adapter(init=bert)",
+    "adapter(init=houlsby)",
+    "compacter(init=paper)",
+    "direft(init=paper)",
+    "loreft(init=paper)",
+    "pfeiffer(init=houlsby)",
+    "prefix(len=3)",
+    "prefix(len=3, mlp=4)",
+    "prefix(len=3, shift)",
+    "prefix_mlp(len=3)",
+    "prompt(len=3)",
+    "prompt(len=3, init=vocab)",
+    "p_tuning(len=3, h=4)",
+    "p_tuning(len=3, h=4, encoder=lstm)",
+}
+"""Of methods on blocks, attentions and tokens."""
 
 EXACT = {"beft", "bitfit", "delora", "ia3", "lora", "peanut", "rslora", "ssf", "vera"}
 ROUNDING = {"boft", "deft", "dora", "glora", "hira", "loha", "oft"}
@@ -89,3 +123,63 @@ def test_a_method_that_starts_at_random_changes_the_output() -> None:
     program = pefc.compile(spec, model)
     assert {planned.verdict.identity for planned in program.plan.attachments} == {Identity.CHANGES}
     assert (output(program.apply()) - before).abs().max() > 0.1
+
+
+def around(call: str) -> str:
+    """The statement of a method that is not on linear maps."""
+    method = library.method(call.partition("(")[0])
+    assert method is not None
+    return call + {"block": " on attn, ffn", "attention": " on attn", "tokens": ""}[method.site]
+
+
+def said(call: str) -> str:
+    """What the proof has to say."""
+    for name, calls in (("exact", AROUND_EXACT), ("rounding", AROUND_ROUNDING)):
+        if call in calls:
+            return name
+    return "changes"
+
+
+def test_every_method_of_the_library_is_held_to_its_proof() -> None:
+    calls = AROUND_EXACT | AROUND_ROUNDING | AROUND_CHANGES
+    shipped = {name: library.method(name) for name in library.names()}
+    sites = {
+        name
+        for name, method in shipped.items()
+        if method is not None and method.site in {"block", "attention", "tokens"}
+    }
+    assert {call.partition("(")[0] for call in calls} == sites
+
+
+@pytest.mark.parametrize(
+    "build", [llama, gpt2, bert, t5, vit, sdpa], ids=lambda build: build.__name__
+)
+def test_methods_around_maps_start_as_their_proofs_say(
+    build: Callable[[], nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = build().eval()
+    sites = planning.find_sites(base)
+    monkeypatch.setattr(planning, "find_sites", lambda _model: sites)
+    before = {dtype: _run(deepcopy(base).to(dtype)) for dtype in DTYPES}
+    for call in sorted(AROUND_EXACT | AROUND_ROUNDING | AROUND_CHANGES):
+        if sites.tokens is None and library.method(call.partition("(")[0]).site == "tokens":
+            continue
+        program = pefc.compile(around(call), base)
+        expected = said(call)
+        assert {p.verdict.identity for p in program.plan.attachments} == {expected}, call
+        for dtype in DTYPES:
+            model = pefc.Program(program.plan, deepcopy(base).to(dtype)).apply()
+            after = _run(model)
+            assert after.dtype == dtype
+            change = (after - before[dtype]).abs().max() / before[dtype].abs().max()
+            if expected == "exact":
+                assert torch.equal(after, before[dtype]), call
+            elif expected == "rounding":
+                assert change <= TOLERANCES[dtype], call
+            elif dtype != torch.bfloat16:
+                assert change > 1e-5, call
+
+
+def _run(model: nn.Module) -> torch.Tensor:
+    with torch.no_grad():
+        return computed(model)

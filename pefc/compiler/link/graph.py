@@ -20,7 +20,7 @@ from ..trace import original_path, trace
 from .materialize import Materials
 from .patching import Patching
 from .stand_in import stand_ins
-from .wiring import wires
+from .wiring import dropping, wires
 
 
 def linked_graph(
@@ -57,8 +57,10 @@ def linked_graph(
             patched = places.get(id(_module(twin, f"{path}.{name}")))
             if patched is not None:
                 found.add(patched.path)
-                _put(parent, name, _site(sites[patched.path], patched, materials))
-                _inline(parent.graph, name, patches.fast(patched))
+                patch = _evaluated(plan, patched, patches)
+                if patch is not None:
+                    _put(parent, name, _site(sites[patched.path], patched, materials))
+                    _inline(parent.graph, name, patch)
         parent.recompile()
     _all_found(plan, linear, found)
     return root
@@ -75,6 +77,15 @@ def _in_evaluation(plan: Plan) -> Plan:
     """A graph has one form: layers are dropped as in evaluation."""
     drops = tuple(Dropping(range(d.fixed, d.fixed + 1), d.fixed) for d in plan.drops)
     return replace(plan, drops=drops)
+
+
+def _evaluated(plan: Plan, patched: Patched, patches: Patches) -> Graph | None:
+    """The patch of a linear map as evaluation runs it; None where all of it is dropped."""
+    layer = patched.members[0].site.layer
+    dropped = frozenset(
+        n for n in dropping(patched) if layer is not None and layer < plan.drops[n].fixed
+    )
+    return patches.fast_without(patched, dropped) if dropped else patches.fast(patched)
 
 
 def _graphs(root: GraphModule) -> list[tuple[str, GraphModule]]:

@@ -11,7 +11,7 @@ from ...runtime.gates import Gates
 from ...runtime.patched import patched_class
 from ...runtime.positions import TextPart
 from ...runtime.rows import counting_names
-from ...runtime.taps import Tap, tapped_names
+from ...runtime.taps import Aside, Tap, tapped_names
 from ...runtime.tasks import Tasks
 from ...runtime.tensors import Tensors
 from ...runtime.texts import noting_names
@@ -114,7 +114,7 @@ class Patching:
                 self._derive(source, tapped_names, "taps")
             self._set(source, "pefc_taps", (*taps, (argument(entry), tap)))
         for name, path in wired.modules.items():
-            self._set(module, name, self.model.get_submodule(path))
+            self._set(module, name, Aside(self.model.get_submodule(path)))
 
     def _note_texts(self) -> None:
         """A stem says where the tokens of a call stand, after it has put new ones before them."""

@@ -10,16 +10,16 @@ from ..families import linear_width
 
 
 class StandIn(nn.Module):
-    """A module with the linear map as its child."""
+    """A module with the linear map as its child, under a name that is no label's."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
-        self.inner = inner
+        self.pefc_map = inner
         self.training = inner.training
 
     def forward(self, *args: Tensor, **kwargs: Tensor) -> Tensor:
         """What the map gives."""
-        return self.inner(*args, **kwargs)
+        return self.pefc_map(*args, **kwargs)
 
 
 def stand_ins(model: nn.Module, paths: Iterable[str]) -> None:
