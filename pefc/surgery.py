@@ -85,7 +85,7 @@ def apply(
     Raises:
         SpecError: with every mistake; the model is then bit for bit and flag for flag as it was.
     """
-    checked = _checked(spec, params)
+    checked = _checked(spec, params, compiler.task_names(model))
     if is_attached(model) and compiler.is_of_tasks(checked):
         compiler.add(checked, model, tokenize_with(tokenizer))
     else:
@@ -207,8 +207,10 @@ def optimizer(model: nn.Module, *, lr: float, decay: float = 0.0, **options: obj
     return AdamW(compiler.parameter_groups(model, lr=lr, decay=decay), **options)  # pyright: ignore[reportArgumentType]
 
 
-def _checked(spec: Spec | Checked | str, params: Mapping[str, Value]) -> Checked:
+def _checked(
+    spec: Spec | Checked | str, params: Mapping[str, Value], tasks: tuple[str, ...] = ()
+) -> Checked:
     if isinstance(spec, Checked):
         return spec
     tree = parse(Source("<spec>", spec)) if isinstance(spec, str) else spec
-    return check(tree, overrides=params)
+    return check(tree, overrides=params, tasks=tasks)

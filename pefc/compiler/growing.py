@@ -11,7 +11,8 @@ from ..dsl.diagnostics.tasks import NoSuchTask, TaskTaken
 from ..runtime.installed import Installed, remember
 from ..runtime.patched import bare
 from .attached import attached
-from .link.live import unpatch
+from .fusing import FUSION
+from .link.live import train, unpatch
 from .link.materialize import materialize
 from .link.patching import Patching
 from .parts import task_of, without
@@ -69,13 +70,15 @@ def _change(model: nn.Module, after: Plan, tensors: Callable[[Patching], object]
     try:
         tensors(patching)
         patching.patch(after, linear=True)
+        train(after, patching)
     except BaseException:
         patching.undo()
         Patching(model, Patches()).patch(before, linear=True)
         raise
     remember(model, Installed(after, what.flags, what.originals, what.earlier))
     if after.tasks:
-        set_task(model, active if active in after.tasks else None)
+        fresh = FUSION in after.tasks and FUSION not in before.tasks
+        set_task(model, FUSION if fresh else active if active in after.tasks else None)
 
 
 def _pop(patching: Patching, plan: Plan, name: str) -> None:

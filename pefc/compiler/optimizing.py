@@ -21,6 +21,8 @@ def parameter_groups(model: nn.Module, *, lr: float, decay: float) -> list[dict[
         rate = _setting("lr", tensor, settings, lr)
         weight_decay = _setting("decay", tensor, settings, decay)
         parameter = model.get_parameter(name)
+        if not parameter.requires_grad:
+            continue
         group = groups.setdefault((rate, weight_decay), [])
         if all(parameter is not other for other in group):
             group.append(parameter)

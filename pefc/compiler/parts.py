@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..dsl.checked import Attachment, Checked, Modified, Step, Tuning, leaves
+from ..dsl.checked import Attachment, Checked, Fusion, Modified, Step, Tuning, leaves
 from ..dsl.diagnostics.core import SpecError
 from ..dsl.diagnostics.tasks import NotATask
+from .fusing import FUSION
 
 
 def only(checked: Checked, name: str) -> Checked:
@@ -53,5 +54,11 @@ def _as_task(step: Step, name: str) -> Step:
 
 def task_of(step: Step) -> str | None:
     """The task that a step belongs to."""
-    return step.task if isinstance(step, Attachment | Tuning) else None
+    match step:
+        case Attachment() | Tuning():
+            return step.task
+        case Fusion():
+            return FUSION
+        case _:
+            return None
 

@@ -116,6 +116,8 @@ class Plan:
     total: int
     """Parameters of the model before anything is attached."""
     tasks: tuple[str, ...] = ()
+    fused: frozenset[str] = frozenset()
+    """Tasks that a fusion reads: they do not train any more."""
     drops: tuple[Dropping, ...] = ()
     shift: int = 0
     """By how much the positions of the text's tokens grow."""
@@ -127,7 +129,7 @@ class Plan:
             planned.path(tensor): prod(tensor.shape)
             for planned in self.attachments
             for tensor in planned.tensors
-            if not tensor.frozen
+            if not tensor.frozen and planned.task not in self.fused
         }
         tuned = {parameter.name: parameter.size for parameter in self.tuned}
         return sum(trained.values()) + sum(tuned.values())

@@ -21,6 +21,7 @@ from ..dsl.diagnostics.placing import OutsideLayers, UnreachablePort
 from ..dsl.diagnostics.selection import ExpectMismatch
 from ..dsl.vocabulary import SITES
 from .claims import Claims
+from .fusing import Parts, fusing, parts
 from .lower import (
     AttentionFacts,
     BlockFacts,
@@ -56,7 +57,7 @@ def plan(checked: Checked, model: nn.Module) -> Plan:
     table = find_sites(model)
     training = Training(model, parameter_names(model))
     planner = _Planner(model, checked, table, training, Claims(model, table.model))
-    for step in checked.steps:
+    for step in sorted(checked.steps, key=lambda step: isinstance(step, Fusion)):
         planner.take(step, _Around())
     if planner.mistakes:
         raise SpecError(planner.mistakes)
@@ -70,6 +71,8 @@ class _Around:
     dropping: int | None = None
     """The `adapterdrop` of the plan."""
     gated: bool = False
+    parts: Parts = ()
+    """The methods of tasks that a fusion weighs."""
 
 
 @dataclass(slots=True)
@@ -83,6 +86,7 @@ class _Planner:
     attachments: list[Planned] = field(default_factory=list)
     keys: list[object] = field(default_factory=list)
     drops: list[Dropping] = field(default_factory=list)
+    fused: set[str] = field(default_factory=set)
     terms: list[TermMatch] = field(default_factory=list)
     verdicts: dict[object, Verdict] = field(default_factory=dict)
     methods: dict[object, int] = field(default_factory=dict)
@@ -104,8 +108,10 @@ class _Planner:
                 case Modified():
                     for inner in step.body:
                         self.take(inner, replace(around, gated=True))
-                case Quantization() | Fusion():
-                    self.mistakes.append(NotCompiled(step.span, _called(step)))
+                case Fusion():
+                    self._fuse(step)
+                case Quantization():
+                    self.mistakes.append(NotCompiled(step.span, "`quantize`"))
                 case _:
                     assert_never(step)
         except SpecError as error:
@@ -124,6 +130,7 @@ class _Planner:
             tuple(self.terms),
             sum(seen.values()),
             tuple(dict.fromkeys(p.task for p in self.attachments if p.task is not None)),
+            frozenset(self.fused),
             tuple(self.drops),
             sum(shifts.values()),
         )
@@ -159,6 +166,16 @@ class _Planner:
         number = len(self.drops) - 1
         for inner in step.body:
             self.take(inner, replace(around, dropping=number))
+
+    def _fuse(self, step: Fusion) -> None:
+        """A fusion reads what tasks have at its sites, wherever the spec names them."""
+        attachment = fusing(step)
+        sites = self._select(step.selection, "block")
+        self.fused.update(step.members)
+        for site in sites:
+            where, numbers = self._dims(attachment, site, 0, len(sites))
+            found = parts(step, where, self.attachments)
+            self._place(attachment, site, where, numbers, numbers, _Around(parts=found))
 
     def _attach(self, step: Attachment, around: _Around) -> None:
         kind = step.method.site
@@ -208,10 +225,11 @@ class _Planner:
         prefix = prefix if step.task is None else f"{TASK}.{prefix}"
         if around.gated:
             method = _gated(method, where.facts, step)
-        member = Member(method, site.slice, prefix, around.gated)
+        member = Member(method, site.slice, prefix, around.gated, around.parts)
         made = (step.method, step.arguments)
         same = (self.methods.setdefault(made, len(self.methods)), key[1])
         full_key = (same, site.slice, prefix, where.facts, around.gated)
+        full_key = (*full_key, tuple((task, *map(_shown, part)) for task, part in around.parts))
         if full_key not in self.verdicts:
             self.verdicts[full_key] = _judged(step, site, where, member)
         verdict = self.verdicts[full_key]
@@ -256,6 +274,12 @@ class _Planner:
         _expect(step.expect, sites, step)
         names = ("weight", "bias") if step.what is None else (step.what,)
         self.training.train(step, sites, names)
+
+
+def _shown(member: Member) -> object:
+    """What tells the parts of fusions apart."""
+    attachment = member.method.attachment
+    return attachment.method, attachment.arguments, member.prefix, member.gated
 
 
 def _elaborated(
@@ -329,13 +353,3 @@ def _gated(method: Elaborated, facts: Facts, step: Attachment) -> Elaborated:
         case _:
             assert_never(facts)
     return replace(method, tensors=(*method.tensors, *gate_tensors(method, width)))
-
-
-def _called(step: Quantization | Fusion) -> str:
-    match step:
-        case Quantization():
-            return "`quantize`"
-        case Fusion():
-            return "`fuse`"
-        case _:
-            assert_never(step)

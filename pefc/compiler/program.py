@@ -10,9 +10,11 @@ from ..dsl.checked import Checked
 from .link.graph import linked_graph
 from .link.live import check_free, install
 from .link.materialize import Materials, materialize
+from .fusing import FUSION
 from .patches import Patches
 from .plan import Plan
 from .planning import plan
+from .tasking import set_task
 from .texts import Tokenize
 
 
@@ -55,6 +57,8 @@ class Program:
         """
         check_free(self.plan, self.model)
         install(self.plan, self.model, self.materials, self.patches)
+        if FUSION in self.plan.tasks:
+            set_task(self.model, FUSION)
         return self.model
 
 

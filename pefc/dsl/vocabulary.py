@@ -188,7 +188,7 @@ FUNCTIONS: dict[str, Function] = {
         "block(matrix, size)", "unblock(blocks)", "halves(value, group)",
         "rotate_half(value, group)",
         "attend(queries, keys, values)", "embed(text, length?)", "change(method)",
-        "batch_mean(value)",
+        "batch_mean(value)", "noted(value)",
     ),
     **_table(
         "distribution",

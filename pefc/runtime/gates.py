@@ -34,6 +34,12 @@ def kept(value: Tensor, gates: Gates, name: str) -> Tensor:
     return value
 
 
+def noted(value: Tensor, gates: Gates, name: str) -> Tensor:
+    """Note a value of the last call, such as the weights of a fusion [batch, n, members]."""
+    gates.values[name] = value
+    return value
+
+
 def gated_rows(prefix: Tensor, gate: Tensor) -> Tensor:
     """A prefix [len, kv_heads, hd], or [batch, len, kv_heads, hd], times the gate [batch, 1, 1] of
     each row: [batch, len, kv_heads, hd].

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.fx import Graph, Node
 from torch.fx.node import map_arg
 
-from ...runtime.gates import kept
+from ...runtime.gates import kept, noted
 from ...runtime.tasks import Lifted
 from ..lower.attached import TASK
 from ..passes.fuse import addmm_rows
@@ -163,7 +163,7 @@ def _steps(graph: Graph) -> Iterator[_Segment | Node]:
             continue
         if node.op == "get_attr":
             yield node
-        elif node.op == "call_module" or node.target in {called, kept}:
+        elif node.op == "call_module" or node.target in {called, kept, noted}:
             if waiting:
                 yield _segment(waiting)
             waiting = []

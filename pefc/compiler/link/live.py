@@ -59,9 +59,21 @@ def _install(plan: Plan, patching: Patching, materials: Materials) -> None:
         parameters[name].requires_grad_(name in tuned)
     patching.place(materials)
     patching.patch(plan, linear=True)
+    train(plan, patching)
     earlier = record(model)
     assert not isinstance(earlier, Installed)
     remember(model, Installed(plan, flags, originals, earlier))
+
+
+def train(plan: Plan, patching: Patching) -> None:
+    """Let the tensors of a plan train, but for those of tasks that a fusion reads."""
+    for planned in plan.attachments:
+        for tensor in planned.tensors:
+            if not tensor.frozen:
+                parameter = patching.model.get_parameter(planned.path(tensor))
+                was = parameter.requires_grad
+                patching.undone_by.append(partial(parameter.requires_grad_, was))
+                parameter.requires_grad_(planned.task not in plan.fused)
 
 
 def unpatch(model: nn.Module) -> None:

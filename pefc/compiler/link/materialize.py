@@ -133,7 +133,9 @@ class _Making:
             lambda path: self._read(patched.path, module, path, task),
             lambda name: self._module(patched, position, name),
         )
-        return run(self.graphs[key], site)  # pyright: ignore[reportReturnType]
+        ports = len(tuple(self.graphs[key].find_nodes(op="placeholder")))
+        like = beside(self.model, patched.path)
+        return run(self.graphs[key], site, *[like] * ports)  # pyright: ignore[reportReturnType]
 
     def _module(self, patched: Patched, position: int, name: str) -> Callable[..., object]:
         """What an initial value may call: the map of the site, and the embedding of a text."""

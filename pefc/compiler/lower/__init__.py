@@ -15,5 +15,6 @@ from .linear import merged_parameters as merged_parameters
 from .patch import Site as Site
 from .patch import extension_values as extension_values
 from .patch import initial_value as initial_value
+from .patch import loss_value as loss_value
 from .patch import plain_patch as plain_patch
 from .patch import run as run

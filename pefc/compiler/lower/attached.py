@@ -38,6 +38,8 @@ class Member:
     """
     gated: bool = False
     """A gate decides how much of its change reaches the output."""
+    parts: tuple[tuple[str, "tuple[Member, ...]"], ...] = ()
+    """The methods, by task, whose changes its formula names."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from ...runtime.positions import first_positions, last_positions
 from .attached import Attached, Member, Port
 from .elaborate import Declared
 from .facts import BlockFacts
-from .gating import gate, through
+from .gating import Noted, gate, through
 from .nodes import TOKEN_AXIS, TOKENS, call, module_call, placeholder
 
 NORM = "pefc_norm"
@@ -41,15 +41,23 @@ def block_patch(facts: BlockFacts, members: tuple[Member, ...], *, initial: bool
     ports = _ports(facts)
     y = ports.y
     for member in members:
-        attached = _attached(facts, ports, member, initial=initial)
-        before = y
-        for rule in member.method.rules:
-            y = _output(attached, ports, rule, y)
-        if member.gated:
-            value = gate(attached, before if _reads(member, "y") else ports.x)
-            y = through(ports.graph, value, before, y)
+        y = _changed(facts, ports, member, y, initial=initial)
     ports.graph.output(y)
     return ports.graph
+
+
+def _changed(
+    facts: BlockFacts, ports: _Ports, member: Member, before: Node, *, initial: bool
+) -> Node:
+    """y with one method more, or with what its gate lets through of it."""
+    attached = _attached(facts, ports, member, initial=initial)
+    y = before
+    for rule in member.method.rules:
+        y = _output(attached, ports, rule, y)
+    if not member.gated:
+        return y
+    value = gate(attached, before if _reads(member, "y") else ports.x)
+    return through(ports.graph, value, before, y)
 
 
 def _reads(member: Member, port: str) -> bool:
@@ -83,8 +91,28 @@ def _attached(facts: BlockFacts, ports: _Ports, member: Member, *, initial: bool
         "y": lambda: ports.y,
         "residual": lambda: ports.residual,
     }
-    calls = {"norm": _Norm(facts)}
+    calls = {
+        "norm": _Norm(facts),
+        "change": _Change(facts, ports, dict(member.parts), initial),
+        "noted": Noted(member.prefix),
+    }
     return Attached(ports.graph, member, initial, values, calls, like=lambda: ports.y)
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """`change(m)`: the block with the methods of a task, less the block without them."""
+
+    facts: BlockFacts
+    ports: _Ports
+    parts: Mapping[str, tuple[Member, ...]]
+    initial: bool
+
+    def of(self, graph: Graph, task: str) -> Node:
+        y = self.ports.y
+        for member in self.parts[task]:
+            y = _changed(self.facts, self.ports, member, y, initial=self.initial)
+        return call(graph, torch.sub, y, self.ports.y, axes=(TOKEN_AXIS, "d"))
 
 
 @dataclass(frozen=True, slots=True)

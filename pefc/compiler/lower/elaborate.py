@@ -63,6 +63,8 @@ class Elaborated:
     """Declared recurrent networks, whose tensors are `NAME.weight_ih_l0` and so on."""
     rules: tuple[syntax.Rule, ...]
     extends: tuple[syntax.Extend, ...]
+    losses: tuple[syntax.Expression, ...]
+    """What the method adds to the loss."""
     shift: int
     """By how much the positions of the text's tokens grow."""
     tunes: tuple[str, ...]
@@ -118,6 +120,7 @@ class _Elaboration:
         self.networks: dict[str, Network] = {}
         self.rules: list[syntax.Rule] = []
         self.extends: list[syntax.Extend] = []
+        self.losses: list[syntax.Expression] = []
         self.shift = 0
         self.tunes: list[str] = []
         self.formula = Formula(Graph(), self._number, largest)
@@ -136,6 +139,7 @@ class _Elaboration:
             self.networks,
             tuple(self.rules),
             tuple(self.extends),
+            tuple(self.losses),
             self.shift,
             tuple(self.tunes),
         )
@@ -197,6 +201,8 @@ class _Elaboration:
                 self.rules.append(item)
             case syntax.Extend():
                 self.extends.append(item)
+            case syntax.Loss(value):
+                self.losses.append(value)
             case syntax.Tune(parameters):
                 self.tunes.extend(parameter.name for parameter in parameters)
             case _:

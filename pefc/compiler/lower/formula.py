@@ -1,7 +1,7 @@
 """From an expression of a formula to nodes of a patch graph; what is a number stays a number."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from torch.fx import Graph, Node
@@ -95,6 +95,25 @@ class Formula:
         return transpose(self.graph, value) if isinstance(value, Node) else value
 
     def _call(self, call: syntax.Call) -> object:
+        match call.function, call.arguments:
+            case syntax.Name(name), (syntax.Argument(value=syntax.Comprehension() as each),):
+                values = self._each(each)
+                return FUNCTIONS[name](self.graph, *values)
+            case _:
+                return self._plain_call(call)
+
+    def _each(self, each: syntax.Comprehension) -> list[object]:
+        """The values of `e for m in members`."""
+        found: list[object] = []
+        for member in self.write(each.iterable):  # pyright: ignore[reportGeneralTypeIssues]
+
+            def lookup(name: str, member: object = member) -> object:
+                return member if name == each.variable else self.lookup(name)
+
+            found.append(replace(self, lookup=lookup).write(each.element))
+        return found
+
+    def _plain_call(self, call: syntax.Call) -> object:
         match call.function:
             case syntax.Name(name) if (mapped := self._map(name)) is not None:
                 values = [self.write(argument.value) for argument in call.arguments]

@@ -114,7 +114,24 @@ def orthonormal_rows(matrix: torch.Tensor) -> torch.Tensor:
 
 
 def _stack(graph: Graph, *values: Node) -> Node:
+    if values and holds_tokens(values[0]):
+        names = axes(values[0])
+        return call(graph, torch.stack, values, -2, axes=(*names[:-1], None, names[-1]))
     return call(graph, torch.stack, values)
+
+
+def _dot(graph: Graph, left: Node, right: Node) -> Node:
+    """The products of [..., d] with each of [..., n, d]: [..., n]; of equal shapes, [...]."""
+    if len(shape(left)) == len(shape(right)):
+        return call(graph, torch.einsum, "...d,...d->...", left, right, axes=axes(left)[:-1])
+    names = axes(right)[:-1]
+    return call(graph, torch.einsum, "...d,...nd->...n", left, right, axes=names)
+
+
+def _mix(graph: Graph, weights: Node, values: Node) -> Node:
+    """The sum of [..., n, d] over n, weighted by [..., n]: [..., d]."""
+    names = (*axes(values)[:-2], axes(values)[-1])
+    return call(graph, torch.einsum, "...n,...nd->...d", weights, values, axes=names)
 
 
 def _extremum(on_tensor: Callable[..., object], on_number: Callable[..., object]) -> "Function":
@@ -214,6 +231,8 @@ FUNCTIONS: dict[str, Function] = {
     "einsum": _einsum,
     "kron": _kron,
     "stack": _stack,
+    "dot": _dot,
+    "mix": _mix,
     "householder": _householder,
     "skew": _skew,
     "orthonormal": _orthonormal,

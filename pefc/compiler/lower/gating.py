@@ -1,10 +1,12 @@
 """Gates of a formula: `gate(unipelt) { … }` lets a learned share of each change through."""
 
+from dataclasses import dataclass
+
 import torch
 from torch.fx import Graph, Node
 
 from ...dsl import syntax
-from ...runtime.gates import Gates, gate_value, gated_rows, kept
+from ...runtime.gates import Gates, gate_value, gated_rows, kept, noted
 from .attached import Attached
 from .elaborate import Declared, Elaborated
 from .nodes import axes, call
@@ -31,6 +33,16 @@ def gate(attached: Attached, x: Node) -> Node:
     weight, bias = (attached.tensor(f"gate.{part}") for part in ("weight", "bias"))
     value = call(graph, gate_value, x, weight, bias, axes=(None, None))
     return call(graph, kept, value, _gates(graph), prefix, axes=(None, None))
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """`noted(p)`: a value that can be read after a forward, beside those of gates."""
+
+    prefix: str
+
+    def of(self, graph: Graph, value: Node) -> Node:
+        return call(graph, noted, value, _gates(graph), self.prefix, axes=axes(value))
 
 
 def _gates(graph: Graph) -> Node:

@@ -7,7 +7,7 @@ from typing import assert_never
 from torch.fx import Graph, Node
 from torch.fx.node import map_arg
 
-from .attached import Member
+from .attached import Attached, Member
 from .attention import attention_extension, attention_initial, attention_patch
 from .block import block_initial, block_patch
 from .elaborate import Declared
@@ -64,6 +64,14 @@ def extension_values(facts: Facts, member: Member) -> Graph:
             return token_extension(facts, member)
         case _:
             raise AssertionError("linear maps and blocks have no sequence to extend")
+
+
+def loss_value(member: Member, number: int) -> Graph:
+    """A graph that computes one term that a method adds to the loss."""
+    graph = Graph()
+    attached = Attached(graph, member, initial_values=False)
+    graph.output(attached.formula().write(member.method.losses[number]))  # pyright: ignore[reportArgumentType]
+    return graph
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,8 +94,9 @@ def _trimmed(span: Span) -> Span:
 
 def _member(argument: Argument, run: Run) -> str:
     name = argument.value.name if isinstance(argument.value, Name) else argument.value.span.text
-    if argument.name is not None or name not in run.tasks:
-        run.found.append(diagnostics.UnknownTask(name, argument.span, tuple(run.tasks)))
+    known = (*run.tasks, *run.living)
+    if argument.name is not None or name not in known:
+        run.found.append(diagnostics.UnknownTask(name, argument.span, known))
     return name
 
 

@@ -21,18 +21,23 @@ NONE: Mapping[str, Value] = {}
 
 
 def check(
-    spec: Spec, *, overrides: Mapping[str, Value] = NONE, root: Path | None = None
+    spec: Spec,
+    *,
+    overrides: Mapping[str, Value] = NONE,
+    root: Path | None = None,
+    tasks: tuple[str, ...] = (),
 ) -> Checked:
     """The spec with names, arguments and types checked; raises SpecError with every mistake, in the
     order of the text.
 
     `overrides` are values for `param`s; imports stay inside `root`, by default the folder of the
-    spec's own file.
+    spec's own file. `tasks` are those of a living model, which `fuse` may name.
     """
     source = spec.span.source
     run = Run(root.resolve() if root else folder(source.name) or Path.cwd())
     scope = Scope((folder(source.name) or run.root) / Path(source.name).name)
     run.open.append(scope.path)
+    run.living = tasks
     gather(spec, scope, run)
     check_definitions(spec, scope, run)
     _tasks(spec, run)

@@ -65,6 +65,8 @@ class Run:
     open: list[Path] = field(default_factory=list[Path])
     """Files that are being imported, outermost first."""
     tasks: dict[str, Task] = field(default_factory=dict[str, Task])
+    living: tuple[str, ...] = ()
+    """Tasks of the model that the spec is for."""
     labels: dict[object, Attach] = field(default_factory=dict[object, Attach])
     """Attachments by task, label and selection."""
     expanding: tuple[str, ...] = ()

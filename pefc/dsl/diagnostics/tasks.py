@@ -113,6 +113,36 @@ class OtherTask(Diagnostic):
 
 
 @dataclass(frozen=True, slots=True)
+class FusionWithout(Diagnostic):
+    """A fusion stands where one of its tasks has no adapter.
+
+        task movies { adapter on ffn in layers 0..2 }
+        task tweets { adapter on ffn }
+        fuse(movies, tweets) on ffn
+
+    A fusion weighs the changes of all of its tasks at a block, so each of them needs an adapter
+    there. Narrow the selector of the fusion, or widen that of the task.
+    """
+
+    span: Span
+    task: str
+    path: str
+    elsewhere: Span | None
+
+    def title(self) -> str:
+        return f"the task `{self.task}` has no adapter at `{self.path}`"
+
+    def labels(self) -> tuple[Label, ...]:
+        first = Label(self.span, f"fused here, with `{self.path}` among its sites")
+        if self.elsewhere is None:
+            return (first,)
+        return (first, Label(self.elsewhere, f"the adapters of `{self.task}` stand elsewhere"))
+
+    def help(self) -> str:
+        return "narrow the selector of the fusion, or widen that of the task"
+
+
+@dataclass(frozen=True, slots=True)
 class UnmixableTasks(Diagnostic):
     """Rows of a batch are given to tasks, and a method stands where rows cannot be told apart.
 

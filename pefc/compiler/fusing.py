@@ -1,0 +1,49 @@
+"""Fusion: attention over what the adapters of several tasks change at one place."""
+
+from collections.abc import Sequence
+
+from ..dsl import library
+from ..dsl.checked import Attachment, Fusion
+from ..dsl.diagnostics.core import SpecError
+from ..dsl.diagnostics.tasks import FusionWithout
+from .lower import BlockFacts, Member
+from .placing import Place
+from .plan import Planned
+
+FUSION = "fusion"
+"""The task of what runs over the tasks that are fused."""
+LABEL = "fuse"
+_METHOD = "adapter_fusion"
+
+
+def fusing(step: Fusion) -> Attachment:
+    """What a `fuse` statement attaches."""
+    method = library.method(_METHOD)
+    assert method is not None
+    arguments = (("members", step.members),)
+    return Attachment(method, arguments, step.selection, LABEL, None, (), FUSION, step.span)
+
+
+Parts = tuple[tuple[str, tuple[Member, ...]], ...]
+
+
+def parts(step: Fusion, where: Place, attachments: Sequence[Planned]) -> Parts:
+    """The methods of each task at the place of a fusion.
+
+    Raises SpecError where a task has none there.
+    """
+    found: list[tuple[str, tuple[Member, ...]]] = []
+    for task in step.members:
+        own = [p for p in attachments if p.task == task and isinstance(p.place.facts, BlockFacts)]
+        here = [planned for planned in own if planned.home == where.home]
+        if not here:
+            elsewhere = own[0].span if own else None
+            raise SpecError([FusionWithout(step.span, task, where.home, elsewhere)])
+        found.append((task, tuple(_as_part(planned) for planned in here)))
+    return tuple(found)
+
+
+def _as_part(planned: Planned) -> Member:
+    """A method with the tensors of its own task, since a fusion reads those of several."""
+    member = planned.member
+    return Member(member.method, member.rows, planned.prefix, member.gated)
