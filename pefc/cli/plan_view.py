@@ -71,7 +71,8 @@ def _attached(plan: Plan) -> Iterator[Row]:
             _numbers(first),
             first.verdict,
             first.site,
-            collapsed(planned.site.path or planned.home for planned in members) + sliced(first.site),
+            collapsed(planned.site.path or planned.home for planned in members)
+            + sliced(first.site),
             len(members),
             tuple(_tensor(tensor) for tensor in first.tensors),
             sum(sizes.values()),

@@ -7,7 +7,7 @@ from math import prod
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
-from torch import nn
+from torch import Tensor, nn
 
 from ..compiler.link.materialize import beside
 from ..compiler.plan import Plan
@@ -65,8 +65,8 @@ def _bytes(plan: Plan, model: nn.Module) -> tuple[Mapping[str, int], int]:
     return saved, sum(count for _, count, trains in tensors.values() if trains)
 
 
-def _dtype(parameter: nn.Parameter) -> str:
-    return str(parameter.dtype).removeprefix("torch.")
+def _dtype(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def _dtypes(saved: Mapping[str, int]) -> str:

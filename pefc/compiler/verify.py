@@ -63,9 +63,7 @@ def _is_narrow(parameter: Tensor) -> bool:
     return parameter.is_floating_point() and parameter.dtype.itemsize < _SMALLEST.itemsize
 
 
-def _attached(
-    checked: Checked, model: nn.Module, tokenize: Tokenize | None
-) -> Iterator[Measured]:
+def _attached(checked: Checked, model: nn.Module, tokenize: Tokenize | None) -> Iterator[Measured]:
     """As the spec is attached, before anything trains."""
     inputs = random_inputs(model)
     state, keys = digests(model), set(model.state_dict())
@@ -81,9 +79,7 @@ def _attached(
     yield _restored("remove", model, state, distance(before, _run(model, inputs)))
 
 
-def _perturbed(
-    checked: Checked, model: nn.Module, tokenize: Tokenize | None
-) -> Iterator[Measured]:
+def _perturbed(checked: Checked, model: nn.Module, tokenize: Tokenize | None) -> Iterator[Measured]:
     """With every trained tensor moved, since zeros hide mistakes."""
     inputs = random_inputs(model)
     state, before = digests(model), _run(model, inputs)

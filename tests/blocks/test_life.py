@@ -26,23 +26,39 @@ from ..runtime.prompt_models import t5
 from .models import computed, vit
 
 FAMILIES = {
-    "adapters": "adapter(r=2) on attn, xattn?; pfeiffer(r=2, init=bert) on ffn",
-    "dropped": "adapterdrop(0..1, eval=1) {\n parallel_adapter(r=2) on ffn\n lora(r=2) on ffn\n}\n",
-    "compacter": "compacter(r=4, n=2) on attn, ffn; lora(r=2) on ffn",
-    "edits": "loreft(r=2) on layer; direft(r=2) on ffn",
-    "prefixes": "prefix(len=2) on attn; prefix(len=2, init=zero) on attn as gated",
-    "networks": "prefix(len=2, mlp=4, shift) on attn",
-    "llama": "llama_adapter(len=2) on attn; lora(r=2) on attn",
-    "prompts": "prompt(len=2); p_tuning(len=2, h=4)",
-    "lstm": "p_tuning(len=2, h=4, encoder=lstm); prompt(len=2, init=vocab)",
+    "blocks": """
+        adapter(r=2) on attn, xattn?
+        pfeiffer(r=2, init=bert) on ffn
+        compacter(r=4, n=2) on attn, ffn
+        loreft(r=2) on layer
+        direft(r=2) on ffn
+        lora(r=2) on ffn
+    """,
+    "dropped": """
+        adapterdrop(0..1, eval=1) {
+          parallel_adapter(r=2) on ffn
+          lora(r=2) on ffn
+        }
+    """,
+    "attention": """
+        prefix(len=2) on attn
+        prefix(len=2, init=zero) on attn as gated
+        prefix(len=2, mlp=4, shift) on attn as moved
+        llama_adapter(len=2) on attn
+        lora(r=2) on attn
+    """,
+    "tokens": """
+        prompt(len=2, init=vocab)
+        p_tuning(len=2, h=4)
+        p_tuning(len=2, h=4, encoder=lstm) as recurrent
+    """,
 }
-WITHOUT_TOKENS = ("prompts", "lstm")
 BUILDERS = (llama, gpt2, bert, t5, vit, sdpa)
 CASES = [
     (build, family)
     for build in BUILDERS
     for family in FAMILIES
-    if build is not vit or family not in WITHOUT_TOKENS
+    if build is not vit or family != "tokens"
 ]
 RULE = pytest.mark.parametrize(
     ("build", "family"), CASES, ids=[f"{build.__name__}-{family}" for build, family in CASES]
@@ -163,7 +179,7 @@ tune on norm?
 
 
 @pytest.mark.parametrize("step", STEPS)
-@pytest.mark.parametrize("build", [llama, bert, sdpa], ids=lambda build: build.__name__)
+@pytest.mark.parametrize("build", [llama, sdpa], ids=lambda build: build.__name__)
 def test_a_failure_at_any_step_leaves_the_model_as_it_was(
     build: Callable[[], nn.Module], step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,7 +197,7 @@ def test_a_failure_at_any_step_leaves_the_model_as_it_was(
     pefc.remove(model)
     before.assert_same(model)
     total = len(calls)
-    for number in sorted({0, 1, total // 2, total - 1} & set(range(total))):
+    for number in sorted({0, total // 2, total - 1}):
         calls.clear()
         with monkeypatch.context() as patch:
             patch.setattr(owner, name, failing_at(function, number, calls))

@@ -33,11 +33,10 @@ adapterdrop(0..2, eval=1) {
 TOKENS = """
 prompt(len=3)
 p_tuning(len=2, h=4)
-prefix(len=2, mlp=4) on attn
-prefix(len=2, shift) on attn as moved
+p_tuning(len=2, h=4, encoder=lstm) as recurrent
+prefix(len=2, mlp=4, shift) on attn as moved
 direft(r=2) on ffn
 """
-LSTM = "p_tuning(len=2, h=4, encoder=lstm)"
 
 
 def inputs(model: nn.Module) -> dict[str, Tensor]:
@@ -102,8 +101,4 @@ def agree(base: nn.Module, spec: str) -> None:
 )
 def test_both_linkers_agree(build: Callable[[], nn.Module]) -> None:
     base = build().double()
-    agree(base, AROUND)
-    if build is not vit:
-        agree(base, TOKENS)
-    if build is llama:
-        agree(base, LSTM)
+    agree(base, AROUND if build is vit else AROUND + TOKENS)
