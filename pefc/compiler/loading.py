@@ -1,54 +1,25 @@
 """Loading a saved adapter into another copy of the base; strict both ways."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
 from torch import nn
 
-from ..dsl.checked import Checked
-from ..dsl.checker import check
 from ..dsl.diagnostics.core import SpecError
-from ..dsl.diagnostics.state import (
-    DamagedAdapter,
-    NoAdapter,
-    OtherBase,
-    OtherFormat,
-    OtherMethod,
-    OtherSites,
-)
+from ..dsl.diagnostics.state import OtherBase, OtherSites
 from ..dsl.diagnostics.tasks import OtherTask
-from ..dsl.parser import parse
-from ..dsl.source import Source
 from ..runtime.installed import Installed, record
 from ..runtime.patched import bare
-from ..runtime.state import (
-    MANIFEST,
-    DamagedFileError,
-    NoFolderError,
-    differences,
-    fingerprint,
-    read_folder,
-)
+from ..runtime.state import differences, fingerprint
 from .growing import add
 from .link.live import check_unattached
 from .parts import renamed
 from .plan import Plan
 from .planning import plan as planned_on
 from .program import compiled
-from .saving import FORMAT, SPEC, TENSORS, adapter_tensors, method_digests
-
-
-@dataclass(frozen=True, slots=True)
-class _Saved:
-    """What a folder holds."""
-
-    folder: Path
-    checked: Checked
-    tensors: Mapping[str, torch.Tensor]
+from .reading import Saved, read
+from .saving import adapter_tensors
 
 
 def load(model: nn.Module, folder: Path) -> None:
@@ -88,12 +59,9 @@ def load_task(model: nn.Module, folder: Path, name: str) -> None:
     _copy(adapter_tensors(as_task, model), values)
 
 
-def _read(model: nn.Module, folder: Path) -> _Saved:
-    files, manifest = _files(folder)
-    checked = check(parse(_spec(files, folder)))
-    _same_methods(checked, manifest, folder)
-    saved = _Saved(folder, checked, _read_tensors(files, folder))
-    _same_base(model, saved, manifest)
+def _read(model: nn.Module, folder: Path) -> Saved:
+    saved = read(folder)
+    _same_base(model, saved)
     return saved
 
 
@@ -109,9 +77,7 @@ def _paths(plan: Plan) -> list[str]:
     return list(dict.fromkeys(found)) + [tuned.name for tuned in plan.tuned]
 
 
-def _same_form(
-    name: str, values: Mapping[str, torch.Tensor], plan: Plan, saved: _Saved
-) -> None:
+def _same_form(name: str, values: Mapping[str, torch.Tensor], plan: Plan, saved: Saved) -> None:
     """The tensors of a task and those that come over it."""
     has = {
         planned.path(tensor): tensor.shape
@@ -130,54 +96,18 @@ def _same_form(
         raise SpecError([OtherTask(name, str(saved.folder), tuple(found[:3]))])
 
 
-def _files(folder: Path) -> tuple[Mapping[str, bytes], Mapping[str, object]]:
-    try:
-        files, manifest = read_folder(folder)
-    except NoFolderError:
-        raise SpecError([NoAdapter(str(folder), MANIFEST)]) from None
-    except DamagedFileError as error:
-        raise SpecError([DamagedAdapter(str(error.path), error.reason)]) from error
-    if manifest.get("format") != FORMAT:
-        raise SpecError([OtherFormat(str(folder), str(manifest.get("format")), FORMAT)])
-    if not _is_manifest(manifest) or not files.keys() >= {SPEC, TENSORS}:
-        raise SpecError([DamagedAdapter(str(folder / MANIFEST), "it lacks what pefc writes there")])
-    return files, manifest
-
-
-def _is_manifest(manifest: Mapping[str, object]) -> bool:
-    """Whether the entries that loading reads have the form in which they are written."""
-    base, methods = manifest.get("base"), manifest.get("methods")
-    if not isinstance(base, dict) or not isinstance(methods, dict):
-        return False
-    return all(
-        isinstance(facts, dict) and facts.keys() >= {"shape", "samples"} for facts in base.values()
-    )
-
-
-def _spec(files: Mapping[str, bytes], folder: Path) -> Source:
-    try:
-        return Source(str(folder / SPEC), files[SPEC].decode())
-    except UnicodeDecodeError as error:
-        raise SpecError([DamagedAdapter(str(folder / SPEC), "it is not UTF-8")]) from error
-
-
 def _shapes(plan: Plan, model: nn.Module) -> dict[str, tuple[int, ...]]:
     shapes = {p.path(tensor): tensor.shape for p in plan.attachments for tensor in p.tensors}
     tuned = {t.name: tuple(model.get_parameter(t.name).shape) for t in plan.tuned}
     return {**shapes, **tuned}
 
 
-def _read_tensors(files: Mapping[str, bytes], folder: Path) -> dict[str, torch.Tensor]:
-    try:
-        return load_tensors(files[TENSORS])
-    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
-        raise SpecError([DamagedAdapter(str(folder / TENSORS), str(error))]) from error
-
-
-def _same_tensors(plan: Plan, model: nn.Module, saved: _Saved) -> None:
+def _same_tensors(plan: Plan, model: nn.Module, saved: Saved) -> None:
     expected, tensors = _shapes(plan, model), saved.tensors
     found = [(name, "is missing in the file") for name in expected if name not in tensors]
-    found += [(name, "has no place in the model") for name in sorted(tensors) if name not in expected]
+    found += [
+        (name, "has no place in the model") for name in sorted(tensors) if name not in expected
+    ]
     found += [
         (name, f"has shape {list(tensors[name].shape)}, not {list(shape)}")
         for name, shape in expected.items()
@@ -187,18 +117,9 @@ def _same_tensors(plan: Plan, model: nn.Module, saved: _Saved) -> None:
         raise SpecError([OtherSites(str(saved.folder), plan.model, tuple(found))])
 
 
-def _same_base(model: nn.Module, saved: _Saved, manifest: Mapping[str, object]) -> None:
+def _same_base(model: nn.Module, saved: Saved) -> None:
     """Before anything is planned: on another base, mistakes of the saved spec would mislead."""
     found = fingerprint(bare(model), without=frozenset(saved.tensors))
-    different = differences(manifest["base"], found)  # pyright: ignore[reportArgumentType]
+    different = differences(saved.base, found)
     if different:
         raise SpecError([OtherBase(str(saved.folder), type(model).__name__, different)])
-
-
-def _same_methods(checked: Checked, manifest: Mapping[str, object], folder: Path) -> None:
-    saved: Mapping[str, str] = manifest["methods"]  # pyright: ignore[reportAssignmentType]
-    changed = [name for name, digest in method_digests(checked).items() if saved.get(name) != digest]
-    if changed:
-        raise SpecError([OtherMethod(str(folder), name) for name in changed])
-
-

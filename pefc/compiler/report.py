@@ -1,26 +1,32 @@
 """A plan as the JSON that `pefc plan --json` prints and that an adapter folder keeps."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from math import prod
 
+from ..dsl.checked import leaves
 from .costs import Costs
 from .plan import Plan, Planned
 
 
 def report(plan: Plan) -> dict[str, object]:
-    """The plan as plain data; shapes are lists, spans are `file:line:column`."""
+    """The plan as plain data; shapes are lists, spans are `file:line:column`, statements count from
+    0, those inside of `gate` and `adapterdrop` in their place.
+    """
+    numbers = {id(step): number for number, step in enumerate(leaves(plan.checked.steps))}
     return {
         "model": plan.model,
         "trainable": plan.trainable,
         "total": plan.total,
-        "attachments": [_attachment(planned) for planned in plan.attachments]
+        "attachments": [_attachment(planned, numbers) for planned in plan.attachments]
         + [_tuned(index, plan) for index in range(len(plan.tuned))],
         "terms": [{"text": term.text, "matched": term.matched} for term in plan.terms],
     }
 
 
-def _attachment(planned: Planned) -> dict[str, object]:
+def _attachment(planned: Planned, numbers: Mapping[int, int]) -> dict[str, object]:
     return {
+        "statement": numbers.get(id(planned.method.attachment)),
         "site": planned.site.path,
         "kind": planned.site.kind,
         "role": planned.site.role,
@@ -38,6 +44,7 @@ def _attachment(planned: Planned) -> dict[str, object]:
 def _tuned(index: int, plan: Plan) -> dict[str, object]:
     tuned = plan.tuned[index]
     return {
+        "statement": None,
         "site": tuned.site.path,
         "kind": tuned.site.kind,
         "role": tuned.site.role,
