@@ -14,13 +14,17 @@ from .dsl import read as read
 if TYPE_CHECKING:
     from .compiler import Plan as Plan
     from .compiler import Program as Program
+    from .compiler.combine import combine as combine
     from .compiler.trace import trace as trace
     from .surgery import apply as apply
     from .surgery import compile as compile
+    from .surgery import gates as gates
     from .surgery import load as load
     from .surgery import merge as merge
     from .surgery import optimizer as optimizer
     from .surgery import plan as plan
+    from .surgery import prune as prune
+    from .surgery import regularizer as regularizer
     from .surgery import remove as remove
     from .surgery import save as save
     from .surgery import set_task as set_task
@@ -31,8 +35,10 @@ __version__ = "0.1.0"
 
 _HOMES = {
     **dict.fromkeys(("apply", "compile", "load", "merge", "optimizer", "plan"), ".surgery"),
+    **dict.fromkeys(("gates", "prune", "regularizer"), ".surgery"),
     **dict.fromkeys(("remove", "save", "set_task", "task_names", "tasks"), ".surgery"),
     **dict.fromkeys(("Plan", "Program"), ".compiler"),
+    "combine": ".compiler.combine",
     "trace": ".compiler.trace",
 }
 

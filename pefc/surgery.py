@@ -1,16 +1,17 @@
 """The functions that users call with a spec and a model. What they do lives in the compiler."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypeVar
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import AdamW
 
 from . import compiler
 from .compiler import Plan, Program
 from .compiler.attached import is_attached
+from .compiler.gates import GateValues
 from .compiler.merge import TOLERATED
 from .compiler.texts import tokenize_with
 from .dsl.checked import Checked, Value
@@ -205,6 +206,44 @@ def optimizer(model: nn.Module, *, lr: float, decay: float = 0.0, **options: obj
         SpecError: nothing is attached to the model.
     """
     return AdamW(compiler.parameter_groups(model, lr=lr, decay=decay), **options)  # pyright: ignore[reportArgumentType]
+
+
+def gates(model: nn.Module) -> GateValues:
+    """What gates and fusions let through at the last call of a model, by the path of their tensors:
+    [batch] for a gate, [batch, n, members] for the weights of a fusion. `print` plots it by layer.
+
+    Raises:
+        SpecError: nothing is attached to the model.
+    """
+    return compiler.gates(model)
+
+
+def regularizer(model: nn.Module) -> Tensor:
+    """The sum of the `loss +=` terms of everything attached: add it to the loss of a bare loop.
+
+    Raises:
+        SpecError: nothing is attached to the model.
+    """
+    return compiler.regularizer(model)
+
+
+def prune(
+    model: nn.Module, batches: Iterable[object], *, keep: int
+) -> dict[str, tuple[str, ...]]:
+    """Keep, at each fusion of a model, the tasks that have most weight there.
+
+    Args:
+        model: a model with `fuse(…)` applied and trained.
+        batches: what its forward takes: mappings of keywords, or single tensors.
+        keep: how many tasks stay at each place, two or more.
+
+    Returns:
+        The tasks that stay, by the path of the place.
+
+    Raises:
+        SpecError: the model has no fusion, or `keep` is less than two.
+    """
+    return compiler.prune(model, batches, keep)
 
 
 def _checked(

@@ -165,6 +165,42 @@ def compile(
 
 
 @app.command(cls=QuickCommand)
+def combine(
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER", help="adapter folders")],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", metavar="OUT", help="the adapter folder to write")
+    ],
+    how: Annotated[
+        str, typer.Option(metavar="WAY", help="linear, ties, dare, magnitude, svd or cat")
+    ],
+    weights: Annotated[
+        str | None, typer.Option(metavar="W,W", help="of each adapter; by default a mean")
+    ] = None,
+    density: Annotated[
+        float | None, typer.Option(help="the share of numbers that ties, dare, magnitude keep")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="of what dare leaves out; 0 by default")] = None,
+    rank: Annotated[
+        int | None, typer.Option(help="of the result of svd; by default the largest")
+    ] = None,
+) -> None:
+    """Make one adapter folder of several that have one base and one form."""
+    with loading():
+        from .combining import combine as run
+
+    with reported():
+        run(
+            tuple(folders),
+            out,
+            how=how,
+            weights=weights,
+            density=density,
+            seed=seed,
+            rank=rank,
+        )
+
+
+@app.command(cls=QuickCommand)
 def graph(
     spec: SpecName,
     model: ModelName,

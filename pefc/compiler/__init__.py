@@ -1,5 +1,6 @@
 """From a spec and a model to a plan, to patches, and into the model."""
 
+from .gates import gates as gates
 from .growing import add as add
 from .growing import drop as drop
 from .growing import is_of_tasks as is_of_tasks
@@ -12,6 +13,8 @@ from .plan import Plan as Plan
 from .planning import plan as plan
 from .program import Program as Program
 from .program import compiled as compiled
+from .pruning import prune as prune
+from .regularizing import regularizer as regularizer
 from .saving import save as save
 from .tasking import set_task as set_task
 from .tasking import task_names as task_names

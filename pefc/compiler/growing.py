@@ -44,7 +44,7 @@ def add(
     constants = (*before.checked.constants, *checked.constants)
     after = planned_on(replace(before.checked, steps=steps, constants=constants), bare(model))
     materials = materialize(after, bare(model), tokenize, filled=filled, tasks=frozenset(fresh))
-    _change(model, after, lambda patching: patching.place(materials))
+    change(model, after, lambda patching: patching.place(materials))
 
 
 def drop(model: nn.Module, name: str) -> None:
@@ -57,10 +57,10 @@ def drop(model: nn.Module, name: str) -> None:
         raise SpecError([NoSuchTask(name, before.tasks)])
     steps = tuple(without(before.checked.steps, name))
     after = planned_on(replace(before.checked, steps=steps), bare(model))
-    _change(model, after, lambda patching: _pop(patching, before, name))
+    change(model, after, lambda patching: _pop(patching, before, name))
 
 
-def _change(model: nn.Module, after: Plan, tensors: Callable[[Patching], object]) -> None:
+def change(model: nn.Module, after: Plan, tensors: Callable[[Patching], object]) -> None:
     """Another plan for a model that has one."""
     what = attached(model)
     before: Plan = what.plan  # pyright: ignore[reportAssignmentType]

@@ -19,7 +19,7 @@ from ..dsl.diagnostics.tasks import NoSuchTask
 from ..dsl.format import format as format_spec
 from ..dsl.syntax import Method, Spec
 from ..runtime.patched import bare
-from ..runtime.state import fingerprint, write_folder
+from ..runtime.state import Fingerprint, fingerprint, write_folder
 from .attached import attached
 from .folding import folded
 from .parts import only
@@ -60,13 +60,28 @@ def write(plan: Plan, model: nn.Module, folder: Path, *, resume: bool) -> None:
         name: tensor.detach().contiguous().cpu()
         for name, tensor in adapter_tensors(plan, model, computed).items()
     }
-    spec = format_spec(canonical(plan.checked, _is_standard))
-    files = {SPEC: spec.encode(), TENSORS: save_tensors(tensors)}
+    write_files(folder, plan.checked, tensors, base=base, plan=report(plan))
+
+
+def write_files(
+    folder: Path,
+    checked: Checked,
+    tensors: Mapping[str, torch.Tensor],
+    *,
+    base: Fingerprint,
+    plan: Mapping[str, object],
+) -> None:
+    """Write an adapter folder: the spec, the tensors, and the JSON of the plan beside the base.
+
+    Raises SpecError where it cannot be written.
+    """
+    spec = format_spec(canonical(checked, _is_standard))
+    files = {SPEC: spec.encode(), TENSORS: save_tensors(dict(tensors))}
     manifest = {
         "format": FORMAT,
-        "methods": method_digests(plan.checked),
+        "methods": method_digests(checked),
         "base": base,
-        "plan": report(plan),
+        "plan": plan,
     }
     try:
         write_folder(folder, files, manifest)

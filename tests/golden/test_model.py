@@ -18,11 +18,12 @@ from pefc.compiler import planning
 from pefc.dsl.render import full
 
 from ..models import Step, bert, gpt2, llama, pair, plain
+from .combine_mistakes import COMBINE_MISTAKES
 from .command_mistakes import COMMAND_MISTAKES, RefusedError
 from .mistakes import MISTAKES
 
 FOLDER = Path(__file__).parent / "model"
-ALL_MISTAKES = (*MISTAKES, *COMMAND_MISTAKES)
+ALL_MISTAKES = (*MISTAKES, *COMMAND_MISTAKES, *COMBINE_MISTAKES)
 SPECS = sorted(FOLDER.glob("*.peft"))
 
 

@@ -143,6 +143,48 @@ class FusionWithout(Diagnostic):
 
 
 @dataclass(frozen=True, slots=True)
+class NoFusion(Diagnostic):
+    """A fusion is to be pruned, and the model has none.
+
+        pefc.prune(model, batches, keep=2)
+
+    Fuse tasks first, `pefc.apply("fuse(movies, tweets, products) on ffn", model)`, and train it.
+    """
+
+    model: str
+
+    def title(self) -> str:
+        return f"{self.model} has no fusion"
+
+    def labels(self) -> tuple[Label, ...]:
+        return ()
+
+    def help(self) -> str:
+        return 'apply `fuse(a, b, …) on SELECTOR`, and train it'
+
+
+@dataclass(frozen=True, slots=True)
+class TooFewKept(Diagnostic):
+    """A pruned fusion would keep fewer tasks than a fusion has.
+
+        pefc.prune(model, batches, keep=1)
+
+    A fusion weighs two tasks or more. For one task alone, use `pefc.set_task`.
+    """
+
+    keep: int
+
+    def title(self) -> str:
+        return f"a fusion cannot keep {self.keep} task{'' if self.keep == 1 else 's'}"
+
+    def labels(self) -> tuple[Label, ...]:
+        return ()
+
+    def help(self) -> str:
+        return "keep two tasks or more"
+
+
+@dataclass(frozen=True, slots=True)
 class UnmixableTasks(Diagnostic):
     """Rows of a batch are given to tasks, and a method stands where rows cannot be told apart.
 

@@ -1,0 +1,91 @@
+"""The folder of the result: the first adapter's, with other numbers, ranks and scales."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ...dsl.checked import Attachment, Checked, Modified, Step, Tuning, Value, leaves
+from ..saving import write_files
+from .adapters import Adapter, entries
+from .results import Result
+
+_Arguments = Mapping[int, Mapping[str, Value]]
+"""By the number of a statement."""
+
+
+def write(first: Adapter, results: Sequence[Result], folder: Path) -> tuple[int, int]:
+    """Write the result, and say how many tensors it has and how many parameters train."""
+    tensors = {
+        path: tensor.contiguous() for each in results for path, tensor in each.tensors.items()
+    }
+    plan = _plan(first, results)
+    trainable: int = plan["trainable"]  # pyright: ignore[reportAssignmentType]
+    checked = _checked(first, results)
+    write_files(folder, checked, tensors, base=first.saved.base, plan=plan)
+    return len(tensors), trainable
+
+
+def _checked(first: Adapter, results: Sequence[Result]) -> Checked:
+    """The spec with other arguments, and without its task."""
+    arguments = {
+        each.placed.statement: each.arguments
+        for each in results
+        if each.arguments is not None and each.placed.statement is not None
+    }
+    checked = first.saved.checked
+    numbers = {id(step): number for number, step in enumerate(leaves(checked.steps))}
+    return replace(checked, steps=tuple(_steps(checked.steps, numbers, arguments)))
+
+
+def _steps(
+    steps: tuple[Step, ...], numbers: Mapping[int, int], arguments: _Arguments
+) -> Iterator[Step]:
+    for step in steps:
+        match step:
+            case Modified():
+                yield replace(step, body=tuple(_steps(step.body, numbers, arguments)))
+            case Attachment():
+                given = arguments.get(numbers[id(step)])
+                pairs = step.arguments if given is None else _ordered(step, given)
+                yield replace(step, arguments=pairs, task=None)
+            case Tuning():
+                yield replace(step, task=None)
+            case _:
+                raise AssertionError(step)
+
+
+def _ordered(step: Attachment, given: Mapping[str, Value]) -> tuple[tuple[str, Value], ...]:
+    names = (parameter.name for parameter in step.method.parameters)
+    return tuple((name, given[name]) for name in names if name in given)
+
+
+def _plan(first: Adapter, results: Sequence[Result]) -> dict[str, object]:
+    """The plan of the first adapter with the sizes of the result."""
+    plan: Mapping[str, object] = first.saved.plan  # pyright: ignore[reportAssignmentType]
+    before = entries(first.saved)
+    after = [_entry(entry, each) for entry, each in zip(before, results, strict=True)]
+    grown = sum(_count(new) - _count(old) for new, old in zip(after, before, strict=True))
+    trainable: int = plan["trainable"]  # pyright: ignore[reportAssignmentType]
+    return {**plan, "trainable": trainable + grown, "attachments": after}
+
+
+def _entry(entry: Mapping[str, object], result: Result) -> dict[str, object]:
+    if result.arguments is None:
+        shapes: object = dict(zip(result.placed.paths, _shapes(entry), strict=True))
+        return {**entry, "tensors": shapes}
+    shapes = {path: list(tensor.shape) for path, tensor in result.tensors.items()}
+    parameters = sum(tensor.numel() for tensor in result.tensors.values())
+    costs: Mapping[str, int] = entry["costs"]  # pyright: ignore[reportAssignmentType]
+    operations = costs["operations"] * parameters // _count(entry)
+    costs = {**costs, "operations": operations}
+    return {**entry, "tensors": shapes, "parameters": parameters, "costs": costs}
+
+
+def _shapes(entry: Mapping[str, object]) -> list[object]:
+    tensors: Mapping[str, object] = entry["tensors"]  # pyright: ignore[reportAssignmentType]
+    return list(tensors.values())
+
+
+def _count(entry: Mapping[str, object]) -> int:
+    count: int = entry["parameters"]  # pyright: ignore[reportAssignmentType]
+    return count
