@@ -140,11 +140,11 @@ def test_two_products_in_one_run_have_no_channel() -> None:
     assert attention(table, "1.0.mixing").channel is None
 
 
-def test_attention_inside_torch_has_no_channel() -> None:
+def test_attention_inside_torch_is_a_product() -> None:
     encoder = nn.TransformerEncoderLayer(WIDTH, 2, 32, batch_first=True)
     table = find_sites(nn.TransformerEncoder(encoder, 2))
     ports = attention(table, "layers.1.self_attn")
-    assert (ports.channel, ports.heads, ports.head_dim) == (None, 2, 8)
+    assert (ports.channel, ports.heads, ports.head_dim) == ("product", 2, 8)
     assert block(table, "layers.1.dropout2").norm == "layers.1.norm2"
     assert block(table, "layers.1.self_attn").output == Exit("layers.1.dropout1", None)
 
