@@ -38,6 +38,7 @@ docs: $(STAMP)
 bench: $(STAMP)
 	PATH="$(CURDIR)/$(BIN):$$PATH" python bench/linear.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" python bench/sites.py
+	PATH="$(CURDIR)/$(BIN):$$PATH" python bench/tasks.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -144,9 +144,7 @@ def set_task(model: Model, name: str | None) -> Model:
     return model
 
 
-def tasks(
-    model: nn.Module, names: Sequence[str | None]
-) -> AbstractContextManager[None]:
+def tasks(model: nn.Module, names: Sequence[str | None]) -> AbstractContextManager[None]:
     """`with pefc.tasks(model, ["sst", "mnli", "sst"]): …` lets row i of every batch belong to task
     `names[i]`, in training, inference and `generate`.
 
@@ -227,9 +225,7 @@ def regularizer(model: nn.Module) -> Tensor:
     return compiler.regularizer(model)
 
 
-def prune(
-    model: nn.Module, batches: Iterable[object], *, keep: int
-) -> dict[str, tuple[str, ...]]:
+def prune(model: nn.Module, batches: Iterable[object], *, keep: int) -> dict[str, tuple[str, ...]]:
     """Keep, at each fusion of a model, the tasks that have most weight there.
 
     Args:

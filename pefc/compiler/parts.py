@@ -61,4 +61,3 @@ def task_of(step: Step) -> str | None:
             return FUSION
         case _:
             return None
-

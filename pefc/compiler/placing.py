@@ -1,6 +1,7 @@
 """Placing: the module that carries the patch of a site, and what the patch depends on."""
 
 from dataclasses import dataclass
+from inspect import signature
 
 from torch import nn
 from transformers import PreTrainedModel
@@ -8,6 +9,7 @@ from transformers import PreTrainedModel
 from ..dsl.diagnostics.core import SpecError
 from ..dsl.diagnostics.placing import ClosedAttention, NoPorts, NoTokens
 from ..dsl.source import Span
+from ..runtime.patched import base_class
 from .families import linear_width
 from .lower import AttentionFacts, BlockFacts, Facts, LinearFacts, MapFacts, TokenFacts
 from .ports import AttentionPorts, BlockPorts, Projection, TokenPorts
@@ -47,6 +49,11 @@ def linear_facts(site: Site) -> LinearFacts:
     return LinearFacts(site.inputs, site.outputs, site.bias, transposed=site.class_name == "Conv1D")
 
 
+def takes(module: nn.Module, name: str) -> bool:
+    """Whether a forward has a parameter of this name."""
+    return name in signature(base_class(module).forward).parameters
+
+
 def _block(site: Site, table: SiteTable, span: Span) -> Place:
     ports = site.block
     if ports is None:
@@ -62,23 +69,30 @@ def _attention(site: Site, model: nn.Module, span: Span) -> Place:
     if ports.channel is None:
         owner = type(model.get_submodule(ports.module)).__name__
         raise SpecError([ClosedAttention(span, ports.module or site.path, owner)])
-    maps = tuple(_map(name, projection, model) for name, projection in ports.projections)
+    found = (_map(name, projection, model) for name, projection in ports.projections)
+    maps = tuple(facts for facts in found if facts is not None)
     facts = AttentionFacts(ports.width, ports.heads, ports.kv_heads, ports.head_dim, maps)
     return Place(ports.module, facts, ports)
 
 
-def _map(name: str, projection: Projection, model: nn.Module) -> MapFacts:
+def _map(name: str, projection: Projection, model: nn.Module) -> MapFacts | None:
+    """A projection that formulas may call; None for a class of map that is not known."""
     width = linear_width(model.get_submodule(projection.path))
-    assert width is not None
-    return MapFacts(name, *width, projection.rows)
+    return None if width is None else MapFacts(name, *width, projection.rows)
 
 
 def _tokens(table: SiteTable, model: nn.Module, span: Span) -> Place:
     """At the stem; of a model that is not of transformers at the embedding, where its tokens are
     made longer.
     """
-    if table.tokens is None:
-        raise SpecError([NoTokens(span, table.model)])
     tokens = table.tokens
-    is_known = isinstance(model.get_submodule(tokens.stem), PreTrainedModel)
+    if tokens is None:
+        raise SpecError([NoTokens(span, table.model, "it looks no ids up in an embedding")])
+    stem = model.get_submodule(tokens.stem)
+    is_known = isinstance(stem, PreTrainedModel)
+    if is_known and not takes(stem, "inputs_embeds"):
+        reason = f"the forward of {base_class(stem).__name__} takes ids alone, no embeddings"
+        raise SpecError([NoTokens(span, table.model, reason)])
+    if hasattr(base_class(stem), "get_per_layer_inputs"):
+        raise SpecError([NoTokens(span, table.model, "its layers read the ids themselves")])
     return Place(tokens.stem if is_known else tokens.embed, TokenFacts(tokens.width), tokens)

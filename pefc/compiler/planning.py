@@ -9,39 +9,41 @@ from torch import nn
 from ..dsl import syntax
 from ..dsl.checked import Attachment, Checked, Fusion, Modified, Quantization, Step, Tuning
 from ..dsl.diagnostics.compiling import (
-    FormulaFailed,
     NeverCalled,
-    NoBias,
     NotCompiled,
-    NotLowered,
-    WrongSize,
 )
 from ..dsl.diagnostics.core import Diagnostic, SpecError
-from ..dsl.diagnostics.placing import OutsideLayers, UnreachablePort
-from ..dsl.diagnostics.selection import ExpectMismatch
-from ..dsl.vocabulary import SITES
+from ..dsl.diagnostics.placing import (
+    NoSites,
+    OutsideLayers,
+    TooManyDropped,
+)
 from .claims import Claims
+from .fitting import (
+    check_count,
+    elaborated_for,
+    judged,
+    largest_dims,
+    part_key,
+    slice_name,
+    stated,
+    tuned_parameters,
+    with_gate,
+)
 from .fusing import Parts, fusing, parts
 from .lower import (
-    AttentionFacts,
-    BlockFacts,
     Elaborated,
-    Facts,
-    LinearFacts,
     Member,
-    TokenFacts,
-    elaborate,
 )
 from .lower.attached import TASK
-from .lower.gating import gate_tensors
 from .placing import Place, place
 from .plan import Dropping, Patched, Plan, Planned
-from .reach import check_reach
+from .reach import check_positions, check_reach
 from .roles import find_sites
 from .select import Selected, TermMatch, select
 from .site import Site, SiteTable
 from .training import Training, parameter_names, place_of
-from .verdict import Verdict, judge
+from .verdict import Verdict
 
 _RULES = (syntax.Rule, syntax.Extend, syntax.Loss, syntax.Shrink, syntax.Rebase, syntax.When)
 _PATCHED = {"linear", "any", "block", "attention", "tokens"}
@@ -92,7 +94,7 @@ class _Planner:
     methods: dict[object, int] = field(default_factory=dict)
     """A number for each method with its arguments; hashing a formula takes a while."""
     elaborated: dict[tuple[int, object], Elaborated] = field(default_factory=dict)
-    firsts: dict[tuple[int, object], object] = field(default_factory=dict)
+    firsts: dict[tuple[int, object], tuple[int, object]] = field(default_factory=dict)
     """By the key of a method that of the first one which equals it."""
 
     def take(self, step: Step, around: _Around) -> None:
@@ -102,7 +104,7 @@ class _Planner:
                 case Attachment():
                     self._attach(step, around)
                 case Tuning():
-                    self._tune(step)
+                    self._tune(step, around)
                 case Modified("adapterdrop"):
                     self._drop(step, around)
                 case Modified():
@@ -115,7 +117,7 @@ class _Planner:
                 case _:
                     assert_never(step)
         except SpecError as error:
-            self.mistakes.extend(_stated(diagnostic, step) for diagnostic in error.diagnostics)
+            self.mistakes.extend(stated(diagnostic, step) for diagnostic in error.diagnostics)
 
     def result(self) -> Plan:
         seen: dict[int, int] = {id(p): p.numel() for p in self.model.parameters()}
@@ -162,6 +164,11 @@ class _Planner:
         numbers, fixed = given["layers"], given.get("eval", 0)
         assert isinstance(numbers, range)
         assert isinstance(fixed, int)
+        most = max(numbers[-1], fixed)
+        if self.table.layers and most >= self.table.layers:
+            raise SpecError([TooManyDropped(step.span, most, self.table.layers)])
+        if around.dropping is not None:
+            raise SpecError([NotCompiled(step.span, "`adapterdrop` inside of `adapterdrop`")])
         self.drops.append(Dropping(numbers, fixed))
         number = len(self.drops) - 1
         for inner in step.body:
@@ -183,15 +190,19 @@ class _Planner:
         if kind not in _PATCHED and not only_tunes:
             raise SpecError([NotCompiled(step.span, f"`{step.method.name}` on {kind}")])
         sites = self._select(step.selection, kind)
-        _expect(step.expect, sites, step)
+        if not sites and step.selection is None:
+            raise SpecError([NoSites(step.span, kind, self.table.model)])
+        check_count(step.expect, sites, step)
         if only_tunes:
-            self.training.train(step, sites, _tunes(step.method))
+            if around.dropping is not None:
+                raise SpecError([NotCompiled(step.span, "training the base in `adapterdrop`")])
+            self.training.train(step, sites, tuned_parameters(step.method))
             return
         dims = [self._dims(step, site, order, len(sites)) for order, site in enumerate(sites)]
         for site, (where, numbers) in zip(sites, dims, strict=True):
             if around.dropping is not None and site.layer is None:
                 raise SpecError([OutsideLayers(place_of(step), site.path)])
-            self._place(step, site, where, numbers, _largest(dims), around)
+            self._place(step, site, where, numbers, largest_dims(dims), around)
 
     def _dims(
         self, step: Attachment, site: Site, order: int, count: int
@@ -221,17 +232,17 @@ class _Planner:
         around: _Around,
     ) -> None:
         key, method = self._method(step, site, dims, largest)
-        prefix = step.label if site.slice is None else f"{step.label}.{_slice_name(site)}"
+        prefix = step.label if site.slice is None else f"{step.label}.{slice_name(site)}"
         prefix = prefix if step.task is None else f"{TASK}.{prefix}"
         if around.gated:
-            method = _gated(method, where.facts, step)
+            method = with_gate(method, where.facts, step)
         member = Member(method, site.slice, prefix, around.gated, around.parts)
         made = (step.method, step.arguments)
         same = (self.methods.setdefault(made, len(self.methods)), key[1])
         full_key = (same, site.slice, prefix, where.facts, around.gated)
-        full_key = (*full_key, tuple((task, *map(_shown, part)) for task, part in around.parts))
+        full_key = (*full_key, tuple((task, *map(part_key, part)) for task, part in around.parts))
         if full_key not in self.verdicts:
-            self.verdicts[full_key] = _judged(step, site, where, member)
+            self.verdicts[full_key] = judged(step, site, where, member)
         verdict = self.verdicts[full_key]
         planned = Planned(
             site,
@@ -246,6 +257,7 @@ class _Planner:
             step.span,
         )
         check_reach(planned, place_of(step))
+        check_positions(planned, self.table, self.model, place_of(step))
         self.claims.claim(planned, self.attachments)
         self.attachments.append(planned)
         self.keys.append(full_key)
@@ -258,7 +270,7 @@ class _Planner:
         """A method at a site with its key. Layers share it where no formula names the layer."""
         key = (id(step), tuple(dims.items()))
         if key not in self.elaborated:
-            method = _elaborated(step, dims, largest, site).without("layer")
+            method = elaborated_for(step, dims, largest, site).without("layer")
             equal = (
                 k for k, other in self.elaborated.items() if (k[0], other) == (id(step), method)
             )
@@ -267,89 +279,12 @@ class _Planner:
             self.firsts[key] = first
         return self.firsts[key], self.elaborated[key]
 
-    def _tune(self, step: Tuning) -> None:
+    def _tune(self, step: Tuning, around: _Around) -> None:
+        if around.dropping is not None:
+            raise SpecError([NotCompiled(step.span, "`tune` in `adapterdrop`")])
         if step.task is not None:
             raise SpecError([NotCompiled(step.span, f"a statement of the task `{step.task}`")])
         sites = self._select(step.selection, "any")
-        _expect(step.expect, sites, step)
+        check_count(step.expect, sites, step)
         names = ("weight", "bias") if step.what is None else (step.what,)
         self.training.train(step, sites, names)
-
-
-def _shown(member: Member) -> object:
-    """What tells the parts of fusions apart."""
-    attachment = member.method.attachment
-    return attachment.method, attachment.arguments, member.prefix, member.gated
-
-
-def _elaborated(
-    step: Attachment, dims: Mapping[str, int], largest: Mapping[str, int], site: Site
-) -> Elaborated:
-    """A method for a size of site; there is one site of tokens, so that nothing is shared there."""
-    method = elaborate(step, dims, largest, site.path)
-    if site.kind != "tokens":
-        return method
-    return replace(method, tensors=tuple(replace(t, scope=None) for t in method.tensors))
-
-
-def _largest(dims: list[tuple[Place, dict[str, int]]]) -> dict[str, int]:
-    """The largest value of each dim over all sites of a statement."""
-    largest: dict[str, int] = {}
-    for _, numbers in dims:
-        for name, value in numbers.items():
-            largest[name] = max(value, largest.get(name, value))
-    return largest
-
-
-def _stated(diagnostic: Diagnostic, step: Step) -> Diagnostic:
-    """A mistake in a formula also points to the statement that uses it."""
-    if isinstance(diagnostic, FormulaFailed | NotLowered | WrongSize):
-        return replace(diagnostic, statement=step.span)
-    return diagnostic
-
-
-def _judged(step: Attachment, site: Site, where: Place, member: Member) -> Verdict:
-    """The verdict; what is missing for a formula is missing at this site."""
-    try:
-        return judge(where.facts, member)
-    except SpecError as error:
-        raise SpecError(_missing(d, step, site) for d in error.diagnostics) from error
-
-
-def _missing(diagnostic: Diagnostic, step: Attachment, site: Site) -> Diagnostic:
-    match diagnostic:
-        case NoBias():
-            return NoBias(place_of(step), site.path)
-        case NotLowered(word=word) if word.strip("`") in SITES[step.method.site].calls:
-            return UnreachablePort(place_of(step), word.strip("`"), site.path)
-        case _:
-            return diagnostic
-
-
-def _expect(expected: int | None, sites: tuple[Site, ...], step: Attachment | Tuning) -> None:
-    if expected is not None and expected != len(sites):
-        raise SpecError([ExpectMismatch(place_of(step), expected, len(sites))])
-
-
-def _slice_name(site: Site) -> str:
-    return (site.role or "rows").rsplit(".", 1)[-1]
-
-
-def _tunes(method: syntax.Method) -> tuple[str, ...]:
-    return tuple(
-        p.name for item in method.body if isinstance(item, syntax.Tune) for p in item.parameters
-    )
-
-
-def _gated(method: Elaborated, facts: Facts, step: Attachment) -> Elaborated:
-    """A method with the tensors of its gate, which reads what the method reads."""
-    match facts:
-        case LinearFacts():
-            width = facts.inputs
-        case BlockFacts() | AttentionFacts():
-            width = facts.width
-        case TokenFacts():
-            raise SpecError([NotCompiled(step.span, "a gate over tokens")])
-        case _:
-            assert_never(facts)
-    return replace(method, tensors=(*method.tensors, *gate_tensors(method, width)))

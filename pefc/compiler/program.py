@@ -7,10 +7,10 @@ from torch import nn
 from torch.fx import GraphModule
 
 from ..dsl.checked import Checked
+from .fusing import FUSION
 from .link.graph import linked_graph
 from .link.live import check_free, install
 from .link.materialize import Materials, materialize
-from .fusing import FUSION
 from .patches import Patches
 from .plan import Plan
 from .planning import plan

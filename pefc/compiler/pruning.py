@@ -36,7 +36,8 @@ def prune(model: nn.Module, batches: Iterable[object], keep: int) -> Kept:
         raise SpecError([NoFusion(type(model).__name__)])
     if keep < _LEAST:
         raise SpecError([TooFewKept(keep)])
-    plan: Plan = attached(model).plan  # pyright: ignore[reportAssignmentType]
+    plan = attached(model).plan
+    assert isinstance(plan, Plan)
     weights = _measured(model, batches)
     kept: Kept = {}
     for planned in plan.attachments:

@@ -1,13 +1,17 @@
 """Reach: whether the values that a patch reads pass where the living model can give them."""
 
+from torch import nn
 from torch.fx import Graph
+from transformers import PreTrainedModel
 
 from ..dsl.diagnostics.core import SpecError
-from ..dsl.diagnostics.placing import UnreachablePort
+from ..dsl.diagnostics.placing import NoPositions, UnreachablePort
 from ..dsl.source import Span
 from .lower import plain_patch
+from .placing import takes
 from .plan import Planned
 from .ports import AttentionPorts, BlockPorts, Entry
+from .site import SiteTable
 
 
 def check_reach(planned: Planned, span: Span) -> None:
@@ -18,6 +22,14 @@ def check_reach(planned: Planned, span: Span) -> None:
         graph = plain_patch(planned.place.facts, (planned.member,))
         for name in sorted(missing & read_ports(graph)):
             raise SpecError([UnreachablePort(span, name, planned.site.path)])
+
+
+def check_positions(planned: Planned, table: SiteTable, model: nn.Module, span: Span) -> None:
+    """Raise SpecError where a formula moves positions that the model's forward does not take."""
+    if planned.method.shift:
+        stem = None if table.tokens is None else model.get_submodule(table.tokens.stem)
+        if not isinstance(stem, PreTrainedModel) or not takes(stem, "position_ids"):
+            raise SpecError([NoPositions(span, table.model)])
 
 
 def port_entries(ports: object) -> dict[str, Entry | None]:

@@ -9,8 +9,9 @@ from .plan import Plan, Planned
 
 
 def regularizer(model: nn.Module) -> Tensor:
-    """The sum of the `loss +=` terms of everything attached, to be added to a loss; 0 where there is
-    none. Raises SpecError where nothing is attached.
+    """The sum of the `loss +=` terms of everything attached; 0 where there is none.
+
+    Raises SpecError where nothing is attached.
     """
     plan: Plan = attached(model).plan  # pyright: ignore[reportAssignmentType]
     total = next(model.parameters()).new_zeros(())

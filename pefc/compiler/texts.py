@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from transformers import AutoTokenizer
 
 from ..dsl.diagnostics.core import SpecError
-from ..dsl.diagnostics.placing import NoTokenizer
+from ..dsl.diagnostics.placing import NoTokenizer, UnfitText
 from ..dsl.source import Span
 
 Tokenize = Callable[[str], Sequence[int]]
@@ -20,20 +20,22 @@ def tokenize_with(tokenizer: object) -> Tokenize | None:
         return None
     encode = getattr(tokenizer, "encode", None)
     if encode is None:
+        if not callable(tokenizer):
+            raise TypeError(f"a tokenizer, or a function from a text to ids, not {tokenizer!r}")
         return tokenizer  # pyright: ignore[reportReturnType]
     return lambda text: encode(text, add_special_tokens=False)
 
 
 def tokenize_as(reference: str) -> Tokenize:
-    """As the tokenizer in a model's folder reads texts, which is loaded when a text comes; without
-    one, no text has any token.
+    """As the tokenizer in a model's folder reads texts, which is loaded when a text comes; a folder
+    without one is a LookupError then.
     """
 
     def tokenize(text: str) -> Sequence[int]:
         try:
             tokenizer = AutoTokenizer.from_pretrained(reference)
         except (OSError, ValueError, ImportError):
-            return ()
+            raise LookupError(reference) from None
         return tokenizer.encode(text, add_special_tokens=False)
 
     return tokenize
@@ -45,11 +47,24 @@ def embedded(
     """The embeddings [length, d] of a text, which is repeated where it is too short and cut where
     it is too long.
 
-    Raises SpecError where there is no tokenizer, or the text has no token.
+    Raises SpecError where there is no tokenizer, the text has no token, or one that the embedding
+    does not know.
     """
-    ids = () if tokenize is None else tuple(tokenize(text))
-    if not ids:
-        raise SpecError([NoTokenizer(span)])
     weight = embedding.get_parameter("weight")
+    ids = _ids(text, tokenize, span)
+    if not ids:
+        raise SpecError([UnfitText(span, "it gives no token")])
+    if max(ids) >= len(weight):
+        reason = f"it has the token {max(ids)}, and the model knows {len(weight)}"
+        raise SpecError([UnfitText(span, reason)])
     repeated = torch.tensor([ids[place % len(ids)] for place in range(length)])
     return weight[repeated.to(weight.device)].detach()
+
+
+def _ids(text: str, tokenize: Tokenize | None, span: Span) -> tuple[int, ...]:
+    if tokenize is None:
+        raise SpecError([NoTokenizer(span)])
+    try:
+        return tuple(tokenize(text))
+    except LookupError:
+        raise SpecError([NoTokenizer(span)]) from None

@@ -28,6 +28,16 @@ class Drop:
         if self.n != self.fixed:
             self.n = self.fixed
 
+    def note(self) -> object:
+        """The number of the step that is under way."""
+        return self.n
+
+    def restore(self, noted: object) -> None:
+        """Take that number again."""
+        assert isinstance(noted, int)
+        if self.n != noted:
+            self.n = noted
+
     def skips(self, layer: int) -> bool:
         """Whether the adapters of a layer do not run."""
         return layer < self.n

@@ -11,11 +11,8 @@ from .prompted import prepended
 from .prompts import Prompts
 
 
-def embedding_names(
-    base: type[nn.Module], prompts: Prompts
-) -> dict[str, object]:
-    """The names of a subclass of the class of a token embedding, before whose tokens new ones stand.
-    """
+def embedding_names(base: type[nn.Module], prompts: Prompts) -> dict[str, object]:
+    """The names of a subclass of the class of a token embedding, which puts new tokens first."""
 
     @wraps(base.forward)
     def forward(self: nn.Module, *args: object, **kwargs: object) -> Tensor:

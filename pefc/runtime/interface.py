@@ -9,7 +9,7 @@ from typing import Protocol, Self, cast
 from torch import Tensor, nn
 from transformers import AttentionInterface, PretrainedConfig
 
-from .visibility import of_rows, Mask, widened
+from .visibility import Mask, of_rows, widened
 
 Outcome = tuple[Tensor, Tensor | None]
 """What an attention function returns: context and, where it has them, attention weights."""

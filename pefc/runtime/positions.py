@@ -15,6 +15,14 @@ class TextPart:
     follows: bool = False
     """The call goes on with a text whose first part is in a cache: then no position is meant."""
 
+    def note(self) -> object:
+        """What it says of the call that is under way."""
+        return self.mask, self.follows
+
+    def restore(self, noted: object) -> None:
+        """Speak of that call again."""
+        self.mask, self.follows = noted  # pyright: ignore[reportAttributeAccessIssue, reportGeneralTypeIssues]
+
 
 def present(like: Tensor, text: TextPart | None) -> Tensor:
     """[batch, n]: true where a token of a text's first part stands, in a call whose values are like

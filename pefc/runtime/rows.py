@@ -29,19 +29,19 @@ def counting_names(base: type[nn.Module]) -> dict[str, object]:
 
 def _generate(base: type[nn.Module]) -> object:
     """Generation lays several rows of a batch beside each other for one of the caller's."""
-    generate = base.generate
-    first = tuple(signature(generate).parameters)[1]  # pyright: ignore[reportArgumentType]
+    generate = getattr(base, "generate")  # noqa: B009
+    first = tuple(signature(generate).parameters)[1]
 
-    @wraps(generate)  # pyright: ignore[reportArgumentType]
+    @wraps(generate)
     def generating(self: nn.Module, *args: object, **kwargs: object) -> object:
         tasks = self.pefc_tasks
         assert isinstance(tasks, Tasks)
         if tasks.rows is not None:
-            given = (*args[:1], kwargs.get(first), kwargs.get("input_ids"), kwargs.get("inputs_embeds"))
-            _check(tasks, given)
+            named = (kwargs.get(name) for name in (first, "input_ids", "inputs_embeds"))
+            _check(tasks, (*args[:1], *named))
         is_free, tasks.is_free = tasks.is_free, True
         try:
-            return generate(self, *args, **kwargs)  # pyright: ignore[reportCallIssue]
+            return generate(self, *args, **kwargs)
         finally:
             tasks.is_free = is_free
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -53,8 +54,9 @@ class TaskPatch:
 
     def __call__(self, module: nn.Module, *ports: object) -> Tensor:
         tasks = module.pefc_tasks
+        assert isinstance(tasks, Tasks)
         if tasks.rows is None:
-            lifted = self.kinds[module.pefc_kind]  # pyright: ignore[reportArgumentType]
+            lifted = self.kinds[cast("int", module.pefc_kind)]
             return lifted.run(module, *ports, *lifted.tensors(module.pefc_slot))  # pyright: ignore[reportArgumentType]
         names = rows_of(tasks.rows, _batch(ports))  # pyright: ignore[reportArgumentType]
         return self._mixed(module, names, ports)

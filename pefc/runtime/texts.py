@@ -20,14 +20,26 @@ def noting_names(base: type[nn.Module]) -> dict[str, object]:
         given = {**dict(zip(parameters, args, strict=False)), **kwargs}
         text = self.pefc_text
         assert isinstance(text, TextPart)
-        tokens = given.get("inputs_embeds")
-        tokens = given.get("input_ids") if tokens is None else tokens
-        count = tokens.shape[1] if isinstance(tokens, Tensor) else 0
-        text.mask = _present(given.get("attention_mask"), count)
+        tokens = _tokens(given)
+        count = 0 if tokens is None else tokens.shape[1]
+        text.mask = _present(_mask(given), count)
         text.follows = caches.is_begun(given.get("past_key_values"))  # pyright: ignore[reportArgumentType]
         return base.forward(self, *args, **kwargs)
 
     return {"forward": forward}
+
+
+def _tokens(given: dict[str, object]) -> Tensor | None:
+    """The ids or embeddings of a call; of a model that is not of transformers its first tensor."""
+    named = (given.get("inputs_embeds"), given.get("input_ids"), *given.values())
+    return next((v for v in named if isinstance(v, Tensor) and v.ndim > 1), None)
+
+
+def _mask(given: dict[str, object]) -> object:
+    """The attention mask, or what a model that is not of transformers calls so."""
+    if "attention_mask" in given:
+        return given["attention_mask"]
+    return next((v for n, v in given.items() if "mask" in n and isinstance(v, Tensor)), None)
 
 
 def _present(mask: object, count: int) -> Tensor | None:

@@ -1,6 +1,7 @@
 """Masks of an attention product whose first keys are visible to every query."""
 
 from collections.abc import Mapping
+from typing import cast
 from weakref import WeakKeyDictionary
 
 import torch
@@ -145,15 +146,15 @@ def _made_blocks(mask: BlockMask, own: int, extra: int) -> BlockMask:
     )
 
 
-def of_rows(
-    mask: Mask, options: Options, rows: Tensor, batch: int
-) -> tuple[Mask, Options]:
+def of_rows(mask: Mask, options: Options, rows: Tensor, batch: int) -> tuple[Mask, Options]:
     """The mask and the options of a call for some rows of its batch."""
     if isinstance(mask, BlockMask):
-        raise ValueError("tasks with different prefixes in one batch need a mask that is a tensor")
+        raise TypeError("tasks with different prefixes in one batch need a mask that is a tensor")
 
     def chosen(value: object) -> object:
-        is_by_row = isinstance(value, Tensor) and value.ndim > 1 and value.shape[0] == batch
-        return value.index_select(0, rows) if is_by_row else value
+        if isinstance(value, Tensor) and value.ndim > 1 and value.shape[0] == batch:
+            return value.index_select(0, rows)
+        return value
 
-    return chosen(mask), {name: chosen(value) for name, value in options.items()}
+    own = {name: chosen(value) for name, value in options.items()}
+    return cast("Mask", chosen(mask)), own

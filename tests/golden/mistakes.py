@@ -105,6 +105,11 @@ def no_tokenizer() -> None:
     pefc.apply(pefc.parse(spec, name="train.peft"), llama())
 
 
+def unfit_text() -> None:
+    spec = 'prompt(len=8, init="")\n'
+    pefc.apply(pefc.parse(spec, name="train.peft"), llama(), tokenizer=lambda _: [])
+
+
 def no_values() -> None:
     pefc.save(pefc.apply("lora(r=2) on attn.q", plain().to("meta")), "out")
 
@@ -188,6 +193,7 @@ MISTAKES: tuple[Callable[[], None], ...] = (
     tied_merge,
     dropped_merge,
     no_tokenizer,
+    unfit_text,
     no_values,
     no_adapter,
     damaged_adapter,

@@ -17,7 +17,7 @@ import pefc
 from pefc.compiler import planning
 from pefc.dsl.render import full
 
-from ..models import Step, bert, gpt2, llama, pair, plain
+from ..models import Step, bert, gpt2, llama, pair, plain, sdpa
 from .combine_mistakes import COMBINE_MISTAKES
 from .command_mistakes import COMMAND_MISTAKES, RefusedError
 from .mistakes import MISTAKES
@@ -59,6 +59,7 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "gpt2": gpt2,
     "llama": llama,
     "pair": pair,
+    "sdpa": sdpa,
     "plain": plain,
     "tied": lambda: llama(tied=True),
     "bare": Bare,

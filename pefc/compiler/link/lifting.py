@@ -139,7 +139,8 @@ def _call(module: nn.Module, node: Node, values: _Values) -> object:
 
     def plain(argument: Node) -> object:
         value = values.known[argument]
-        return value.squeeze(1) if argument in values.framed and isinstance(value, Tensor) else value
+        is_framed = argument in values.framed and isinstance(value, Tensor)
+        return value.squeeze(1) if is_framed else value  # pyright: ignore[reportAttributeAccessIssue]
 
     arguments = map_arg(node.args, plain)  # pyright: ignore[reportArgumentType]
     target = getattr(module, node.target) if isinstance(node.target, str) else node.target

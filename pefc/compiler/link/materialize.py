@@ -15,7 +15,7 @@ from ...runtime.patched import base_class
 from ...runtime.tensors import Tensors
 from ..lower import Declared, Site, initial_value, run
 from ..lower.attached import TASK
-from ..lower.elaborate import VOCABULARY
+from ..lower.declared import VOCABULARY
 from ..lower.nodes import BASE
 from ..lower.tokens import EMBED
 from ..passes import optimized

@@ -11,6 +11,7 @@ from ...runtime.gates import Gates
 from ...runtime.patched import patched_class
 from ...runtime.positions import TextPart
 from ...runtime.rows import counting_names
+from ...runtime.states import layer_names
 from ...runtime.taps import Aside, Tap, tapped_names
 from ...runtime.tasks import Tasks
 from ...runtime.tensors import Tensors
@@ -136,6 +137,20 @@ class Patching:
         if drops:
             self._derive(self.model, drawing_names, "drawing")
             self._set(self.model, "pefc_drops", drops)
+        self._keep_states(plan, drops)
+
+    def _keep_states(self, plan: Plan, drops: tuple[Drop, ...]) -> None:
+        """Layers take along what their patches ask of a call, for checkpoints."""
+        states = (*self.texts.values(), *drops)
+        if not states:
+            return
+        homes = [patched.path for patched in plan.modules]
+        layers = dict.fromkeys(s.path for s in plan.table.sites if s.role == "layer")
+        for path in layers:
+            if any(home == path or home.startswith(f"{path}.") for home in homes):
+                layer = self.model.get_submodule(path)
+                self._derive(layer, layer_names, "states")
+                self._set(layer, "pefc_states", states)
 
     def _derive(self, module: nn.Module, made: Names, shared: object) -> None:
         """Give a module a subclass of its class; those of one class and one key share it."""

@@ -1,7 +1,7 @@
 """From a method's formula and a site's dims to patch graphs."""
 
 from .attached import Member as Member
-from .elaborate import Declared as Declared
+from .declared import Declared as Declared
 from .elaborate import Elaborated as Elaborated
 from .elaborate import elaborate as elaborate
 from .facts import AttentionFacts as AttentionFacts

@@ -10,7 +10,8 @@ from ...dsl import syntax
 from ...dsl.diagnostics.compiling import FormulaFailed, NotLowered
 from ...dsl.diagnostics.core import SpecError
 from .arithmetic import binary
-from .elaborate import Declared, Elaborated
+from .declared import Declared
+from .elaborate import Elaborated
 from .facts import Rows
 from .formula import Applicable, Formula
 from .functions import Affine

@@ -12,7 +12,7 @@ from ...dsl.diagnostics.compiling import FormulaFailed, NotLowered
 from ...dsl.diagnostics.core import SpecError
 from ...runtime.attention import attended, extended
 from .attached import Attached, Member, Port
-from .elaborate import Declared
+from .declared import Declared
 from .facts import AttentionFacts, MapFacts
 from .gating import gate, of_prefix, through
 from .nodes import (

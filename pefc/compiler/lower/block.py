@@ -11,7 +11,7 @@ from ...dsl.diagnostics.compiling import NotLowered
 from ...dsl.diagnostics.core import SpecError
 from ...runtime.positions import first_positions, last_positions
 from .attached import Attached, Member, Port
-from .elaborate import Declared
+from .declared import Declared
 from .facts import BlockFacts
 from .gating import Noted, gate, through
 from .nodes import TOKEN_AXIS, TOKENS, call, module_call, placeholder

@@ -3,7 +3,7 @@ tensors.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from math import sqrt
 from typing import Self
 
@@ -18,33 +18,14 @@ from ...dsl.diagnostics.compiling import (
     WrongSize,
 )
 from ...dsl.diagnostics.core import SpecError
-from ...dsl.source import Span
 from ...dsl.vocabulary import MODULES
 from ...runtime.initial import DISTRIBUTIONS as DRAWN
 from ...runtime.tensors import is_taken
+from .declared import VOCABULARY, Declared
 from .formula import Formula
-from .nodes import Axes
 from .recurrent import Network
 
-VOCABULARY = "vocabulary"
-"""The distribution of the rows of the token embedding."""
 _DISTRIBUTIONS = frozenset({*DRAWN, VOCABULARY})
-
-
-@dataclass(frozen=True, slots=True)
-class Declared:
-    """A tensor of a method at a site."""
-
-    name: str
-    shape: tuple[int, ...]
-    axes: Axes
-    frozen: bool
-    scope: str | None
-    value: syntax.Expression | None
-    """The symbolic initial value; None where the distribution gives it."""
-    distribution: tuple[str, tuple[object, ...]] | None
-    seed: int | None
-    span: Span = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

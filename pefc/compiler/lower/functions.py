@@ -11,7 +11,8 @@ import torch
 from torch.fx import Graph, Node
 from torch.nn import functional
 
-from .arithmetic import broadcast_axes, transpose
+from .arithmetic import broadcast_axes
+from .matrices import block_diag, cayley, householder, identity, skew
 from .nodes import Axes, axes, call, holds_tokens, shape
 
 
@@ -59,14 +60,10 @@ def _diag(graph: Graph, vector: Node) -> Node:
     return call(graph, torch.diag, vector, axes=(*axes(vector), *axes(vector)))
 
 
-def identity_like(like: torch.Tensor, size: int) -> torch.Tensor:
-    """The identity matrix, with the dtype and device of another tensor."""
-    return torch.eye(size, dtype=like.dtype, device=like.device)
-
-
 def _eye(graph: Graph, size: int, like: Node | None = None) -> Node:
     like = like or next(node for node in graph.nodes if node.op in {"get_attr", "placeholder"})
-    return call(graph, identity_like, like, size)
+    assert like is not None
+    return identity(graph, size, like)
 
 
 def _clamp(graph: Graph, value: Node, low: float | None = None, high: float | None = None) -> Node:
@@ -143,63 +140,6 @@ def _extremum(on_tensor: Callable[..., object], on_number: Callable[..., object]
     return emit
 
 
-def _householder(graph: Graph, columns: Node) -> Node:
-    """The product of the reflections I - 2 u uᵀ / ‖u‖² over the columns u, first column
-    leftmost.
-    """
-    size, count = shape(columns)
-    product = _eye(graph, size, columns)
-    for index in range(count):
-        column = call(graph, torch.narrow, columns, 1, index, 1)
-        unit = call(graph, functional.normalize, column, dim=0)
-        thin = call(graph, torch.matmul, product, unit)
-        rank_one = call(graph, torch.matmul, thin, transpose(graph, unit))
-        product = call(graph, torch.sub, product, call(graph, torch.mul, rank_one, 2))
-    return product
-
-
-def _skew(graph: Graph, entries: Node) -> Node:
-    """The antisymmetric matrices whose upper triangles, row by row, are the last axis of
-    `entries`.
-    """
-    count = shape(entries)[-1]
-    size = (1 + math.isqrt(1 + 8 * count)) // 2
-    rows, columns = (tuple(int(i) for i in axis) for axis in torch.triu_indices(size, size, 1))
-    flat = [row * size + column for row, column in zip(rows, columns, strict=True)]
-    wide = call(graph, entries_to_matrix, entries, tuple(flat), size)
-    return call(graph, torch.sub, wide, transpose(graph, wide))
-
-
-def entries_to_matrix(entries: torch.Tensor, positions: tuple[int, ...], size: int) -> torch.Tensor:
-    """Square matrices of zeros with `entries` at the flat `positions`."""
-    flat = entries.new_zeros(*entries.shape[:-1], size * size)
-    where = torch.tensor(positions, device=entries.device).expand(entries.shape)
-    return flat.scatter(-1, where, entries).unflatten(-1, (size, size))
-
-
-def _cayley(graph: Graph, skew: Node) -> Node:
-    """The rotation (I - Q)(I + Q)⁻¹ of an antisymmetric Q."""
-    identity = _eye(graph, shape(skew)[-1], skew)
-    return call(
-        graph, solve, call(graph, torch.add, identity, skew), call(graph, torch.sub, identity, skew)
-    )
-
-
-def solve(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    """left⁻¹ @ right, solved in at least 32 bits: there is no smaller solver."""
-    wide = torch.promote_types(left.dtype, torch.float32)
-    return torch.linalg.solve(left.to(wide), right.to(wide)).to(right.dtype)
-
-
-def block_diagonal(blocks: torch.Tensor) -> torch.Tensor:
-    """[n, a, b] blocks as one [n a, n b] matrix."""
-    return torch.block_diag(*blocks.unbind(0))
-
-
-def _block_diag(graph: Graph, blocks: Node) -> Node:
-    return call(graph, block_diagonal, blocks)
-
-
 Function = Callable[..., object]
 """Takes the graph and the values of the arguments; appends what it needs and returns a value."""
 
@@ -233,11 +173,11 @@ FUNCTIONS: dict[str, Function] = {
     "stack": _stack,
     "dot": _dot,
     "mix": _mix,
-    "householder": _householder,
-    "skew": _skew,
+    "householder": householder,
+    "skew": skew,
     "orthonormal": _orthonormal,
-    "cayley": _cayley,
-    "block_diag": _block_diag,
+    "cayley": cayley,
+    "block_diag": block_diag,
 }
 
 

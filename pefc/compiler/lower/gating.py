@@ -8,7 +8,8 @@ from torch.fx import Graph, Node
 from ...dsl import syntax
 from ...runtime.gates import Gates, gate_value, gated_rows, kept, noted
 from .attached import Attached
-from .elaborate import Declared, Elaborated
+from .declared import Declared
+from .elaborate import Elaborated
 from .nodes import axes, call
 
 GATES = "pefc_gates"

@@ -10,7 +10,7 @@ from ...dsl import syntax
 from ...dsl.diagnostics.compiling import NoBias, NotLowered
 from ...dsl.diagnostics.core import SpecError
 from .attached import Attached, Member
-from .elaborate import Declared
+from .declared import Declared
 from .facts import LinearFacts
 from .gating import gate, through
 from .maps import AffineMap, FunctionMap, SiteMap, Slice, added

@@ -9,7 +9,7 @@ from torch.fx import Graph, Node
 from torch.nn import functional
 
 from .facts import Rows
-from .functions import identity_like
+from .matrices import identity_like
 from .nodes import TOKEN_AXIS, attribute, axes, call, shape
 
 

@@ -10,7 +10,7 @@ from torch.fx.node import map_arg
 from .attached import Attached, Member
 from .attention import attention_extension, attention_initial, attention_patch
 from .block import block_initial, block_patch
-from .elaborate import Declared
+from .declared import Declared
 from .facts import AttentionFacts, BlockFacts, Facts, LinearFacts, TokenFacts
 from .linear import linear_initial, linear_patch
 from .tokens import token_extension, token_initial, token_patch

@@ -10,7 +10,7 @@ from torch.fx import Graph, Node
 from ...dsl.diagnostics.compiling import FormulaFailed, NotLowered
 from ...dsl.diagnostics.core import SpecError
 from .attached import Attached, Member
-from .elaborate import Declared
+from .declared import Declared
 from .facts import TokenFacts
 from .nodes import annotated, call, shape, shown
 

@@ -8,14 +8,9 @@ from collections.abc import Callable, Mapping
 import torch
 from torch.nn import functional
 
-from ..lower.functions import (
-    batched_kron,
-    block_diagonal,
-    entries_to_matrix,
-    identity_like,
-    solve,
-)
 from ...runtime.gates import gated_rows
+from ..lower.functions import batched_kron
+from ..lower.matrices import block_diagonal, entries_to_matrix, identity_like, solve
 from ..passes.fuse import addmm_rows
 from .terms import ONE, ZERO, Applied, Constant, Eye, Rule, Term, combined
 

@@ -104,12 +104,16 @@ class NoTokens(Diagnostic):
 
     span: Span
     model: str
+    reason: str
 
     def title(self) -> str:
-        return f"{self.model} embeds no tokens"
+        return f"{self.model} embeds no tokens that others could stand before"
 
     def labels(self) -> tuple[Label, ...]:
         return (Label(self.span, "there is nothing to stand before"),)
+
+    def notes(self) -> tuple[str, ...]:
+        return (self.reason,)
 
     def help(self) -> str:
         return "use `prefix`, which extends the keys and values of attentions"
@@ -170,6 +174,101 @@ class OutsideLayers(Diagnostic):
 
     def help(self) -> str:
         return "move the statement out of the braces"
+
+
+@dataclass(frozen=True, slots=True)
+class NoSites(Diagnostic):
+    """A statement without a selector means every site of its method's kind, and there is none.
+
+        prefix(len=20)
+
+    A model without attention, such as Mamba, has no place for a prefix. Choose a method for
+    another kind of site.
+    """
+
+    span: Span
+    kind: str
+    model: str
+
+    def title(self) -> str:
+        return f"{self.model} has no site of the kind `{self.kind}`"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, "this would be attached nowhere"),)
+
+    def help(self) -> str:
+        return "`pefc roles MODEL` lists what the model has"
+
+
+@dataclass(frozen=True, slots=True)
+class NoPositions(Diagnostic):
+    """`positions +=` meets a model whose forward takes no positions.
+
+        prefix(len=20, shift) all layers
+
+    The positions of tokens are moved by the `position_ids` of the model's forward. Models with
+    relative positions, and some that count positions themselves, take none: leave `shift` out.
+    """
+
+    span: Span
+    model: str
+
+    def title(self) -> str:
+        return f"{self.model} takes no positions that could be moved"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, "this moves the positions of the text"),)
+
+    def help(self) -> str:
+        return "leave `shift` out: a prefix then has no position"
+
+
+@dataclass(frozen=True, slots=True)
+class TooManyDropped(Diagnostic):
+    """`adapterdrop` may leave out all layers of the model, or more than it has.
+
+        adapterdrop(0..40) {
+          adapter on ffn
+        }
+
+    At least one layer keeps its adapters, or nothing would train or act. Both ends of the range,
+    and `eval`, have to be below the number of layers.
+    """
+
+    span: Span
+    most: int
+    layers: int
+
+    def title(self) -> str:
+        return f"{self.most} layers cannot be dropped of {self.layers}"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, f"at most {self.layers - 1} here"),)
+
+    def help(self) -> str:
+        return "lower the end of the range, or `eval`"
+
+
+@dataclass(frozen=True, slots=True)
+class UnfitText(Diagnostic):
+    """A text cannot be turned into embeddings of the model.
+
+        prompt(len=8, init="")
+
+    It gives no token, or the tokenizer is that of another model and knows more words.
+    """
+
+    span: Span
+    reason: str
+
+    def title(self) -> str:
+        return "this text cannot be embedded"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, self.reason),)
+
+    def help(self) -> str:
+        return "write a text, and pass the tokenizer of this model"
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,8 +64,8 @@ class NotATask(Diagnostic):
 
         pefc.load(model, "out/", task="films")
 
-    A task is made of attachments alone. An adapter with several tasks, with `fuse` or `quantize`, is
-    loaded as a whole; save the task alone with `pefc.save(model, folder, task=NAME)`.
+    A task is made of attachments alone. An adapter with several tasks, with `fuse` or `quantize`,
+    is loaded as a whole; save the task alone with `pefc.save(model, folder, task=NAME)`.
     """
 
     name: str
@@ -160,7 +160,7 @@ class NoFusion(Diagnostic):
         return ()
 
     def help(self) -> str:
-        return 'apply `fuse(a, b, …) on SELECTOR`, and train it'
+        return "apply `fuse(a, b, …) on SELECTOR`, and train it"
 
 
 @dataclass(frozen=True, slots=True)

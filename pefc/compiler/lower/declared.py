@@ -1,0 +1,26 @@
+"""Declarations of tensors, worked out for a site."""
+
+from dataclasses import dataclass, field
+
+from ...dsl import syntax
+from ...dsl.source import Span
+from .nodes import Axes
+
+VOCABULARY = "vocabulary"
+"""The distribution of the rows of the token embedding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A tensor of a method at a site."""
+
+    name: str
+    shape: tuple[int, ...]
+    axes: Axes
+    frozen: bool
+    scope: str | None
+    value: syntax.Expression | None
+    """The symbolic initial value; None where the distribution gives it."""
+    distribution: tuple[str, tuple[object, ...]] | None
+    seed: int | None
+    span: Span = field(compare=False, repr=False)

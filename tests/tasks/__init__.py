@@ -1,0 +1,1 @@
+"""Tasks, gates and fusion."""
