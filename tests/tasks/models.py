@@ -20,7 +20,7 @@ def t5() -> T5ForConditionalGeneration:
         d_ff=40,
         num_layers=2,
         num_heads=4,
-        decoder_start_token_id=0,
+        decoder_start_token_id=0,  # pyright: ignore[reportCallIssue]
         pad_token_id=0,
     )
     return T5ForConditionalGeneration(config).eval()
