@@ -14,9 +14,7 @@ from ..dsl.diagnostics.compiling import (
     WrongSize,
 )
 from ..dsl.diagnostics.core import Diagnostic, SpecError
-from ..dsl.diagnostics.placing import (
-    UnreachablePort,
-)
+from ..dsl.diagnostics.placing import UnreachablePort
 from ..dsl.diagnostics.selection import ExpectMismatch
 from ..dsl.vocabulary import SITES
 from .lower import (

@@ -16,7 +16,7 @@ from ..dsl.diagnostics.attaching import (
     TiedMerge,
 )
 from ..dsl.diagnostics.core import Diagnostic, SpecError
-from ..dsl.diagnostics.placing import DroppedMerge
+from ..dsl.diagnostics.dropping import DroppedMerge
 from ..dsl.diagnostics.state import NoValues
 from ..runtime.installed import Installed, Merged, forget, record, remember
 from .attached import attached, by_statement

@@ -13,11 +13,8 @@ from ..dsl.diagnostics.compiling import (
     NotCompiled,
 )
 from ..dsl.diagnostics.core import Diagnostic, SpecError
-from ..dsl.diagnostics.placing import (
-    NoSites,
-    OutsideLayers,
-    TooManyDropped,
-)
+from ..dsl.diagnostics.dropping import OutsideLayers, TooManyDropped
+from ..dsl.diagnostics.placing import NoSites
 from .claims import Claims
 from .fitting import (
     check_count,
@@ -165,7 +162,7 @@ class _Planner:
         assert isinstance(numbers, range)
         assert isinstance(fixed, int)
         most = max(numbers[-1], fixed)
-        if self.table.layers and most >= self.table.layers:
+        if self.table.layers and most > self.table.layers:
             raise SpecError([TooManyDropped(step.span, most, self.table.layers)])
         if around.dropping is not None:
             raise SpecError([NotCompiled(step.span, "`adapterdrop` inside of `adapterdrop`")])
@@ -237,10 +234,9 @@ class _Planner:
         if around.gated:
             method = with_gate(method, where.facts, step)
         member = Member(method, site.slice, prefix, around.gated, around.parts)
-        made = (step.method, step.arguments)
-        same = (self.methods.setdefault(made, len(self.methods)), key[1])
-        full_key = (same, site.slice, prefix, where.facts, around.gated)
-        full_key = (*full_key, tuple((task, *map(part_key, part)) for task, part in around.parts))
+        same = (self._number(step), key[1])
+        weighed = tuple((task, *map(part_key, part)) for task, part in around.parts)
+        full_key = (same, site.slice, prefix, where.facts, around.gated, weighed)
         if full_key not in self.verdicts:
             self.verdicts[full_key] = judged(step, site, where, member)
         verdict = self.verdicts[full_key]
@@ -263,6 +259,10 @@ class _Planner:
         self.keys.append(full_key)
         if method.tunes:
             self.training.train(step, (site,), method.tunes)
+
+    def _number(self, step: Attachment) -> int:
+        """The same for statements of one method with the same arguments."""
+        return self.methods.setdefault((step.method, step.arguments), len(self.methods))
 
     def _method(
         self, step: Attachment, site: Site, dims: Mapping[str, int], largest: Mapping[str, int]

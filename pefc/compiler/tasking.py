@@ -6,10 +6,9 @@ from contextlib import contextmanager
 from torch import nn
 
 from ..dsl.diagnostics.core import SpecError
-from ..dsl.diagnostics.tasks import NoSuchTask, UnmixableTasks
+from ..dsl.diagnostics.tasks import NoSuchTask
 from ..runtime.tasks import Tasks
 from .attached import attached
-from .plan import Plan
 
 
 def set_task(model: nn.Module, name: str | None) -> None:
@@ -30,10 +29,9 @@ def set_task(model: nn.Module, name: str | None) -> None:
 def tasks(model: nn.Module, names: Sequence[str | None]) -> Iterator[None]:
     """Let row i of every batch belong to task `names[i]`, while it lasts.
 
-    Raises SpecError where the model has no such task, or a method cannot tell rows apart.
+    Raises SpecError where the model has no such task.
     """
     found = _tasks(model, tuple(names))
-    _check_rows(attached(model).plan)  # pyright: ignore[reportArgumentType]
     before, found.rows = found.rows, tuple(names)
     try:
         yield
@@ -56,11 +54,3 @@ def _tasks(model: nn.Module, names: Sequence[str | None]) -> Tasks:
     found = model.__dict__["pefc_tasks"]
     assert isinstance(found, Tasks)
     return found
-
-
-def _check_rows(plan: Plan) -> None:
-    """Experts see tokens that a router has gathered from all rows."""
-    for planned in plan.attachments:
-        role = planned.site.role or ""
-        if planned.task is not None and role.startswith("moe.") and role != "moe.router":
-            raise SpecError([UnmixableTasks(planned.span, planned.label, planned.site.path)])

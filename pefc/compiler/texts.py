@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from transformers import AutoTokenizer
 
 from ..dsl.diagnostics.core import SpecError
-from ..dsl.diagnostics.placing import NoTokenizer, UnfitText
+from ..dsl.diagnostics.texts import NoTokenizer, UnfitText
 from ..dsl.source import Span
 
 Tokenize = Callable[[str], Sequence[int]]

@@ -59,7 +59,10 @@ def _roomy(
 ) -> object:
     """A static cache with room for the new tokens."""
     rows = given.get("batch_size")
-    length = prompts.new(model, rows if isinstance(rows, int) else 0).length
+    new = prompts.new(model, rows if isinstance(rows, int) else 0)
+    if new.seen is not None:
+        raise ValueError("rows with prompts of different lengths need a cache that grows")
+    length = new.length
     cache = prepare(max_cache_len=max_cache_len + length, **given)
     assert isinstance(cache, Cache)
     caches.has_room(cache, length)

@@ -43,7 +43,7 @@ FAMILIES = {
     "attention": """
         prefix(len=2) on attn
         prefix(len=2, init=zero) on attn as gated
-        prefix(len=2, mlp=4, shift) on attn as moved
+        prefix(len=2, mlp=4) on attn as moved
         llama_adapter(len=2) on attn
         lora(r=2) on attn
     """,
@@ -172,7 +172,7 @@ adapterdrop(0..1) {
 }
 loreft(r=2) on layer
 pfeiffer(r=2) on ffn
-prefix(len=2, mlp=4, shift) on attn
+prefix(len=2, mlp=4) on attn
 prompt(len=2)
 tune on norm?
 """

@@ -34,7 +34,7 @@ TOKENS = """
 prompt(len=3)
 p_tuning(len=2, h=4)
 p_tuning(len=2, h=4, encoder=lstm) as recurrent
-prefix(len=2, mlp=4, shift) on attn as moved
+prefix(len=2, mlp=4) on attn as moved
 direft(r=2) on ffn
 """
 

@@ -23,11 +23,16 @@ def test_every_file_defines_its_name(name: str) -> None:
         assert definition.documentation is not None
 
 
+FUSION = "task a { adapter on ffn }\ntask b { adapter on ffn }\nfuse(a, b) on ffn"
+"""How a method over tasks is used."""
+
+
 @pytest.mark.parametrize("name", library.names())
 def test_every_definition_can_be_used_as_it_is(name: str) -> None:
     method = library.method(name)
     place = "" if method is None or SITES[method.site].selector != "required" else " on linear"
-    assert check(parse(Source("<use>", name + place))).steps
+    text = FUSION if name == "adapter_fusion" else name + place
+    assert check(parse(Source("<use>", text))).steps
 
 
 def test_aliases_are_resolved() -> None:

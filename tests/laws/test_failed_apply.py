@@ -80,7 +80,7 @@ WRONG = {
     "lora(r=2) on attn.q as weight": "label-taken",
     "oft(size=7) on attn.q": "requirement-failed",
     "lora(r=2) on attn.q expect 3": "expect-mismatch",
-    "gate(unipelt) { lora on ffn }": "not-compiled",
+    "quantize(nf4) on linear": "not-compiled",
     "lora(r=2) on attn.q; tune bias on attn.q": "no-bias",
 }
 

@@ -7,9 +7,11 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from pefc.runtime.generating import generating_names
+from pefc.runtime.prompts import OnePrompt
 from pefc.runtime.stem import Stem, stem_names
 
 LENGTH = 4
+PROMPTS = OnePrompt(lambda stem: stem.added, LENGTH)
 NEW = 8
 Model = TypeVar("Model", bound=PreTrainedModel)
 GREEDY = {"max_new_tokens": NEW, "do_sample": False, "eos_token_id": None, "pad_token_id": 1}
@@ -33,9 +35,9 @@ def prompted(
     prompt = nn.Parameter(torch.randn(shape, generator=generator))
     stem.register_parameter("added", prompt)
     trims = not model.config.is_encoder_decoder
-    change(stem, stem_names(type(stem), Stem(lambda stem: stem.added, LENGTH, shift, trims)))
+    change(stem, stem_names(type(stem), Stem(PROMPTS, shift, trims)))
     if hasattr(model, "generate"):
-        change(model, generating_names(type(model), LENGTH))
+        change(model, generating_names(type(model), PROMPTS))
     return model, prompt
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from pefc.runtime.embedding import embedding_names, trimmed_names
 from tests.models import WIDTH, Plain, plain, words
 
-from .prompting import LENGTH, change
+from .prompting import LENGTH, PROMPTS, change
 
 
 class Both(NamedTuple):
@@ -66,8 +66,8 @@ def _prompted(model: Plain) -> tuple[Plain, nn.Parameter]:
     generator = torch.Generator().manual_seed(11)
     prompt = nn.Parameter(torch.randn(LENGTH, WIDTH, generator=generator))
     model.e.register_parameter("added", prompt)
-    change(model.e, embedding_names(type(model.e), lambda embedding: embedding.added))
-    change(model, trimmed_names(type(model), LENGTH))
+    change(model.e, embedding_names(type(model.e), PROMPTS))
+    change(model, trimmed_names(type(model), PROMPTS))
     return model, prompt
 
 

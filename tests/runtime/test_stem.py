@@ -184,7 +184,7 @@ def test_what_a_prompt_cannot_stand_before_is_refused(given: dict[str, torch.Ten
 @pytest.mark.parametrize("build", [llama, gpt2, roberta])
 def test_positions_shift_without_a_prompt(build: Build) -> None:
     model = build()
-    change(model.base_model, stem_names(type(model.base_model), Stem(None, 0, shift=3)))
+    change(model.base_model, stem_names(type(model.base_model), Stem(None, shift=3)))
     start = 5 if build is roberta else 3
     positions = torch.arange(start, start + 7).expand(2, -1)
     mask = torch.ones_like(words())

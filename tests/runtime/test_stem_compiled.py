@@ -79,7 +79,7 @@ def test_an_exported_model_takes_other_batches_and_lengths(build: Build) -> None
 
 def test_shifted_positions_are_in_the_graph() -> None:
     model = llama()
-    change(model.model, stem_names(type(model.model), Stem(None, 0, shift=3)))
+    change(model.model, stem_names(type(model.model), Stem(None, shift=3)))
     wanted = llama()(words(), position_ids=torch.arange(3, 10).expand(2, -1)).logits
     compiled = torch.compile(model, backend="eager", fullgraph=True)
     assert torch.equal(compiled(words()).logits, wanted)

@@ -12,7 +12,18 @@ from pefc.runtime.stem import memory_names
 from tests.models import gpt2, llama, words
 
 from .prompt_models import bart, gemma, marian, mistral, t5
-from .prompting import GREEDY, LENGTH, NEW, change, expected, greedy, longer, prompted, wider
+from .prompting import (
+    GREEDY,
+    LENGTH,
+    NEW,
+    PROMPTS,
+    change,
+    expected,
+    greedy,
+    longer,
+    prompted,
+    wider,
+)
 
 Build = Callable[[], PreTrainedModel]
 DECODERS = [llama, gpt2, mistral, gemma]
@@ -204,7 +215,7 @@ def _paired(build: Build) -> tuple[PreTrainedModel, torch.nn.Parameter, Tensor]:
     model = build()
     model, prompt = prompted(model, stem=model.get_encoder())
     decoder = model.get_decoder()
-    change(decoder, memory_names(type(decoder), LENGTH))
+    change(decoder, memory_names(type(decoder), PROMPTS))
     mask = torch.ones_like(words())
     mask[0, -3:] = 0
     return model, prompt, mask

@@ -34,8 +34,7 @@ def linked_graph(
 
     Raises SpecError where the model, or a module that the spec patches, is not in the trace.
     """
-    if plan.tasks:
-        raise SpecError([NotTraced(plan.model, "a graph has one form, and tasks have several")])
+    _check_form(plan)
     trained = {id(model.get_parameter(tuned.name)) for tuned in plan.tuned}
     twin = frozen_twin(model, trained)
     linear = {p.path: p for p in plan.modules if isinstance(p.facts, LinearFacts)}
@@ -64,6 +63,11 @@ def linked_graph(
         parent.recompile()
     _all_found(plan, linear, found)
     return root
+
+
+def _check_form(plan: Plan) -> None:
+    if plan.tasks:
+        raise SpecError([NotTraced(plan.model, "a graph has one form, and tasks have several")])
 
 
 def _watched(plan: Plan, patches: Patches) -> set[str]:

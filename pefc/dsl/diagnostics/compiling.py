@@ -67,10 +67,10 @@ class NotCompiled(Diagnostic):
 
         quantize(nf4) on linear
 
-    Methods on linear maps, blocks, attentions and tokens compile, and so do `tune` and
-    `adapterdrop`. Tasks, gates, fusion and quantization do not yet, nor do methods that change
-    norms, embeddings, convolutions or bare tensors: those are trained as they are, by `tune`. Take
-    the statement out to compile the rest.
+    Methods on linear maps, blocks, attentions and tokens compile, and so do `tune`, `adapterdrop`,
+    tasks, gates and fusion. Quantization does not yet, nor do methods that change norms,
+    embeddings, convolutions or bare tensors: those are trained as they are, by `tune`, outside of
+    tasks. Take the statement out to compile the rest.
     """
 
     span: Span

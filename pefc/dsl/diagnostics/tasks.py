@@ -116,7 +116,7 @@ class OtherTask(Diagnostic):
 class FusionWithout(Diagnostic):
     """A fusion stands where one of its tasks has no adapter.
 
-        task movies { adapter on ffn in layers 0..2 }
+        task movies { adapter on ffn in layers 0 }
         task tweets { adapter on ffn }
         fuse(movies, tweets) on ffn
 
@@ -182,27 +182,3 @@ class TooFewKept(Diagnostic):
 
     def help(self) -> str:
         return "keep two tasks or more"
-
-
-@dataclass(frozen=True, slots=True)
-class UnmixableTasks(Diagnostic):
-    """Rows of a batch are given to tasks, and a method stands where rows cannot be told apart.
-
-        task movies { lora on moe.up }
-
-    A router hands each expert tokens of many rows at once. Use `pefc.set_task` for batches of one
-    task, or attach to the attention.
-    """
-
-    span: Span
-    label: str
-    path: str
-
-    def title(self) -> str:
-        return f"`{self.label}` at `{self.path}` cannot tell the rows of a batch apart"
-
-    def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, "experts see the tokens of all rows together"),)
-
-    def help(self) -> str:
-        return "use `pefc.set_task`, one task for a batch"

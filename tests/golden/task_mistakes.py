@@ -1,0 +1,59 @@
+"""Mistakes with the tasks of a living model."""
+
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pefc
+
+from ..models import llama
+
+TASKS = "task movies { adapter on ffn }\ntask tweets { adapter on ffn }\n"
+
+
+def no_such_task() -> None:
+    pefc.set_task(pefc.apply(TASKS, llama()), "movie")
+
+
+def task_taken() -> None:
+    pefc.apply("task movies { lora on attn.q }", pefc.apply(TASKS, llama()))
+
+
+def not_a_task() -> None:
+    with TemporaryDirectory() as folder:
+        pefc.save(pefc.apply(TASKS, llama()), Path(folder) / "out")
+        pefc.load(llama(), Path(folder) / "out", task="films")
+
+
+def other_task() -> None:
+    with TemporaryDirectory() as folder:
+        pefc.save(pefc.apply("adapter(r=3) on ffn", llama()), Path(folder) / "out")
+        try:
+            pefc.load(pefc.apply(TASKS, llama()), Path(folder) / "out", task="movies")
+        except pefc.SpecError as error:
+            (found,) = error.diagnostics
+            raise pefc.SpecError([_nameless(found)]) from error
+
+
+def _nameless(found: object) -> object:
+    """The same for every temporary folder."""
+    return type(found)(found.name, "out", found.found)
+
+
+def no_fusion() -> None:
+    pefc.prune(pefc.apply(TASKS, llama()), [], keep=2)
+
+
+def too_few_kept() -> None:
+    model = pefc.apply(f"{TASKS}fuse(movies, tweets) on ffn", llama())
+    pefc.prune(model, [], keep=1)
+
+
+TASK_MISTAKES: tuple[Callable[[], None], ...] = (
+    no_such_task,
+    task_taken,
+    not_a_task,
+    other_task,
+    no_fusion,
+    too_few_kept,
+)
