@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..dsl.checked import Attachment, Checked, Fusion, Modified, Step, Tuning, leaves
+from ..dsl.checked import Attachment, Checked, Fusion, Modified, Quantization, Step, Tuning, leaves
 from ..dsl.diagnostics.core import SpecError
 from ..dsl.diagnostics.tasks import NotATask
 from .fusing import FUSION
@@ -23,22 +23,23 @@ def renamed(checked: Checked, name: str) -> Checked:
 
     Raises SpecError where the spec holds several tasks, or what cannot be in one.
     """
-    found = {task_of(step) for step in leaves(checked.steps)}
-    if len(found) > 1 or not all(
-        isinstance(step, Attachment | Tuning) for step in leaves(checked.steps)
-    ):
+    own = [step for step in leaves(checked.steps) if not isinstance(step, Quantization)]
+    found = {task_of(step) for step in own}
+    if len(found) > 1 or not all(isinstance(step, Attachment | Tuning) for step in own):
         raise SpecError([NotATask(name, tuple(sorted(each or "" for each in found)))])
     return replace(checked, steps=tuple(_as_task(step, name) for step in checked.steps))
 
 
 def without(steps: tuple[Step, ...], name: str | None) -> Iterator[Step]:
-    """The steps that do not belong to a task, or, for None, those that belong to some."""
+    """The steps that do not belong to a task, or, for None, those that belong to some. How the base
+    is quantized belongs to all.
+    """
     for step in steps:
         if isinstance(step, Modified):
             body = tuple(without(step.body, name))
             if body:
                 yield replace(step, body=body)
-        elif task_of(step) != name:
+        elif isinstance(step, Quantization) or task_of(step) != name:
             yield step
 
 

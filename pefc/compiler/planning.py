@@ -35,11 +35,12 @@ from .lower import (
 from .lower.attached import TASK
 from .placing import Place, place
 from .plan import Dropping, Patched, Plan, Planned
+from .quantizing import Quantizing
 from .reach import check_positions, check_reach
 from .roles import find_sites
 from .select import Selected, TermMatch, select
 from .site import Site, SiteTable
-from .training import Training, parameter_names, place_of
+from .training import Training, parameter_count, parameter_names, place_of
 from .verdict import Verdict
 
 _RULES = (syntax.Rule, syntax.Extend, syntax.Loss, syntax.Shrink, syntax.Rebase, syntax.When)
@@ -54,13 +55,28 @@ def plan(checked: Checked, model: nn.Module) -> Plan:
     Raises SpecError with every mistake that the model brings to light.
     """
     table = find_sites(model)
-    training = Training(model, parameter_names(model))
-    planner = _Planner(model, checked, table, training, Claims(model, table.model))
-    for step in sorted(checked.steps, key=lambda step: isinstance(step, Fusion)):
+    names = parameter_names(model)
+    quantizing = Quantizing(model, names)
+    training = Training(model, names, quantizing.packings)
+    planner = _Planner(
+        model, checked, table, training, Claims(model, table.model), quantizing
+    )
+    for step in sorted(checked.steps, key=_turn):
         planner.take(step, _Around())
     if planner.mistakes:
         raise SpecError(planner.mistakes)
     return planner.result()
+
+
+def _turn(step: Step) -> int:
+    """`quantize` is applied to the base first; a fusion reads what tasks have."""
+    match step:
+        case Quantization():
+            return 0
+        case Fusion():
+            return 2
+        case _:
+            return 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +97,7 @@ class _Planner:
     table: SiteTable
     training: Training
     claims: Claims
+    quantizing: Quantizing
     mistakes: list[Diagnostic] = field(default_factory=list)
     attachments: list[Planned] = field(default_factory=list)
     keys: list[object] = field(default_factory=list)
@@ -110,14 +127,13 @@ class _Planner:
                 case Fusion():
                     self._fuse(step)
                 case Quantization():
-                    self.mistakes.append(NotCompiled(step.span, "`quantize`"))
+                    self.quantizing.take(step, self._select(step.selection, "linear"))
                 case _:
                     assert_never(step)
         except SpecError as error:
             self.mistakes.extend(stated(diagnostic, step) for diagnostic in error.diagnostics)
 
     def result(self) -> Plan:
-        seen: dict[int, int] = {id(p): p.numel() for p in self.model.parameters()}
         shifts = {id(p.method.attachment): p.method.shift for p in self.attachments}
         return Plan(
             type(self.model).__name__,
@@ -127,10 +143,11 @@ class _Planner:
             tuple(self._modules()),
             tuple(self.training.tuned),
             tuple(self.terms),
-            sum(seen.values()),
+            parameter_count(self.model),
             tuple(dict.fromkeys(p.task for p in self.attachments if p.task is not None)),
             frozenset(self.fused),
             tuple(self.drops),
+            tuple(self.quantizing.packings.values()),
             sum(shifts.values()),
         )
 
@@ -211,6 +228,7 @@ class _Planner:
         if not site.called:
             raise SpecError([NeverCalled(place_of(step), site.path)])
         where = place(site, self.table, self.model, place_of(step))
+        where = self.quantizing.packed(where, site.path)
         if site.kind == "linear":
             assert site.inputs is not None
             assert site.width is not None

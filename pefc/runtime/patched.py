@@ -61,6 +61,11 @@ def bare(module: nn.Module) -> nn.Module:
     return _Copying(lambda parameter: parameter).copy(module)
 
 
+def replacing(module: nn.Module, others: Mapping[int, nn.Module]) -> nn.Module:
+    """A tree of its own over the same tensors, with other modules in the place of some, by `id`."""
+    return _Copying(lambda parameter: parameter, dict(others)).copy(module)
+
+
 def frozen_twin(module: nn.Module, trained: Collection[int]) -> nn.Module:
     """A module without patches, as a tree of its own whose parameters do not train, over the same
     storage; but for those in `trained`, by `id`, which are the module's own.
@@ -91,7 +96,9 @@ class _Copying:
         copy.__dict__.update(
             (name, value) for name, value in module.__dict__.items() if not is_wire(name)
         )
-        copy.__dict__["_buffers"] = dict(module._buffers)
+        copy.__dict__["_buffers"] = {
+            name: value for name, value in module._buffers.items() if not is_wire(name)
+        }
         copy.__dict__["_parameters"] = {
             name: value if value is None else self.parameter(value)
             for name, value in module._parameters.items()

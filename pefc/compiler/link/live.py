@@ -14,6 +14,7 @@ from ..attached import attached, by_statement
 from ..patches import Patches
 from ..plan import Plan
 from .materialize import Materials
+from .packing import Modules, settle
 from .patching import Patching
 
 
@@ -38,10 +39,16 @@ def check_unattached(model: nn.Module) -> None:
         raise SpecError([AlreadyAttached(type(model).__name__, first)])
 
 
-def install(plan: Plan, model: nn.Module, materials: Materials, patches: Patches) -> None:
-    """Put the tensors and patched classes in place. On any failure the model is as it was."""
+def install(
+    plan: Plan, model: nn.Module, materials: Materials, patches: Patches, modules: Modules
+) -> None:
+    """Put the tensors and patched classes in place, and the quantized modules. On any failure the
+    model is as it was.
+    """
     patching = Patching(model, patches)
     try:
+        patching.replace(modules)
+        settle(model)
         _install(plan, patching, materials)
     except BaseException:
         patching.undo()
@@ -81,8 +88,9 @@ def unpatch(model: nn.Module) -> None:
     for module in model.modules():
         if is_patched(module):
             module.__class__ = base_class(module)
-        for name in [name for name in module.__dict__ if is_wire(name)]:
-            del module.__dict__[name]
+        for store in (module.__dict__, module._buffers):
+            for name in [name for name in store if is_wire(name)]:
+                del store[name]
 
 
 def uninstall(model: nn.Module) -> None:

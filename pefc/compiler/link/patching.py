@@ -18,10 +18,12 @@ from ...runtime.tensors import Tensors
 from ...runtime.texts import noting_names
 from ..lower import LinearFacts, TokenFacts
 from ..lower.gating import GATES
+from ..passes.packed import SQUARES
 from ..patches import Patches
 from ..plan import Patched, Plan
 from ..ports import TokenPorts
 from .materialize import Materials
+from .packing import Modules, readings
 from .stems import stems
 from .wiring import Wires, argument, dropping, names, tasks_of, wires
 
@@ -55,6 +57,15 @@ class Patching:
             module = self.model.get_submodule(path)
             tensors.train(module.training)
             self.add_child(module, label, tensors)
+
+    def replace(self, modules: Modules) -> None:
+        """Put other modules at some paths, and at every other path of the same modules."""
+        others = {id(self.model.get_submodule(path)): new for path, new in modules.items()}
+        for parent in list(self.model.modules()):
+            for name, child in parent._modules.items():
+                if id(child) in others:
+                    self.undone_by.append(partial(parent._modules.__setitem__, name, child))
+                    parent._modules[name] = others[id(child)]
 
     def add_child(self, module: nn.Module, label: str, tensors: Tensors) -> None:
         """Add one child."""
@@ -90,6 +101,9 @@ class Patching:
         shared = (patched.key, tuple(wired.own.items()), tuple(wired.tapped), _output(patched))
         self._derive(module, lambda base: names(patched, base, self.patches, wired), shared)
         self._wire(module, wired)
+        if wired.squares:
+            self.undone_by.append(partial(module._buffers.pop, "pefc_row_squares", None))
+            readings()[SQUARES](module)
         if tasks_of(patched):
             self._set(module, "pefc_tasks", self.tasks)
             self._set(module, "pefc_slot", None)

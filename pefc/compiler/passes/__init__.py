@@ -10,6 +10,7 @@ from .diagonal import Diagonal, Rescale
 from .distribute import Distribute
 from .dtype import KeepDtype
 from .fuse import FuseAdd
+from .packed import ReadPacked
 from .reassociate import Reassociate
 from .rewrite import Pass
 from .scalars import Scalars
@@ -28,17 +29,25 @@ PASSES: tuple[Pass, ...] = (
 )
 """Run in turn until none finds anything."""
 
+PACKED: tuple[Pass, ...] = tuple(
+    Distribute(keeps_base=True) if isinstance(rewrite, Distribute) else rewrite
+    for rewrite in PASSES
+)
+"""The same over a quantized weight, whose module has a product that nothing else equals bit for bit.
+"""
+
 LAST: tuple[Pass, ...] = (Rescale(), CallBase(), FuseAdd(), KeepDtype(), Share())
 """Run once, when the shape of the computation is settled."""
 
 
-def optimized(graph: Graph) -> Graph:
-    """The same function in its fast order of evaluation."""
+def optimized(graph: Graph, *, packed: bool = False) -> Graph:
+    """The same function in its fast order of evaluation; with `packed`, over a quantized weight."""
+    passes = PACKED if packed else PASSES
     before = ""
     while before != str(graph):
         before = str(graph)
-        for rewrite in PASSES:
+        for rewrite in passes:
             graph = rewrite(graph)
-    for rewrite in LAST:
+    for rewrite in (*LAST, ReadPacked()) if packed else LAST:
         graph = rewrite(graph)
     return graph

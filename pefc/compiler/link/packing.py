@@ -1,0 +1,85 @@
+"""Quantized modules in the place of plain ones."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from ...dsl.diagnostics.core import SpecError
+from ...dsl.diagnostics.state import NoValues
+from ...runtime.patched import replacing
+from ...runtime.quantized import is_packed
+from ...runtime.taps import Aside
+from ..families import is_transposed
+from ..passes.packed import READINGS
+from ..plan import Plan
+
+Modules = Mapping[str, nn.Module]
+"""By path."""
+
+
+def packed_modules(plan: Plan, model: nn.Module) -> Modules:
+    """The modules of a model that a plan quantizes, made anew; the model is not changed.
+
+    Raises SpecError where the model has no values.
+    """
+    return dict(_packed(plan, model))
+
+
+def _packed(plan: Plan, model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    for packing in plan.packings:
+        if packing.is_there:
+            continue
+        from ...runtime.quantized.packing import packed
+
+        module = model.get_submodule(packing.site.path)
+        weight = module.get_parameter("weight")
+        if weight.is_meta:
+            raise SpecError([NoValues(plan.model)])
+        with torch.no_grad():
+            rows = weight.T if is_transposed(module) else weight
+            yield packing.site.path, packed(module, packing.form, rows)
+
+
+def with_modules(model: nn.Module, modules: Modules) -> nn.Module:
+    """A tree of its own with other modules at some paths; without any, the model itself."""
+    if not modules:
+        return model
+    return replacing(model, {id(model.get_submodule(path)): new for path, new in modules.items()})
+
+
+def settle(model: nn.Module) -> None:
+    """Let quantized weights stay what they are while the model evaluates."""
+    for module in model.modules():
+        if is_packed(module):
+            from ...runtime.quantized.packing import settled
+
+            settled(module)
+
+
+def readings() -> dict[str, Callable[..., Tensor]]:
+    """How a patch reads a quantized weight: functions of the module, by the names that patches
+    call.
+    """
+    from ...runtime.quantized import reading
+
+    functions = (
+        reading.product,
+        reading.thin_product,
+        reading.row_squares,
+        reading.values,
+    )
+    return dict(zip(READINGS, functions, strict=True))
+
+
+class Reading(nn.Module):
+    """One such function as a module, for graphs."""
+
+    def __init__(self, module: nn.Module, read: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self.module = Aside(module)
+        self.read = read
+
+    def forward(self, *operands: Tensor) -> Tensor:
+        """What the function reads of the module."""
+        return self.read(self.module.module, *operands)
