@@ -13,7 +13,7 @@ from .console import working
 from .models import model_named
 from .planning import remark
 from .specs import checked_spec
-from .totals import size
+from .sizes import size
 
 
 def compile(spec: str, reference: str, settings: tuple[str, ...], out: Path) -> None:

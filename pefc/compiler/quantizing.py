@@ -67,7 +67,7 @@ class Quantizing:
         others = [path for path in others if path != site.path]
         if found is None and others:
             raise SpecError([SharedQuantize(place, site.path, others[0])])
-        self.packings[site.path] = Packing(site, wanted, found is not None, place)
+        self.packings[site.path] = Packing(site, wanted, found is not None, step.span)
 
 
 def place_of(step: Quantization) -> Span:

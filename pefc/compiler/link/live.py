@@ -49,7 +49,8 @@ def install(
     try:
         patching.replace(modules)
         settle(model)
-        _install(plan, patching, materials)
+        if not is_of_base(plan):
+            _install(plan, patching, materials)
     except BaseException:
         patching.undo()
         raise
@@ -70,6 +71,11 @@ def _install(plan: Plan, patching: Patching, materials: Materials) -> None:
     earlier = record(model)
     assert not isinstance(earlier, Installed)
     remember(model, Installed(plan, flags, originals, earlier))
+
+
+def is_of_base(plan: Plan) -> bool:
+    """Nothing but quantization: the base is another one then, and carries no spec."""
+    return bool(plan.packings) and not plan.attachments and not plan.tuned
 
 
 def train(plan: Plan, patching: Patching) -> None:

@@ -22,6 +22,7 @@ from ...dsl.vocabulary import MODULES
 from ...runtime.initial import DISTRIBUTIONS as DRAWN
 from ...runtime.tensors import is_taken
 from .declared import VOCABULARY, Declared
+from .drift import starts
 from .formula import Formula
 from .recurrent import Network
 
@@ -40,6 +41,8 @@ class Elaborated:
     maps: tuple[str, ...]
     """The names of declared affine maps, whose tensors are `NAME.weight` and `NAME.bias`."""
     lets: Mapping[str, syntax.Expression]
+    inits: Mapping[str, syntax.Expression]
+    """What initial values may name besides, computed once."""
     networks: Mapping[str, Network]
     """Declared recurrent networks, whose tensors are `NAME.weight_ih_l0` and so on."""
     rules: tuple[syntax.Rule, ...]
@@ -55,7 +58,7 @@ class Elaborated:
     def reads_weight(self) -> bool:
         """A formula names W, or replaces the weight."""
         values = (tensor.value for tensor in self.tensors if tensor.value is not None)
-        parts = (*self.rules, *self.lets.values(), *values)
+        parts = (*self.rules, *self.lets.values(), *self.inits.values(), *values)
         return any(_reads_weight(node) for part in parts for node in syntax.walk(part))
 
     def without(self, dim: str) -> Self:
@@ -96,6 +99,7 @@ class _Elaboration:
         self.largest = largest
         self.numbers: dict[str, object] = dict(dims)
         self.lets: dict[str, syntax.Expression] = {}
+        self.inits: dict[str, syntax.Expression] = {}
         self.tensors: list[Declared] = []
         self.maps: list[str] = []
         self.networks: dict[str, Network] = {}
@@ -110,6 +114,7 @@ class _Elaboration:
         self._bind()
         for item in self._chosen(self.attachment.method.body):
             self._take(item)
+        self.tensors += starts(self.tensors, self.rules)
         return Elaborated(
             self.attachment,
             self.numbers,
@@ -117,6 +122,7 @@ class _Elaboration:
             tuple(self.tensors),
             tuple(self.maps),
             self.lets,
+            self.inits,
             self.networks,
             tuple(self.rules),
             tuple(self.extends),
@@ -170,10 +176,10 @@ class _Elaboration:
                 self._affine(item)
             case syntax.Module():
                 self._network(item)
-            case syntax.Let(names, values) if len(names) == len(values):
-                self.lets.update(zip(names, values, strict=True))
-            case syntax.Let():
-                raise SpecError([NotLowered(item.span, "a `let` of several names")])
+            case syntax.Let(names, values):
+                self.lets.update(_bound(names, values))
+            case syntax.Init(names, values):
+                self.inits.update(_bound(names, values))
             case syntax.Require(condition):
                 self._require(condition)
             case syntax.Rule("positions"):
@@ -274,6 +280,18 @@ class _Elaboration:
 
     def _seed(self, expression: syntax.Expression | None) -> int | None:
         return None if expression is None else int(self.formula.write(expression))  # pyright: ignore[reportArgumentType]
+
+
+def _bound(
+    names: tuple[str, ...], values: tuple[syntax.Expression, ...]
+) -> Iterator[tuple[str, syntax.Expression]]:
+    """Each name with its value; of a single value that is taken apart, with its part."""
+    if len(names) == len(values):
+        yield from zip(names, values, strict=True)
+        return
+    (whole,) = values
+    for place, name in enumerate(names):
+        yield name, syntax.Index(whole, (syntax.Number(place, whole.span),), whole.span)
 
 
 def axis_name(size: syntax.Expression) -> str | None:

@@ -10,6 +10,7 @@ from ...dsl import syntax
 from ...dsl.diagnostics.compiling import FormulaFailed, NotLowered
 from ...dsl.diagnostics.core import SpecError
 from .arithmetic import binary, negate, transpose
+from .drift import DRIFT
 from .functions import BY_AXIS, FUNCTIONS, TENSOR_METHODS, Function, index
 
 Lookup = Callable[[str], object]
@@ -39,6 +40,8 @@ class Formula:
     """The largest value of each dim over all sites of the statement, for `max in`."""
     map: Callable[[str], Applicable] = _no_maps
     """What a name means that is called; raises KeyError where that is nothing."""
+    as_it_was: Lookup = _no_maps
+    """The value of a name when the method was attached."""
 
     def write(self, expression: syntax.Expression) -> object:
         """The value of an expression: a number, text, tuple, none, or a node.
@@ -115,6 +118,10 @@ class Formula:
 
     def _plain_call(self, call: syntax.Call) -> object:
         match call.function:
+            case syntax.Name(name) if name == DRIFT:
+                (argument,) = call.arguments
+                before = replace(self, lookup=self.as_it_was).write(argument.value)
+                return binary(self.graph, "-", self.write(argument.value), before)
             case syntax.Name(name) if (mapped := self._map(name)) is not None:
                 values = [self.write(argument.value) for argument in call.arguments]
                 return mapped.of(self.graph, *values)
