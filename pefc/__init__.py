@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .compiler.combine import combine as combine
     from .compiler.trace import trace as trace
     from .surgery import apply as apply
+    from .surgery import base as base
     from .surgery import compile as compile
     from .surgery import gates as gates
     from .surgery import load as load
@@ -35,7 +36,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     **dict.fromkeys(("apply", "compile", "load", "merge", "optimizer", "plan"), ".surgery"),
-    **dict.fromkeys(("gates", "prune", "regularizer"), ".surgery"),
+    **dict.fromkeys(("base", "gates", "prune", "regularizer"), ".surgery"),
     **dict.fromkeys(("remove", "save", "set_task", "task_names", "tasks"), ".surgery"),
     **dict.fromkeys(("Plan", "Program"), ".compiler"),
     "combine": ".compiler.combine",

@@ -40,6 +40,30 @@ def plan(
     return compiler.plan(_checked(spec, params), model)
 
 
+def base(
+    spec: Spec | Checked | str,
+    reference: str | Path,
+    *,
+    params: Mapping[str, Value] = _NONE,
+    **options: object,
+) -> nn.Module:
+    """The model of a folder or hub id as a spec wants its base: what `quantize` names is quantized
+    weight by weight as it is read, so that the model never is in memory in floating point.
+
+    `pefc.apply` of the same spec then finds it so, and attaches the rest.
+
+    Args:
+        spec: a spec as `parse` or `read` gives it, or its text.
+        reference: a folder of transformers, a hub id, or `package.module:function`.
+        params: values for the `param`s of the spec.
+        options: of `from_pretrained`, such as `dtype`.
+
+    Raises:
+        SpecError: with every mistake of the spec, and where the reference leads nowhere.
+    """
+    return compiler.base(str(reference), _checked(spec, params), **options)
+
+
 def compile(
     spec: Spec | Checked | str,
     model: nn.Module,

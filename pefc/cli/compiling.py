@@ -10,7 +10,7 @@ from ..compiler.texts import tokenize_as
 from ..dsl.diagnostics.commands import UnwritableFile
 from ..dsl.diagnostics.core import SpecError
 from .console import working
-from .models import model_named
+from .models import base_named
 from .planning import remark
 from .specs import checked_spec
 from .sizes import size
@@ -19,7 +19,7 @@ from .sizes import size
 def compile(spec: str, reference: str, settings: tuple[str, ...], out: Path) -> None:
     """Write the folder that `pefc.load` reads, and name it."""
     checked = checked_spec(spec, settings)
-    model = model_named(reference, weights=True)
+    model = base_named(reference, checked)
     with working("compiling"):
         program = compiler.compiled(checked, model, tokenize_as(reference))
         program.apply()

@@ -48,6 +48,26 @@ def with_modules(model: nn.Module, modules: Modules) -> nn.Module:
     return replacing(model, {id(model.get_submodule(path)): new for path, new in modules.items()})
 
 
+def put(model: nn.Module, modules: Modules) -> None:
+    """Put modules into the model itself."""
+    for parent, name, new in places(model, modules):
+        parent._modules[name] = new
+    settle(model)
+
+
+def places(model: nn.Module, modules: Modules) -> list[tuple[nn.Module, str, nn.Module]]:
+    """Every place of the modules that others stand for: its parent, its name there, and what comes
+    there.
+    """
+    others = {id(model.get_submodule(path)): new for path, new in modules.items()}
+    return [
+        (parent, name, others[id(child)])
+        for parent in model.modules()
+        for name, child in parent._modules.items()
+        if id(child) in others
+    ]
+
+
 def settle(model: nn.Module) -> None:
     """Let quantized weights stay what they are while the model evaluates."""
     for module in model.modules():

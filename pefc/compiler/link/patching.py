@@ -23,7 +23,7 @@ from ..patches import Patches
 from ..plan import Patched, Plan
 from ..ports import TokenPorts
 from .materialize import Materials
-from .packing import Modules, readings
+from .packing import Modules, places, readings
 from .stems import stems
 from .wiring import Wires, argument, dropping, names, tasks_of, wires
 
@@ -60,12 +60,10 @@ class Patching:
 
     def replace(self, modules: Modules) -> None:
         """Put other modules at some paths, and at every other path of the same modules."""
-        others = {id(self.model.get_submodule(path)): new for path, new in modules.items()}
-        for parent in list(self.model.modules()):
-            for name, child in parent._modules.items():
-                if id(child) in others:
-                    self.undone_by.append(partial(parent._modules.__setitem__, name, child))
-                    parent._modules[name] = others[id(child)]
+        for parent, name, new in places(self.model, modules):
+            before = parent._modules[name]
+            self.undone_by.append(partial(parent._modules.__setitem__, name, before))
+            parent._modules[name] = new
 
     def add_child(self, module: nn.Module, label: str, tensors: Tensors) -> None:
         """Add one child."""
