@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from torch import Tensor, nn
 from torch.optim import AdamW
@@ -12,13 +12,14 @@ from . import compiler
 from .compiler import Plan, Program
 from .compiler.attached import is_attached
 from .compiler.gates import GateValues
-from .compiler.merge import TOLERATED
+from .compiler.merge import TOLERATED, Wish
 from .compiler.texts import tokenize_with
 from .dsl.checked import Checked, Value
 from .dsl.checker import check
 from .dsl.parser import parse
 from .dsl.source import Source
 from .dsl.syntax import Spec
+from .runtime.quantized import DTYPES
 
 Model = TypeVar("Model", bound=nn.Module)
 _NONE: Mapping[str, Value] = {}
@@ -184,7 +185,14 @@ def task_names(model: nn.Module) -> tuple[str, ...]:
     return compiler.task_names(model)
 
 
-def merge(model: Model, *, keep_base: bool = False, loss: float = TOLERATED) -> Model:
+def merge(
+    model: Model,
+    *,
+    keep_base: bool = False,
+    loss: float = TOLERATED,
+    into: Literal["bf16", "fp16", "fp32"] | None = None,
+    requantize: bool = False,
+) -> Model:
     """Fold everything attached into the base weights and leave no trace.
 
     Args:
@@ -192,12 +200,22 @@ def merge(model: Model, *, keep_base: bool = False, loss: float = TOLERATED) -> 
         keep_base: keep copies of what changes, so that `remove` restores the base exactly.
         loss: the largest share of an update, ‖kept − update‖ / ‖update‖, that may be lost to the
             weight's dtype.
+        into: the dtype that the whole model takes; quantized weights become plain ones, the values
+            that the model computes with and the updates.
+        requantize: round sums into quantized weights, and warn of what that lost.
 
     Raises:
-        SpecError: a method is not affine in x, a weight is tied, a bias is missing, or too much
-            would be lost; the model is then as it was.
+        SpecError: a method is not affine in x, a weight is tied, a bias is missing, too much would
+            be lost, or a weight is quantized and neither `into` nor `requantize` is given; the
+            model is then as it was.
+        ValueError: `into` is no dtype that is known, or given with `keep_base`.
     """
-    compiler.merge(model, keep_base=keep_base, loss=loss)
+    if into is not None and into not in DTYPES:
+        raise ValueError(f"`into` is {into!r}: it is one of {', '.join(DTYPES)}")
+    if into is not None and keep_base:
+        raise ValueError("a model that takes another dtype cannot keep its base")
+    dtype = None if into is None else DTYPES[into]
+    compiler.merge(model, Wish(keep_base, loss, dtype, requantize))
     return model
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ...dsl.diagnostics.core import SpecError
 from ...dsl.diagnostics.state import NoValues
 from ...runtime.patched import replacing
-from ...runtime.quantized import is_packed
+from ...runtime.quantized import form, is_packed
 from ...runtime.taps import Aside
 from ..families import is_transposed
 from ..passes.packed import READINGS
@@ -46,6 +46,43 @@ def with_modules(model: nn.Module, modules: Modules) -> nn.Module:
     if not modules:
         return model
     return replacing(model, {id(model.get_submodule(path)): new for path, new in modules.items()})
+
+
+def floating_weight(module: nn.Module) -> Tensor:
+    """The weight of a linear map as it stores it, or as floating point where it is quantized."""
+    if not is_packed(module):
+        return module.get_parameter("weight")
+    from ...runtime.quantized.reading import values
+
+    return values(module)
+
+
+def requantized(module: nn.Module, weight: Tensor) -> nn.Linear:
+    """A quantized module with another weight [out, in], in the same form."""
+    from ...runtime.quantized.packing import packed
+
+    kind = form(module)
+    assert kind is not None
+    made = packed(module, kind, weight)
+    made.source_cls = getattr(module, "source_cls", nn.Linear)
+    return made
+
+
+def plain(module: nn.Module, weight: Tensor, dtype: torch.dtype) -> nn.Linear:
+    """A plain module for a quantized one, with a weight [out, in]."""
+    outputs, inputs = weight.shape
+    bias = module._parameters.get("bias")
+    made = nn.Linear(inputs, outputs, bias=bias is not None, device="meta")
+    made.weight = nn.Parameter(weight.to(dtype), requires_grad=False)
+    made._parameters["bias"] = bias
+    return made.train(module.training)
+
+
+def plain_modules(model: nn.Module, dtype: torch.dtype) -> Iterator[tuple[str, nn.Linear]]:
+    """Plain modules for all quantized ones of a model."""
+    for path, module in model.named_modules():
+        if is_packed(module):
+            yield path, plain(module, floating_weight(module), dtype)
 
 
 def put(model: nn.Module, modules: Modules) -> None:
