@@ -29,15 +29,19 @@ PASSES: tuple[Pass, ...] = (
 )
 """Run in turn until none finds anything."""
 
-PACKED: tuple[Pass, ...] = tuple(
-    Distribute(keeps_base=True) if isinstance(rewrite, Distribute) else rewrite
-    for rewrite in PASSES
-)
-"""The same over a quantized weight, whose module has a product that nothing else equals bit for bit.
-"""
-
 LAST: tuple[Pass, ...] = (Rescale(), CallBase(), FuseAdd(), KeepDtype(), Share())
 """Run once, when the shape of the computation is settled."""
+
+
+def _packed(passes: tuple[Pass, ...]) -> tuple[Pass, ...]:
+    """The same over a quantized weight, whose module has a product of its own for tokens, which
+    nothing else equals bit for bit.
+    """
+    others = {Distribute: Distribute(keeps_base=True), CallBase: CallBase(tokens_only=True)}
+    return tuple(others.get(type(rewrite), rewrite) for rewrite in passes)
+
+
+PACKED, PACKED_LAST = _packed(PASSES), (*_packed(LAST), ReadPacked())
 
 
 def optimized(graph: Graph, *, packed: bool = False) -> Graph:
@@ -48,6 +52,6 @@ def optimized(graph: Graph, *, packed: bool = False) -> Graph:
         before = str(graph)
         for rewrite in passes:
             graph = rewrite(graph)
-    for rewrite in (*LAST, ReadPacked()) if packed else LAST:
+    for rewrite in PACKED_LAST if packed else LAST:
         graph = rewrite(graph)
     return graph
