@@ -11,8 +11,9 @@ from torch import nn
 
 from ..dsl import syntax
 from ..dsl.checked import Attachment, Tuning
-from ..dsl.diagnostics.compiling import NeverCalled, NotCompiled
+from ..dsl.diagnostics.compiling import NeverCalled
 from ..dsl.diagnostics.core import SpecError
+from ..dsl.diagnostics.tasks import NoCopy
 from ..dsl.source import Source, Span
 from .families import is_transposed
 from .site import Site
@@ -59,21 +60,18 @@ def _check(step: Attachment | Tuning, site: Site, module: nn.Module) -> None:
         raise SpecError([NeverCalled(place_of(step), site.path)])
     reason = _refusal(site, module)
     if reason is not None:
-        raise SpecError([NotCompiled(place_of(step), f"`{site.path}`, {reason}, tuned in a task")])
+        raise SpecError([NoCopy(place_of(step), site.path, reason)])
 
 
 def _refusal(site: Site, module: nn.Module) -> str | None:
-    if getattr(module, "running_mean", None) is not None or _is_batch_norm(module):
-        return "a norm over the rows of a batch"
+    is_batch_norm = isinstance(module, nn.modules.batchnorm._BatchNorm)
+    if is_batch_norm or getattr(module, "running_mean", None) is not None:
+        return "which normalises over the rows of a batch"
     if site.kind == "embedding" and site.role != "embed":
-        return "an embedding of something else than tokens"
+        return "which embeds something else than tokens"
     if any(not parameter.is_floating_point() for parameter in module.parameters(recurse=False)):
-        return "a quantized module"
+        return "whose weight is quantized"
     return None
-
-
-def _is_batch_norm(module: nn.Module) -> bool:
-    return isinstance(module, nn.modules.batchnorm._BatchNorm)
 
 
 def _copy(site: Site, module: nn.Module, name: str) -> Iterator[syntax.MethodItem]:

@@ -21,7 +21,7 @@ class Verdict:
     needs: Need
     """What it reads of the base weight beside the base map."""
     costs: Costs
-    """What it adds to each token."""
+    """What it adds to each token; a copy of a parameter works in the place of the module's own."""
 
 
 def judge(facts: Facts, member: Member) -> Verdict:
@@ -35,7 +35,7 @@ def judge(facts: Facts, member: Member) -> Verdict:
         identity(fast, optimized(base), start, base, dict(_starts(member))),
         isinstance(facts, LinearFacts) and is_affine(plain),
         need(fast),
-        costs(facts, fast),
+        Costs(0) if member.owns else costs(facts, fast),
     )
 
 
