@@ -158,6 +158,40 @@ def test_an_adapter_of_no_task_becomes_one(tmp_path: Path) -> None:
         assert torch.equal(alone(base, "one"), before)
 
 
+def test_the_mean_of_copies_belongs_to_no_task(tmp_path: Path) -> None:
+    """It is the parameter of the base that trains then."""
+    copies = []
+    for number, task in enumerate(("one", "two")):
+        model = pefc.apply(f"task {task} {{ tune on norm; lora(r=2) on attn.q }}", llama())
+        perturb(model)
+        with torch.no_grad():
+            copies.append(model.get_parameter(f"model.norm.{task}.tune.weight").add_(number))
+        pefc.save(model, tmp_path / task)
+    folders = [tmp_path / "one", tmp_path / "two"]
+    pefc.combine(folders, tmp_path / "out", how="linear", weights=[0.25, 0.75])
+    model = pefc.load(llama(), tmp_path / "out")
+    found = model.get_parameter("model.norm.weight")
+    torch.testing.assert_close(found.data, 0.25 * copies[0].data + 0.75 * copies[1].data)
+    assert found.requires_grad
+
+
+def test_a_method_that_tunes_stands_on_the_copy() -> None:
+    method = "method both(r: int = 2) on linear {{ A: [r, in] ~ normal(0, 1)\n{0} }}\n"
+    rules = "B: [out, r] = 0\nweight += B @ A\ntune bias"
+    spec = "task one { both on attn.q }\ntask two { both on attn.q; tune on attn.q }"
+    model = away("gpt2", method.format(rules) + spec)
+    names = {
+        key.partition("c_attn.")[2] for key in model.state_dict() if ".h.0.attn.c_attn." in key
+    }
+    assert {"one.tune.q.bias", "two.tune.q.bias", "two.tune.q.weight"} <= names
+    assert "one.tune.q.weight" not in names
+    rows = ("one", "two", None, "one")
+    with pefc.tasks(model, rows), torch.no_grad():
+        mixed = computed(model)
+    for place, task in enumerate(rows):
+        torch.testing.assert_close(mixed[place], alone(model, task)[place], **CLOSE)
+
+
 def test_settings_reach_the_copies() -> None:
     model = pefc.apply("task a { tune on norm with lr=3x; lora(r=2) on attn.q }", llama())
     optimizer = pefc.optimizer(model, lr=1.0)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-import torch
 from torch.fx import Graph, Node
 
 from .attached import Attached, Member
@@ -21,7 +20,7 @@ def leaf_patch(facts: LeafFacts, members: tuple[Member, ...], *, initial: bool) 
             attached = _attached(graph, member, values[tensor.name], initial=initial)
             values[tensor.name] = attached.tensor(tensor.name)
     y = graph.create_node("call_module", BASE, tuple(values.values()))
-    graph.output(annotated(y, torch.empty((TOKENS, 1), device="meta"), (TOKEN_AXIS, None)))
+    graph.output(annotated(y, None, None))
     return graph
 
 
