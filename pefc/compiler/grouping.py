@@ -7,7 +7,8 @@ from .plan import Patched, Planned
 
 def patched_modules(attachments: Sequence[Planned], keys: Sequence[object]) -> Iterator[Patched]:
     """Attachments by the module and the kind of patch that they enter, in the order of the spec;
-    but a task's own copies of parameters first, since all else stands on them.
+    but a task's own copies of parameters first, since all else stands on them, and copies of whole
+    parameters before those of rows.
 
     `keys` tell the patches of attachments apart.
     """
@@ -15,7 +16,7 @@ def patched_modules(attachments: Sequence[Planned], keys: Sequence[object]) -> I
     for number, planned in enumerate(attachments):
         grouped.setdefault((planned.home, type(planned.place.facts)), []).append(number)
     for (path, _), found in grouped.items():
-        numbers = sorted(found, key=lambda number: not attachments[number].member.owns)
+        numbers = sorted(found, key=lambda number: _depth(attachments[number]))
         members = tuple(attachments[number] for number in numbers)
         where = members[0].place
         key = (
@@ -27,3 +28,9 @@ def patched_modules(attachments: Sequence[Planned], keys: Sequence[object]) -> I
             ),
         )
         yield Patched(path, where.facts, where.ports, members, key)
+
+
+def _depth(planned: Planned) -> int:
+    if not planned.member.owns:
+        return 2
+    return 0 if planned.member.rows is None else 1

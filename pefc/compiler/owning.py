@@ -42,9 +42,8 @@ class Owning:
         """
         module = self.model.get_submodule(site.path)
         _check(step, site, module)
-        places = {(step.task, site.path, site.slice, name): name for name in names}
-        fresh = tuple(name for place, name in places.items() if place not in self.taken)
-        self.taken.update(places)
+        fresh = tuple(name for name in names if not self._has(step.task, site, name))
+        self.taken.update((step.task, site.path, site.slice, name) for name in fresh)
         if not fresh:
             return None
         body = tuple(item for name in fresh for item in _copy(site, module, name))
@@ -52,6 +51,10 @@ class Owning:
         whole = tuple(setting for setting in step.settings if setting.tensor is None)
         made = Attachment(method, (), step.selection, LABEL, None, whole, step.task, step.span)
         return self.methods.setdefault((id(step), method), made)
+
+    def _has(self, task: str | None, site: Site, name: str) -> bool:
+        """A copy of the whole parameter holds all rows of it."""
+        return any((task, site.path, rows, name) in self.taken for rows in (None, site.slice))
 
 
 def _check(step: Attachment | Tuning, site: Site, module: nn.Module) -> None:

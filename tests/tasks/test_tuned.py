@@ -107,6 +107,24 @@ def test_each_statement_adds_what_is_new() -> None:
     }
 
 
+@pytest.mark.parametrize("names", [("attn.q", "linear"), ("linear", "attn.q")])
+def test_copies_of_rows_and_of_all_of_them(names: tuple[str, str]) -> None:
+    """Whichever is named first, what is trained is what runs."""
+    spec = "".join(f"tune on {name};" for name in names)
+    model = away("gpt2", f"task a {{ {spec} lora(r=2) on attn.k }}")
+    path = "transformer.h.1.attn.c_attn"
+    copy = model.get_parameter(f"{path}.a.tune.weight")
+    rows = f"{path}.a.tune.q.weight" in model.state_dict()
+    assert rows == (names[0] == "attn.q")
+    pefc.set_task(model, "a")
+    computed(model).square().sum().backward()
+    assert copy.grad is not None
+    live = copy.grad.abs().sum(0).view(3, -1).any(1).tolist()
+    assert live == [not rows, True, True]
+    if rows:
+        assert model.get_parameter(f"{path}.a.tune.q.weight").grad.any()  # pyright: ignore[reportOptionalMemberAccess]
+
+
 def test_a_copy_breaks_no_tie() -> None:
     """The base's head and embedding share a weight; a task's copy serves the head alone."""
     model = MODELS["gpt2"]().double()
