@@ -12,8 +12,8 @@ from ..dsl.diagnostics.core import SpecError
 from .console import working
 from .models import base_named
 from .planning import remark
-from .specs import checked_spec
 from .sizes import size
+from .specs import checked_spec
 
 
 def compile(spec: str, reference: str, settings: tuple[str, ...], out: Path) -> None:

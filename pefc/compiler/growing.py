@@ -41,7 +41,10 @@ def add(
     if taken:
         raise SpecError([TaskTaken(name) for name in taken])
     known = before.checked.steps
-    steps = (*known, *(s for s in checked.steps if not (isinstance(s, Quantization) and s in known)))
+    steps = (
+        *known,
+        *(s for s in checked.steps if not (isinstance(s, Quantization) and s in known)),
+    )
     constants = (*before.checked.constants, *checked.constants)
     after = planned_on(replace(before.checked, steps=steps, constants=constants), bare(model))
     materials = materialize(after, bare(model), tokenize, filled=filled, tasks=frozenset(fresh))

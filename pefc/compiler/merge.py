@@ -21,6 +21,7 @@ from ..dsl.diagnostics.core import Diagnostic, SpecError
 from ..dsl.diagnostics.dropping import DroppedMerge
 from ..dsl.diagnostics.quantizing import QuantizedMerge
 from ..dsl.diagnostics.state import NoValues
+from ..dsl.diagnostics.tasks import TaskMerge
 from ..runtime.installed import Installed, Merged, forget, record, remember
 from ..runtime.patched import bare
 from ..runtime.quantized import Form, form, is_packed
@@ -67,9 +68,10 @@ class Wish:
 def merge(model: nn.Module, wish: Wish) -> None:
     """Fold everything attached into the base weights. On any mistake the model is as it was.
 
-    Raises SpecError where a method is not affine, a constant has no bias to go to, a weight is
-    tied, storing the sum in the weight's dtype would lose more than allowed of an update (‖kept −
-    update‖ / ‖update‖), or a weight is quantized and the wish does not say what becomes of it.
+    Raises SpecError where the model has tasks, a method is not affine, a constant has no bias to go
+    to, a weight is tied, storing the sum in the weight's dtype would lose more than allowed of an
+    update (‖kept − update‖ / ‖update‖), or a weight is quantized and the wish does not say what
+    becomes of it.
     """
     what = attached(model)
     plan: Plan = what.plan  # pyright: ignore[reportAssignmentType]
@@ -145,6 +147,9 @@ def _raise_any(mistakes: Iterator[Diagnostic]) -> None:
 
 
 def _unmergeable(plan: Plan, model: nn.Module) -> Iterator[Diagnostic]:
+    if plan.tasks:
+        yield TaskMerge(plan.tasks)
+        return
     if any(parameter.is_meta for parameter in model.parameters()):
         yield NoValues(plan.model)
         return
@@ -188,9 +193,7 @@ def _users_of_weights(model: nn.Module) -> dict[int, list[str]]:
     return users
 
 
-def _fold(
-    patched: Patched, model: nn.Module, patches: Patches, into: torch.dtype | None
-) -> _Fold:
+def _fold(patched: Patched, model: nn.Module, patches: Patches, into: torch.dtype | None) -> _Fold:
     module, facts = model.get_submodule(patched.path), patched.facts
     assert isinstance(facts, LinearFacts)
     old = floating_weight(module)
@@ -227,7 +230,9 @@ def _packed_fold(
     """The module that comes in the place of a quantized one: quantized again, or plain."""
     module, facts = model.get_submodule(patched.path), patched.facts
     assert isinstance(facts, LinearFacts)
-    made = requantized(module, weight.to(old.dtype)) if into is None else plain(module, weight, into)
+    made = (
+        requantized(module, weight.to(old.dtype)) if into is None else plain(module, weight, into)
+    )
     if bias is not None and made.bias is not None:
         made.bias = nn.Parameter(bias.to(made.bias.dtype), requires_grad=made.bias.requires_grad)
     lost = lost_share(old, weight, floating_weight(made))

@@ -53,6 +53,24 @@ def _as_task(step: Step, name: str) -> Step:
             return step
 
 
+def in_turn(steps: tuple[Step, ...]) -> list[Step]:
+    """Steps in the order in which they are planned: `quantize` is applied to the base first, and a
+    fusion reads what tasks have.
+    """
+    return sorted(steps, key=_turn)
+
+
+def _turn(step: Step) -> int:
+    """`quantize` is applied to the base first; a fusion reads what tasks have."""
+    match step:
+        case Quantization():
+            return 0
+        case Fusion():
+            return 2
+        case _:
+            return 1
+
+
 def task_of(step: Step) -> str | None:
     """The task that a step belongs to."""
     match step:

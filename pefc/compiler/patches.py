@@ -71,7 +71,13 @@ def fast(facts: Facts, graph: Graph) -> Graph:
 def structure(members: tuple[Planned, ...]) -> object:
     """What the patches of two tasks have in common where they are the same."""
     return tuple(
-        (p.method.attachment.method, p.method.attachment.arguments, p.method.numbers.get("layer"))
+        (
+            p.method.attachment.method,
+            p.method.attachment.arguments,
+            p.method.numbers.get("layer"),
+            p.member.rows,
+            p.member.gated,
+        )
         for p in members
     )
 

@@ -25,9 +25,7 @@ SPECS = (
     "ia3 on attn.k; adapter(r=2) on ffn; prefix(len=2, init=zero) all layers",
 )
 STARTS_EXACT = ("lora", "ia3", "hira")
-parametrized_by_model = pytest.mark.parametrize(
-    "build", BUILDERS, ids=lambda build: build.__name__
-)
+parametrized_by_model = pytest.mark.parametrize("build", BUILDERS, ids=lambda build: build.__name__)
 
 
 def quantized(build: Callable[[], nn.Module], form: str, spec: str = "") -> nn.Module:
@@ -161,7 +159,9 @@ def test_a_model_that_arrives_quantized(tmp_path: Path, double: bool) -> None:  
     before = output(model)
     pefc.apply("dora(r=2) on attn.q; lora(r=2) on ffn", model)
     torch.testing.assert_close(output(model), before, atol=1e-5, rtol=0)
-    assert [p.is_there for p in pefc.plan(_same(double), pefc.remove(model)).packings] == [True] * 14
+    assert [p.is_there for p in pefc.plan(_same(double), pefc.remove(model)).packings] == [
+        True
+    ] * 14
     pefc.apply(f"{_same(double)}; lora(r=2) on attn.q", model)
     assert torch.equal(output(model), before)
 
