@@ -1,4 +1,4 @@
-"""Base models read from a folder, with the weights that a spec quantizes quantized on their way in."""
+"""Base models read from a folder, whose weights are quantized on their way in as a spec says."""
 
 import re
 from collections import Counter

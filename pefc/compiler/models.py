@@ -26,7 +26,7 @@ def read_model(reference: str, *, weights: bool = False, **options: object) -> n
     architecture = _architecture(reference, config)
     try:
         if weights and _has_weights(reference):
-            return (architecture or AutoModel).from_pretrained(reference, **options).eval()
+            return (architecture or AutoModel).from_pretrained(reference, **options).eval()  # pyright: ignore[reportArgumentType]
         return _without_weights(architecture, config).eval()
     except Exception as error:
         raise SpecError([NotModel(reference, _reason(error))]) from error

@@ -25,5 +25,5 @@ def plain_twin(quantized: nn.Module, like: nn.Module) -> nn.Module:
             if is_packed(module):
                 plain = twin.get_submodule(path)
                 weight = values(module)
-                plain.weight.copy_(weight.T if is_transposed(plain) else weight)
+                plain.weight.copy_(weight.T if is_transposed(plain) else weight)  # pyright: ignore[reportCallIssue]
     return twin

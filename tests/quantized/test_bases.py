@@ -4,9 +4,9 @@ from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 
-import bitsandbytes as bnb
 import pytest
 import torch
+from bitsandbytes.nn.modules import Linear4bit
 from torch import nn
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
@@ -111,7 +111,7 @@ def test_another_base_is_not_taken_for_the_quantized_one(tmp_path: Path) -> None
     pefc.save(model, tmp_path / "out")
     other = llama()
     torch.manual_seed(9)
-    nn.init.normal_(other.model.layers[1].mlp.up_proj.weight, std=0.3)
+    nn.init.normal_(other.get_parameter("model.layers.1.mlp.up_proj.weight"), std=0.3)
     with pytest.raises(pefc.SpecError) as caught:
         pefc.load(other, tmp_path / "out")
     (found,) = caught.value.diagnostics
@@ -145,7 +145,7 @@ def test_a_failed_apply_leaves_the_plain_model(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("double", [False, True])
-def test_a_model_that_arrives_quantized(tmp_path: Path, double: bool) -> None:  # noqa: FBT001
+def test_a_model_that_arrives_quantized(tmp_path: Path, double: bool) -> None:
     llama().save_pretrained(tmp_path / "base")
     config = BitsAndBytesConfig(
         load_in_4bit=True,
@@ -166,13 +166,13 @@ def test_a_model_that_arrives_quantized(tmp_path: Path, double: bool) -> None:  
     assert torch.equal(output(model), before)
 
 
-def _same(double: bool) -> str:  # noqa: FBT001
+def _same(double: bool) -> str:
     return f"quantize(nf4, {'double, ' if double else ''}compute=fp32) on linear"
 
 
 def test_maps_of_bitsandbytes_placed_by_hand() -> None:
     model = plain()
-    by_hand = bnb.nn.Linear4bit(24, 24, compute_dtype=torch.float32, quant_type="fp4")
+    by_hand = Linear4bit(24, 24, compute_dtype=torch.float32, quant_type="fp4")
     by_hand.load_state_dict(model.a.state_dict())
     model.a = by_hand.to("cpu")
     assert is_packed(model.a)
@@ -183,11 +183,12 @@ def test_maps_of_bitsandbytes_placed_by_hand() -> None:
 
 def test_evaluation_leaves_a_weight_as_it_is() -> None:
     """bitsandbytes would repack weights for some processors, and gradients would stop there."""
-    model = quantized(lambda: llama(), "nf4, double", "lora(r=2) on attn.q in layers 0")
-    before = model.model.layers[1].mlp.up_proj.weight.clone()  # pyright: ignore[reportAttributeAccessIssue]
+    model = quantized(llama, "nf4, double", "lora(r=2) on attn.q in layers 0")
+    weight = model.get_parameter("model.layers.1.mlp.up_proj.weight")
+    before = weight.clone()
     with torch.no_grad():
         output(model.eval())
-    assert torch.equal(model.model.layers[1].mlp.up_proj.weight, before)  # pyright: ignore[reportAttributeAccessIssue]
+    assert torch.equal(weight, before)
     output(model.train()).sum().backward()
     grown = model.get_parameter("model.layers.0.self_attn.q_proj.lora.B").grad
     assert grown is not None

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ...dsl.diagnostics.core import SpecError
 from ...dsl.diagnostics.state import NoValues
+from ...runtime import quantized
 from ...runtime.patched import replacing
 from ...runtime.quantized import form, is_packed
 from ...runtime.taps import Aside
@@ -30,15 +31,13 @@ def _packed(plan: Plan, model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     for packing in plan.packings:
         if packing.is_there:
             continue
-        from ...runtime.quantized.packing import packed
-
         module = model.get_submodule(packing.site.path)
         weight = module.get_parameter("weight")
         if weight.is_meta:
             raise SpecError([NoValues(plan.model)])
         with torch.no_grad():
             rows = weight.T if is_transposed(module) else weight
-            yield packing.site.path, packed(module, packing.form, rows)
+            yield packing.site.path, quantized.packing.packed(module, packing.form, rows)
 
 
 def with_modules(model: nn.Module, modules: Modules) -> nn.Module:
@@ -52,19 +51,15 @@ def floating_weight(module: nn.Module) -> Tensor:
     """The weight of a linear map as it stores it, or as floating point where it is quantized."""
     if not is_packed(module):
         return module.get_parameter("weight")
-    from ...runtime.quantized.reading import values
-
-    return values(module)
+    return quantized.reading.values(module)
 
 
 def requantized(module: nn.Module, weight: Tensor) -> nn.Linear:
     """A quantized module with another weight [out, in], in the same form."""
-    from ...runtime.quantized.packing import packed
-
     kind = form(module)
     assert kind is not None
-    made = packed(module, kind, weight)
-    made.source_cls = getattr(module, "source_cls", nn.Linear)
+    made = quantized.packing.packed(module, kind, weight)
+    made.source_cls = getattr(module, "source_cls", nn.Linear)  # pyright: ignore[reportArgumentType]
     return made
 
 
@@ -109,22 +104,18 @@ def settle(model: nn.Module) -> None:
     """Let quantized weights stay what they are while the model evaluates."""
     for module in model.modules():
         if is_packed(module):
-            from ...runtime.quantized.packing import settled
-
-            settled(module)
+            quantized.packing.settled(module)
 
 
 def readings() -> dict[str, Callable[..., Tensor]]:
     """How a patch reads a quantized weight: functions of the module, by the names that patches
     call.
     """
-    from ...runtime.quantized import reading
-
     functions = (
-        reading.product,
-        reading.thin_product,
-        reading.row_squares,
-        reading.values,
+        quantized.reading.product,
+        quantized.reading.thin_product,
+        quantized.reading.row_squares,
+        quantized.reading.values,
     )
     return dict(zip(READINGS, functions, strict=True))
 

@@ -47,7 +47,7 @@ def _read(graph: Graph, node: Node) -> Node | None:
         bias = node.args[2] if len(node.args) > 2 else None
         if bias is not None:
             return None
-        x = node.args[0]
+        x = node.args[0]  # pyright: ignore[reportGeneralTypeIssues]
         name = PRODUCT if holds_tokens(x) else THIN  # pyright: ignore[reportArgumentType]
         return _call(graph, name, (x,), node)
     if is_call(node, row_products) and all(is_weight(operand) for operand in node.args):

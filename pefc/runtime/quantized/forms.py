@@ -50,8 +50,8 @@ def form(module: nn.Module) -> Form | None:
             state = getattr(weight, "quant_state", None) or module.quant_state
             if state is None:
                 return None
-            double = bool(getattr(state, "original_nested", state.nested))
-            return Form(state.quant_type, double, _compute(module))
+            double = bool(getattr(state, "original_nested", state.nested))  # pyright: ignore[reportAttributeAccessIssue]
+            return Form(state.quant_type, double, _compute(module))  # pyright: ignore[reportArgumentType, reportAttributeAccessIssue]
         case "Linear8bitLt":
             return Form("int8", double=False, compute=None)
         case _:

@@ -2,7 +2,7 @@
 
 import bitsandbytes.functional as bnb
 import torch
-from bitsandbytes.nn import Int8Params, Linear4bit, Linear8bitLt, Params4bit
+from bitsandbytes.nn.modules import Int8Params, Linear4bit, Linear8bitLt, Params4bit
 from torch import Tensor, nn
 
 from .forms import Form
@@ -46,15 +46,15 @@ def _empty(form: Form, inputs: int, outputs: int, *, bias: bool) -> nn.Linear:
 def _weight(module: nn.Linear, form: Form, weight: Tensor) -> nn.Parameter:
     device = weight.device
     if form.format == "int8":
-        return Int8Params(weight, requires_grad=False, has_fp16_weights=False).to(device)
+        return Int8Params(weight, requires_grad=False, has_fp16_weights=False).to(device)  # pyright: ignore[reportAttributeAccessIssue, reportCallIssue]
     fresh = Params4bit(
         weight,
         requires_grad=False,
-        compress_statistics=form.double,
-        quant_type=form.format,
-        module=module,  # pyright: ignore[reportArgumentType]
+        compress_statistics=form.double,  # pyright: ignore[reportCallIssue]
+        quant_type=form.format,  # pyright: ignore[reportCallIssue]
+        module=module,  # pyright: ignore[reportArgumentType, reportCallIssue]
     )
-    return fresh.to(device)
+    return fresh.to(device)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def settled(module: nn.Module) -> nn.Module:
@@ -69,7 +69,7 @@ def settled(module: nn.Module) -> nn.Module:
         if getattr(state, "packing_format_for_cpu", False):
             weight = module.weight
             with torch.no_grad():
-                weight.data, module.weight.quant_state = bnb._convert_weight_packed_for_cpu_inverse(
+                weight.data, module.weight.quant_state = bnb._convert_weight_packed_for_cpu_inverse(  # pyright: ignore[reportAttributeAccessIssue]
                     weight.data,
                     state,  # pyright: ignore[reportArgumentType]
                 )

@@ -7,8 +7,8 @@ from math import gcd
 
 import bitsandbytes.functional as bnb
 import torch
-from bitsandbytes import matmul_4bit
-from bitsandbytes.nn import Linear8bitLt
+from bitsandbytes.autograd._functions import matmul_4bit
+from bitsandbytes.nn.modules import Linear8bitLt
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -24,11 +24,10 @@ def values(module: nn.Module) -> Tensor:
     """The weight [out, in] that a module computes with, as floating point."""
     kind = form(module)
     assert kind is not None
-    weight = module.weight
-    assert isinstance(weight, Tensor)
+    weight = module.get_parameter("weight")
     if kind.format == "int8":
         return bnb.int8_vectorwise_dequant(weight.data, _scales(module))
-    return bnb.dequantize_4bit(weight.data, weight.quant_state)  # pyright: ignore[reportAttributeAccessIssue]
+    return bnb.dequantize_4bit(weight.data, _state(weight))
 
 
 def product(module: nn.Module, x: Tensor) -> Tensor:
@@ -48,11 +47,9 @@ def thin_product(module: nn.Module, x: Tensor) -> Tensor:
     assert kind is not None
     if kind.format == "int8":
         return functional.linear(x, values(module).to(x.dtype))
-    weight = module.weight
-    assert isinstance(weight, Tensor)
+    weight = module.get_parameter("weight")
     wide = x if kind.compute is None else x.to(kind.compute)
-    state = weight.quant_state  # pyright: ignore[reportAttributeAccessIssue]
-    return matmul_4bit(wide, weight, quant_state=state).to(x.dtype)
+    return matmul_4bit(wide, weight, quant_state=_state(weight)).to(x.dtype)
 
 
 def row_squares(module: nn.Module) -> Tensor:
@@ -79,12 +76,12 @@ def _by_rows(module: nn.Module) -> Iterator[Tensor]:
     if kind.format == "int8":
         yield values(module)
         return
-    weight = module.weight
-    state = weight.quant_state  # pyright: ignore[reportAttributeAccessIssue]
-    outputs, inputs = state.shape
-    data = weight.data.reshape(-1).view(torch.uint8)  # pyright: ignore[reportCallIssue]
+    weight = module.get_parameter("weight")
+    state = _state(weight)
+    outputs, inputs = state.shape  # pyright: ignore[reportGeneralTypeIssues]
+    data = weight.data.reshape(-1).view(torch.uint8)
     scales = _absmax(state)
-    step = state.blocksize // gcd(inputs, state.blocksize)
+    step = state.blocksize // gcd(inputs, state.blocksize)  # pyright: ignore[reportArgumentType, reportOptionalOperand]
     step *= max(1, _ROWS // step)
     for start in range(0, outputs, step):
         stop = min(start + step, outputs)
@@ -106,7 +103,15 @@ def _absmax(state: bnb.QuantState) -> Tensor:
     """The scales of the blocks, as floating point."""
     if not state.nested:
         return state.absmax
+    assert state.offset is not None
     return (bnb.dequantize_blockwise(state.absmax, state.state2) + state.offset).float()
+
+
+def _state(weight: nn.Parameter) -> bnb.QuantState:
+    """What bitsandbytes keeps beside a 4-bit weight."""
+    state = getattr(weight, "quant_state")  # noqa: B009
+    assert isinstance(state, bnb.QuantState)
+    return state
 
 
 def _scales(module: nn.Module) -> Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 import torch
 from torch import nn
 
+from .. import quantized
 from ..quantized import form, is_packed
 
 Fingerprint = Mapping[str, Mapping[str, object]]
@@ -55,11 +56,9 @@ def _packed(module: nn.Module) -> dict[str, object]:
     """A weight of few bits, in the orientation of the module that it was made from."""
     if module.get_parameter("weight").is_meta:
         return {"shape": [module.out_features, module.in_features], "samples": None, "bits": 4}
-    from ..quantized.reading import values
-
     kind = form(module)
     assert kind is not None
-    weight = values(module)
+    weight = quantized.reading.values(module)
     made_from = getattr(module, "source_cls", None)
     if getattr(made_from, "__name__", "") == "Conv1D":
         weight = weight.T
