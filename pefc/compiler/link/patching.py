@@ -18,12 +18,12 @@ from ...runtime.tensors import Tensors
 from ...runtime.texts import noting_names
 from ..lower import LinearFacts, TokenFacts
 from ..lower.gating import GATES
-from ..patches import Patches
+from ..patches import Patches, tasks_of
 from ..plan import Patched, Plan
 from ..ports import TokenPorts
 from .materialize import Materials
 from .stems import stems
-from .wiring import Wires, argument, dropping, names, tasks_of, wires
+from .wiring import Wires, argument, dropping, names, wires
 
 Names = Callable[[type[nn.Module]], dict[str, object]]
 

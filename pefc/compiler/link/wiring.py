@@ -19,7 +19,7 @@ from ..lower import AttentionFacts, BlockFacts, LinearFacts, TokenFacts
 from ..lower.attention import projection
 from ..lower.block import NORM, PRESENT
 from ..lower.gating import GATES
-from ..patches import Patches
+from ..patches import Patches, tasks_of
 from ..plan import Patched
 from ..ports import AttentionPorts, BlockPorts, Entry
 from ..reach import port_entries, read_ports
@@ -47,7 +47,7 @@ class Wires:
 
 def wires(patched: Patched, patches: Patches) -> Wires:
     """What a patch needs to be given."""
-    graphs = _graphs(patched, patches)
+    graphs = patches.forms(patched)
     read = frozenset(name for graph in graphs for name in read_ports(graph))
     entries = {n: e for n, e in port_entries(patched.ports).items() if e is not None and n in read}
     own = {n: argument(e) for n, e in entries.items() if e.module == patched.path}
@@ -56,19 +56,6 @@ def wires(patched: Patched, patches: Patches) -> Wires:
     modules = {name: path for name, path in module_paths(patched) if name in calls}
     gated = any(n.target == GATES for graph in graphs for n in graph.find_nodes(op="get_attr"))
     return Wires(own, tapped, modules, PRESENT in read, gated)
-
-
-def _graphs(patched: Patched, patches: Patches) -> tuple[Graph, ...]:
-    """The graphs of all forms that a patch may take."""
-    tasks = tasks_of(patched)
-    if not tasks:
-        return (patches.fast(patched),)
-    return tuple(patches.of_task(patched, task, frozenset()) for task in (None, *tasks))
-
-
-def tasks_of(patched: Patched) -> tuple[str, ...]:
-    """The tasks that have methods at a module."""
-    return tuple(dict.fromkeys(p.task for p in patched.members if p.task is not None))
 
 
 def argument(entry: Entry) -> Argument:
