@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from ..nearest import nearest
-from ..source import Span
 from .core import Diagnostic, Label
 
 
@@ -110,75 +109,3 @@ class OtherTask(Diagnostic):
 
     def help(self) -> str:
         return f"remove the task first: `pefc.remove(model, task={self.name!r})`"
-
-
-@dataclass(frozen=True, slots=True)
-class FusionWithout(Diagnostic):
-    """A fusion stands where one of its tasks has no adapter.
-
-        task movies { adapter on ffn in layers 0 }
-        task tweets { adapter on ffn }
-        fuse(movies, tweets) on ffn
-
-    A fusion weighs the changes of all of its tasks at a block, so each of them needs an adapter
-    there. Narrow the selector of the fusion, or widen that of the task.
-    """
-
-    span: Span
-    task: str
-    path: str
-    elsewhere: Span | None
-
-    def title(self) -> str:
-        return f"the task `{self.task}` has no adapter at `{self.path}`"
-
-    def labels(self) -> tuple[Label, ...]:
-        first = Label(self.span, f"fused here, with `{self.path}` among its sites")
-        if self.elsewhere is None:
-            return (first,)
-        return (first, Label(self.elsewhere, f"the adapters of `{self.task}` stand elsewhere"))
-
-    def help(self) -> str:
-        return "narrow the selector of the fusion, or widen that of the task"
-
-
-@dataclass(frozen=True, slots=True)
-class NoFusion(Diagnostic):
-    """A fusion is to be pruned, and the model has none.
-
-        pefc.prune(model, batches, keep=2)
-
-    Fuse tasks first, `pefc.apply("fuse(movies, tweets, products) on ffn", model)`, and train it.
-    """
-
-    model: str
-
-    def title(self) -> str:
-        return f"{self.model} has no fusion"
-
-    def labels(self) -> tuple[Label, ...]:
-        return ()
-
-    def help(self) -> str:
-        return "apply `fuse(a, b, …) on SELECTOR`, and train it"
-
-
-@dataclass(frozen=True, slots=True)
-class TooFewKept(Diagnostic):
-    """A pruned fusion would keep fewer tasks than a fusion has.
-
-        pefc.prune(model, batches, keep=1)
-
-    A fusion weighs two tasks or more. For one task alone, use `pefc.set_task`.
-    """
-
-    keep: int
-
-    def title(self) -> str:
-        return f"a fusion cannot keep {self.keep} task{'' if self.keep == 1 else 's'}"
-
-    def labels(self) -> tuple[Label, ...]:
-        return ()
-
-    def help(self) -> str:
-        return "keep two tasks or more"
