@@ -45,18 +45,13 @@ def _batches(reference: str, function: Callable[[], object]) -> Iterator[object]
     try:
         made = function()
         kind = type(made).__name__
-        if isinstance(made, Iterable) and not _is_one(made):
-            yield from made
+        if isinstance(made, Iterable) and not isinstance(made, Mapping | Tensor):
+            yield from made  # pyright: ignore[reportUnknownVariableType]
             return
     except Exception as error:
         raise SpecError([NotBatches(reference, reason_of(error))]) from error
     reason = f"it returns one `{kind}`, not a list of batches"
     raise SpecError([NotBatches(reference, reason)])
-
-
-def _is_one(made: object) -> bool:
-    """A batch is iterable too."""
-    return isinstance(made, Mapping | Tensor)
 
 
 def _import_from_here() -> None:
