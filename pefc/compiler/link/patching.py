@@ -23,7 +23,7 @@ from ..plan import Patched, Plan
 from ..ports import TokenPorts
 from .materialize import Materials
 from .stems import stems
-from .wiring import Wires, argument, dropping, names, wires
+from .wiring import Wires, argument, dropping, kind_attribute, names, wires
 
 Names = Callable[[type[nn.Module]], dict[str, object]]
 
@@ -93,7 +93,7 @@ class Patching:
         if tasks_of(patched):
             self._set(module, "pefc_tasks", self.tasks)
             self._set(module, "pefc_slot", None)
-            self._set(module, "pefc_kind", 0)
+            self._set(module, kind_attribute(patched), 0)
         if wired.reads_text or wired.gated:
             text = self.texts.setdefault(_reader(patched.path, tokens), TextPart())
             self._set(module, "pefc_text", text)

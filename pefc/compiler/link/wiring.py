@@ -88,7 +88,9 @@ def names(
     found = _own_names(patched, base, patches, wired)
     if not tasks_of(patched):
         return found
-    return {**found, "pefc_task_kinds": task_kinds(patched, patches)}
+    others = getattr(base, "pefc_task_kinds", {})
+    kinds = {**others, kind_attribute(patched): task_kinds(patched, patches)}
+    return {**found, "pefc_task_kinds": kinds}
 
 
 def _own_names(
@@ -152,7 +154,14 @@ def _by_task(
     of_task = task_kinds(patched, patches)
     kinds = {kind: task for task, kind in of_task.items()}
     graphs = (patches.of_task(patched, kinds[kind], dropped) for kind in sorted(kinds))
-    return TaskPatch(tuple(lifted(made(graph)) for graph in graphs), of_task)
+    return TaskPatch(
+        tuple(lifted(made(graph)) for graph in graphs), of_task, kind_attribute(patched)
+    )
+
+
+def kind_attribute(patched: Patched) -> str:
+    """Under which a module has the number of the patch that its task has at a place."""
+    return f"pefc_kind_{type(patched.facts).__name__}"
 
 
 def task_kinds(patched: Patched, patches: Patches) -> dict[str | None, int]:
