@@ -40,8 +40,8 @@ def parts(step: Fusion, where: Place, attachments: Sequence[Planned]) -> Parts:
         if planned.task == FUSION and not planned.member.parts:
             raise SpecError([TakenByFusion(planned.span, step.span)])
     for task in step.members:
-        own = [p for p in attachments if p.task == task and isinstance(p.place.facts, BlockFacts)]
-        here = [planned for planned in own if planned.home == where.home]
+        own = [planned for planned in attachments if planned.task == task]
+        here = [p for p in own if p.home == where.home and isinstance(p.place.facts, BlockFacts)]
         if not here:
             elsewhere = own[0].span if own else None
             raise SpecError([FusionWithout(step.span, task, where.home, elsewhere)])

@@ -11,8 +11,6 @@ from pefc.cli.app import app
 from ..models import llama
 
 FUSED = "task a { adapter on ffn }\ntask b { adapter on ffn }\nfuse(a, b) on ffn"
-    "task movies { adapter on ffn }\ntask tweets { adapter on ffn }\nfuse(movies, tweets) on ffn"
-)
 DATA = """
 from tests.models import llama as model, words
 

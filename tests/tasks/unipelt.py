@@ -43,6 +43,7 @@ def attention(
     if mask is not None:
         scores = scores.masked_fill(~mask, -torch.inf)
     weights = torch.cat((q @ keys.mT * scale, scores), -1).softmax(-1)
+    values = values.expand(len(v), -1, -1, -1)
     both = torch.cat((values, v.repeat_interleave(group, 1)), -2)
     return (weights @ both).transpose(1, 2), None
 

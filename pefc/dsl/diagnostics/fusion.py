@@ -30,7 +30,7 @@ class FusionWithout(Diagnostic):
         first = Label(self.span, f"fused here, with `{self.path}` among its sites")
         if self.elsewhere is None:
             return (first,)
-        return (first, Label(self.elsewhere, f"the adapters of `{self.task}` stand elsewhere"))
+        return (first, Label(self.elsewhere, f"what `{self.task}` has stands elsewhere"))
 
     def help(self) -> str:
         return "narrow the selector of the fusion, or widen that of the task"
