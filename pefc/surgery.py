@@ -237,9 +237,10 @@ def prune(model: nn.Module, batches: Iterable[object], *, keep: int) -> dict[str
         The tasks that stay, by the path of the place.
 
     Raises:
-        SpecError: the model has no fusion, or `keep` is less than two.
+        SpecError: the model has no fusion, `keep` is less than two or more than any fusion has, or
+            there is no batch that the model takes; the model is then as it was.
     """
-    return compiler.prune(model, batches, keep)
+    return {kept.path: kept.tasks for kept in compiler.prune(model, batches, keep)}
 
 
 def _checked(

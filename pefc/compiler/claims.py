@@ -8,9 +8,12 @@ from torch import nn
 
 from ..dsl.diagnostics.compiling import LabelTaken, NoWeight
 from ..dsl.diagnostics.core import SpecError
-from ..dsl.diagnostics.placing import UnequalShare
+from ..dsl.diagnostics.fusion import FusedTwice
+from ..dsl.diagnostics.placing import QuantizedTwice, UnequalShare
+from ..dsl.source import Span
 from .lower.attached import TASK
 from .plan import Planned, shared_path
+from .site import Site
 
 
 @dataclass(slots=True)
@@ -22,6 +25,8 @@ class Claims:
     """The class of the model."""
     taken: dict[tuple[str, str], Planned] = field(default_factory=dict)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    quantized: dict[str, Span] = field(default_factory=dict)
+    """The statement that quantizes the weight of a module."""
 
     def claim(self, planned: Planned, earlier: Sequence[Planned]) -> None:
         """Raises SpecError where a label is taken, a shared tensor has another shape, or a weight
@@ -31,10 +36,19 @@ class Claims:
         self._shares(planned)
         _readable(planned, earlier)
 
+    def quantize(self, span: Span, sites: Sequence[Site]) -> None:
+        """Raises SpecError where a weight would be quantized twice; slices have one weight."""
+        for site in sites:
+            first = self.quantized.setdefault(site.path, span)
+            if first is not span:
+                raise SpecError([QuantizedTwice(span, site.path, first)])
+
     def _label(self, planned: Planned) -> None:
         """The label must be free at the module, in the model and in the spec."""
         place = (planned.home, planned.prefix)
         earlier = self.taken.setdefault(place, planned)
+        if earlier is not planned and earlier.member.parts and planned.member.parts:
+            raise SpecError([FusedTwice(planned.span, planned.home, earlier.span)])
         both_own = earlier.member.owns and planned.member.owns
         if earlier is not planned and not both_own:
             raise SpecError(

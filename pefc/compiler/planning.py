@@ -78,6 +78,11 @@ class _Around:
     owns: bool = False
     """The method is the copy of a parameter that a task trains."""
 
+    @property
+    def modifier(self) -> str | None:
+        """The innermost that a fusion cannot stand in."""
+        return "gate" if self.gated else None if self.dropping is None else "adapterdrop"
+
 
 @dataclass(slots=True)
 class _Planner:
@@ -114,9 +119,10 @@ class _Planner:
                     for inner in step.body:
                         self.take(inner, replace(around, gated=True))
                 case Fusion():
-                    self._fuse(step)
+                    self._fuse(step, around)
                 case Quantization():
                     self.mistakes.append(NotCompiled(step.span, "`quantize`"))
+                    self.claims.quantize(step.span, self._select(step.selection, "linear"))
                 case _:
                     assert_never(step)
         except SpecError as error:
@@ -160,9 +166,9 @@ class _Planner:
         for inner in step.body:
             self.take(inner, replace(around, dropping=number))
 
-    def _fuse(self, step: Fusion) -> None:
+    def _fuse(self, step: Fusion, around: _Around) -> None:
         """A fusion reads what tasks have at its sites, wherever the spec names them."""
-        attachment = fusing(step)
+        attachment = fusing(step, around.modifier)
         sites = self._select(step.selection, "block")
         self.fused.update(step.members)
         for site in sites:

@@ -18,12 +18,12 @@ from ...runtime.tensors import Tensors
 from ...runtime.texts import noting_names
 from ..lower import LeafFacts, LinearFacts, TokenFacts
 from ..lower.gating import GATES
-from ..patches import Patches
+from ..patches import Patches, tasks_of
 from ..plan import Patched, Plan
 from ..ports import TokenPorts
 from .materialize import Materials
 from .stems import stems
-from .wiring import Wires, argument, dropping, kind_name, names, tasks_of, wires
+from .wiring import Wires, argument, dropping, kind_attribute, names, wires
 
 Names = Callable[[type[nn.Module]], dict[str, object]]
 
@@ -95,7 +95,7 @@ class Patching:
         if tasks_of(patched):
             self._set(module, "pefc_tasks", self.tasks)
             self._set(module, "pefc_slot", None)
-            self._set(module, kind_name(patched), 0)
+            self._set(module, kind_attribute(patched), 0)
         if wired.reads_text or wired.gated:
             text = self.texts.setdefault(_reader(patched.path, tokens), TextPart())
             self._set(module, "pefc_text", text)

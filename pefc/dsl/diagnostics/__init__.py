@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .blocks import NotACount as NotACount
     from .blocks import NothingToModify as NothingToModify
     from .blocks import NotModifier as NotModifier
+    from .blocks import RepeatedMember as RepeatedMember
     from .blocks import TooManySteps as TooManySteps
     from .blocks import UnknownTask as UnknownTask
     from .declarations import Rebound as Rebound

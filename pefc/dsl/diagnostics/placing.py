@@ -1,5 +1,5 @@
-"""Mistakes of methods at blocks, attentions and tokens: a value that does not pass where a patch
-could take it.
+"""Mistakes of methods at their places: a value that does not pass where a patch could take it, two
+statements with one weight or tensor.
 """
 
 from dataclasses import dataclass
@@ -149,6 +149,31 @@ class UnequalShare(Diagnostic):
 
     def help(self) -> str:
         return "write a statement for each kind of site"
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizedTwice(Diagnostic):
+    """Two statements quantize one weight.
+
+        quantize(nf4) on linear
+        quantize(int8) on attn.q
+
+    A weight lives in one format. Take the sites of one statement out of the other:
+    `quantize(nf4) on linear except attn.q`.
+    """
+
+    span: Span
+    path: str
+    earlier: Span
+
+    def title(self) -> str:
+        return f"the weight of `{self.path}` is quantized twice"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, "quantized here"), Label(self.earlier, "quantized here before"))
+
+    def help(self) -> str:
+        return "take the sites of one statement out of the other, with `except`"
 
 
 @dataclass(frozen=True, slots=True)
