@@ -29,24 +29,28 @@ def main() -> None:
     model = pefc.apply("tune on head with lr=10x", base())
     train(model, together)
     encoder = deepcopy(pefc.merge(model))
-    table.add_row("the classifier alone", *judged(model, domains))
+    table.add_row("no adapter", *judged(model, domains))
 
     pefc.apply(pefc.read(HERE / "domains.peft"), model)
     for name, domain in domains.items():
         train(pefc.set_task(model, name), domain)
-        table.add_row(f"the adapter of {name}", *judged(model, domains))
+        table.add_row(f"adapter of {name}", *judged(model, domains))
+    train(pefc.set_task(model, "all"), together)
+    table.add_row("one adapter of all three", *judged(model, domains))
     compare_rows(model, together)
     save_and_load(model, encoder, domains["movies"])
 
+    pefc.remove(model, task="all")
     pefc.apply(pefc.read(HERE / "fusion.peft"), model)
     say(f"fusion: {trained(model)}, the adapters do not")
-    train(model, together)
+    train(model, together, rate=1e-3)
     table.add_row("fusion", *judged(model, domains))
     show_weights(model, together)
 
-    kept = pefc.prune(model, [inputs for inputs, _ in together.training[:192].batches(BATCH)], keep=2)
+    batches = [inputs for inputs, _ in together.training[:192].batches(BATCH)]
+    kept = pefc.prune(model, batches, keep=2)
     for place, names in kept.items():
-        say(f"kept at {place}: {', '.join(names)}")
+        say(f"kept at {place}: {', '.join(names)}", highlight=False)
     table.add_row("fusion of two a layer", *judged(model, domains))
     say(table)
 
@@ -88,7 +92,9 @@ def save_and_load(model: nn.Module, encoder: nn.Module, domain: Run) -> None:
         size = kilobytes(folder)
     apart = difference(pefc.set_task(model, "movies"), pefc.set_task(loaded, "films"), domain)
     assert apart <= 1e-6
-    domain.console.print(f"saved the task movies, {size}; loaded as films it differs by {apart:.1e}")
+    domain.console.print(
+        f"saved the task movies, {size}; loaded as films it differs by {apart:.1e}"
+    )
 
 
 @torch.inference_mode()
