@@ -9,7 +9,19 @@ import tempfile
 from copy import deepcopy
 
 import torch
-from classifier import BATCH, HERE, Run, accuracy, base, difference, kilobytes, runs, train, trained
+from classifier import (
+    BATCH,
+    HELD_BACK,
+    HERE,
+    Run,
+    accuracy,
+    base,
+    difference,
+    kilobytes,
+    runs,
+    train,
+    trained,
+)
 from reviews import Reviews, mixed
 from rich.table import Table
 from torch import nn
@@ -21,10 +33,12 @@ Domains = dict[str, Run]
 
 
 def main() -> None:
-    domains = runs(__doc__, 400, DOMAINS)
+    domains = runs(__doc__, 400, DOMAINS, judged=HELD_BACK)
     together = in_turns(domains)
     say = together.console.print
-    table = Table("what runs", *DOMAINS, "mean", title="accuracy on held-back sentences")
+    title = f"accuracy on {len(together.held_back) // 3} held-back sentences of each domain"
+    caption = "the last three were trained on all domains, each adapter above them on one"
+    table = Table("what runs", *DOMAINS, "mean", title=title, caption=caption)
 
     model = pefc.apply("tune on head with lr=10x", base())
     train(model, together)
