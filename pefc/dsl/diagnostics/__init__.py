@@ -25,14 +25,12 @@ if TYPE_CHECKING:
     from .arguments import WrongType as WrongType
     from .blocks import DuplicateTask as DuplicateTask
     from .blocks import EmptyBlock as EmptyBlock
-    from .blocks import FewMembers as FewMembers
     from .blocks import NeedsBlock as NeedsBlock
     from .blocks import NestedDefinition as NestedDefinition
     from .blocks import NestedTask as NestedTask
     from .blocks import NotACount as NotACount
     from .blocks import NothingToModify as NothingToModify
     from .blocks import NotModifier as NotModifier
-    from .blocks import RepeatedMember as RepeatedMember
     from .blocks import TooManySteps as TooManySteps
     from .blocks import UnknownTask as UnknownTask
     from .declarations import Rebound as Rebound
@@ -62,6 +60,8 @@ if TYPE_CHECKING:
     from .formulas import TooLate as TooLate
     from .formulas import UnknownAttribute as UnknownAttribute
     from .formulas import WrongUnpacking as WrongUnpacking
+    from .fusion import FewMembers as FewMembers
+    from .fusion import RepeatedMember as RepeatedMember
     from .imports import CircularImport as CircularImport
     from .imports import ImportOutside as ImportOutside
     from .imports import MissingImport as MissingImport
@@ -126,6 +126,7 @@ _MODULES = (
     "declarations",
     "embedding",
     "formulas",
+    "fusion",
     "imports",
     "methods",
     "names",
