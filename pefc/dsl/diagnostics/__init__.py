@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from .blocks import NotACount as NotACount
     from .blocks import NothingToModify as NothingToModify
     from .blocks import NotModifier as NotModifier
-    from .blocks import RepeatedMember as RepeatedMember
     from .blocks import TooManySteps as TooManySteps
     from .blocks import UnknownTask as UnknownTask
     from .declarations import Rebound as Rebound
@@ -62,6 +61,7 @@ if TYPE_CHECKING:
     from .formulas import TooLate as TooLate
     from .formulas import UnknownAttribute as UnknownAttribute
     from .formulas import WrongUnpacking as WrongUnpacking
+    from .fusion import RepeatedMember as RepeatedMember
     from .imports import CircularImport as CircularImport
     from .imports import ImportOutside as ImportOutside
     from .imports import MissingImport as MissingImport
@@ -126,6 +126,7 @@ _MODULES = (
     "declarations",
     "embedding",
     "formulas",
+    "fusion",
     "imports",
     "methods",
     "names",
