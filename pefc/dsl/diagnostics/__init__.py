@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .arguments import WrongType as WrongType
     from .blocks import DuplicateTask as DuplicateTask
     from .blocks import EmptyBlock as EmptyBlock
+    from .blocks import FewMembers as FewMembers
     from .blocks import NeedsBlock as NeedsBlock
     from .blocks import NestedDefinition as NestedDefinition
     from .blocks import NestedTask as NestedTask
@@ -60,7 +61,6 @@ if TYPE_CHECKING:
     from .formulas import TooLate as TooLate
     from .formulas import UnknownAttribute as UnknownAttribute
     from .formulas import WrongUnpacking as WrongUnpacking
-    from .fusion import FewMembers as FewMembers
     from .fusion import RepeatedMember as RepeatedMember
     from .imports import CircularImport as CircularImport
     from .imports import ImportOutside as ImportOutside

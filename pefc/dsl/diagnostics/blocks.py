@@ -44,6 +44,27 @@ class UnknownTask(Diagnostic):
 
 
 @dataclass(frozen=True)
+class FewMembers(Diagnostic):
+    """A fusion has fewer than two members.
+
+        task sst {
+          adapter on ffn
+        }
+        fuse(sst) on ffn
+
+    Fusion mixes the adapters of several tasks: name at least two different ones.
+    """
+
+    span: Span
+
+    def title(self) -> str:
+        return "`fuse` needs at least two different tasks"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, "nothing to mix here"),)
+
+
+@dataclass(frozen=True)
 class DuplicateTask(Diagnostic):
     """Two tasks have one name.
 

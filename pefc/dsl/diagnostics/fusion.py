@@ -7,6 +7,32 @@ from .core import Diagnostic, Label
 
 
 @dataclass(frozen=True, slots=True)
+class RepeatedMember(Diagnostic):
+    """A fusion names one of its tasks twice.
+
+        task sst {
+          adapter on ffn
+        }
+        fuse(sst, sst) on ffn
+
+    Fusion weighs the adapters of different tasks: name each once.
+    """
+
+    name: str
+    span: Span
+    first: Span
+
+    def title(self) -> str:
+        return f"`fuse` names the task `{self.name}` twice"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, "named again here"), Label(self.first, "first named here"))
+
+    def help(self) -> str:
+        return "name each task once"
+
+
+@dataclass(frozen=True, slots=True)
 class FusionWithout(Diagnostic):
     """A fusion stands where one of its tasks has no adapter.
 
@@ -196,50 +222,3 @@ class UnfitBatch(Diagnostic):
 
     def help(self) -> str:
         return "give mappings of arguments, or tensors that are the first one"
-
-
-@dataclass(frozen=True)
-class FewMembers(Diagnostic):
-    """A fusion has fewer than two members.
-
-        task sst {
-          adapter on ffn
-        }
-        fuse(sst) on ffn
-
-    Fusion mixes the adapters of several tasks: name at least two different ones.
-    """
-
-    span: Span
-
-    def title(self) -> str:
-        return "`fuse` needs at least two different tasks"
-
-    def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, "nothing to mix here"),)
-
-
-@dataclass(frozen=True)
-class RepeatedMember(Diagnostic):
-    """A fusion names one of its tasks twice.
-
-        task sst {
-          adapter on ffn
-        }
-        fuse(sst, sst) on ffn
-
-    Fusion weighs the adapters of different tasks: name each once.
-    """
-
-    name: str
-    span: Span
-    first: Span
-
-    def title(self) -> str:
-        return f"`fuse` names the task `{self.name}` twice"
-
-    def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, "named again here"), Label(self.first, "first named here"))
-
-    def help(self) -> str:
-        return "name each task once"
