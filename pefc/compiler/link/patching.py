@@ -6,8 +6,10 @@ from functools import partial
 
 from torch import nn
 
+from ...runtime.checkpoints import checkpoint_names
 from ...runtime.dropping import Drop, drawing_names
 from ...runtime.gates import Gates
+from ...runtime.losses import adding_names
 from ...runtime.patched import patched_class
 from ...runtime.positions import TextPart
 from ...runtime.rows import counting_names
@@ -16,11 +18,13 @@ from ...runtime.taps import Aside, Tap, tapped_names
 from ...runtime.tasks import Tasks
 from ...runtime.tensors import Tensors
 from ...runtime.texts import noting_names
+from ..checkpoints import write_checkpoint
 from ..lower import LinearFacts, TokenFacts
 from ..lower.gating import GATES
 from ..patches import Patches
 from ..plan import Patched, Plan
 from ..ports import TokenPorts
+from ..regularizing import terms
 from .materialize import Materials
 from .stems import stems
 from .wiring import Wires, argument, dropping, names, tasks_of, wires
@@ -138,6 +142,16 @@ class Patching:
             self._derive(self.model, drawing_names, "drawing")
             self._set(self.model, "pefc_drops", drops)
         self._keep_states(plan, drops)
+        self._train(plan)
+
+    def _train(self, plan: Plan) -> None:
+        """The loss that the model returns, and the checkpoints that a Trainer writes."""
+        if any(planned.method.losses for planned in plan.attachments):
+            self._derive(self.model, adding_names, "adding")
+            self._set(self.model, "pefc_terms", terms(plan))
+        if hasattr(self.model, "save_pretrained"):
+            self._derive(self.model, checkpoint_names, "checkpoints")
+            self._set(self.model, "pefc_checkpoint", write_checkpoint)
 
     def _keep_states(self, plan: Plan, drops: tuple[Drop, ...]) -> None:
         """Layers take along what their patches ask of a call, for checkpoints."""
