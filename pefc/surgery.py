@@ -201,8 +201,8 @@ def optimizer(
         model: a model with a spec applied.
         lr: the learning rate where the spec says nothing; `with lr=10x` multiplies it.
         decay: the weight decay where the spec says nothing.
-        kind: `adamw` of torch; `adamw8bit`, `paged_adamw` or `paged_adamw8bit` of bitsandbytes. On a
-            CPU one without pages takes the place of a paged one, with a warning.
+        kind: `adamw` of torch; `adamw8bit`, `paged_adamw` or `paged_adamw8bit` of bitsandbytes. On
+            a CPU one without pages takes the place of a paged one, with a warning.
         options: of the optimizer's class.
 
     Raises:
@@ -223,9 +223,8 @@ def gates(model: nn.Module) -> GateValues:
 
 
 def regularizer(model: nn.Module) -> Tensor:
-    """The sum of the `loss +=` terms of everything attached that runs, a number that trains.
-
-    For losses that you compute yourself: a loss that a model returns while it trains has it already.
+    """The sum of the `loss +=` terms of everything attached that runs: for a loss that you compute
+    yourself. One that the model returns while it trains has them already.
 
     Raises:
         SpecError: nothing is attached to the model.

@@ -23,7 +23,8 @@ def write_checkpoint(
 
     Raises SpecError where the folder cannot be written.
     """
-    plan: Plan = attached(model).plan  # pyright: ignore[reportAssignmentType]
+    plan = attached(model).plan
+    assert isinstance(plan, Plan)
     write(plan, model, folder, resume=True, values=values or {})
     tensors = {
         name: tensor.detach().contiguous().cpu() for name, tensor in kept(model, values).items()

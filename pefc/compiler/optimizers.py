@@ -1,4 +1,4 @@
-"""Optimizers over what a spec trains: AdamW of torch, and of bitsandbytes where that is asked for."""
+"""Optimizers of what a spec trains: AdamW of torch, and of bitsandbytes where it is asked for."""
 
 from collections.abc import Mapping
 from importlib import import_module

@@ -11,6 +11,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.module import _IncompatibleKeys
 
 from .callers import checks_quantization, is_trainer
 from .dropping import Drop
@@ -38,7 +39,15 @@ def checkpoint_names(base: type[nn.Module]) -> dict[str, object]:
     """The names of a subclass of the class of a model that a Trainer trains. The model has the
     function that writes a checkpoint as `pefc_checkpoint`.
     """
-    save: Callable[..., object] = base.save_pretrained  # pyright: ignore[reportAssignmentType]
+    return {
+        "save_pretrained": _saving(base.save_pretrained),  # pyright: ignore[reportAttributeAccessIssue]
+        "load_state_dict": _loading(base.load_state_dict),
+        "_hf_peft_config_loaded": _HasAdapter(),
+    }
+
+
+def _saving(save: Callable[..., object]) -> Callable[..., object]:
+    """Writes the whole model, as it was asked to, unless it is a Trainer that asks."""
 
     @wraps(save)
     def save_pretrained(
@@ -52,7 +61,13 @@ def checkpoint_names(base: type[nn.Module]) -> dict[str, object]:
             write(self, Path(save_directory), kwargs.get("state_dict"))
         return None
 
-    @wraps(base.load_state_dict)
+    return save_pretrained
+
+
+def _loading(load: Callable[..., object]) -> Callable[..., object]:
+    """Loads what it is given; where that leaves the base out, nothing of the base is missing."""
+
+    @wraps(load)
     def load_state_dict(
         self: nn.Module,
         state_dict: Mapping[str, Tensor],
@@ -60,22 +75,19 @@ def checkpoint_names(base: type[nn.Module]) -> dict[str, object]:
         assign: bool = False,  # noqa: FBT001, FBT002
     ) -> object:
         if MARK not in state_dict:
-            return base.load_state_dict(self, state_dict, strict=strict, assign=assign)
+            return load(self, state_dict, strict=strict, assign=assign)
         values = {name: value for name, value in state_dict.items() if name != MARK}
-        _check(self, values, strict=strict)
-        result = base.load_state_dict(self, values, strict=False, assign=assign)
+        expected = _names(self, self.state_dict())
+        if strict:
+            _check(self, expected ^ set(values))
+        found = load(self, values, strict=False, assign=assign)
+        assert isinstance(found, _IncompatibleKeys)
         for drop, drawn in zip(_drops(self), state_dict[MARK].tolist(), strict=True):
             drop.drawn = drawn
-        expected = _names(self, self.state_dict())
-        return type(result)(
-            [name for name in result.missing_keys if name in expected], result.unexpected_keys
-        )
+        missing = [name for name in found.missing_keys if name in expected]
+        return _IncompatibleKeys(missing, found.unexpected_keys)
 
-    return {
-        "save_pretrained": save_pretrained,
-        "load_state_dict": load_state_dict,
-        "_hf_peft_config_loaded": _HasAdapter(),
-    }
+    return load_state_dict
 
 
 class _HasAdapter:
@@ -88,12 +100,10 @@ class _HasAdapter:
         return model is not None and frame is not None and checks_quantization(frame.f_back)
 
 
-def _check(model: nn.Module, values: Mapping[str, Tensor], *, strict: bool) -> None:
+def _check(model: nn.Module, different: set[str]) -> None:
     """Raises RuntimeError, as torch does, where a strict load meets other names."""
-    expected = _names(model, model.state_dict())
-    different = sorted(expected ^ set(values)) if strict else []
     if different:
-        found = ", ".join(f"`{name}`" for name in different)
+        found = ", ".join(f"`{name}`" for name in sorted(different))
         raise RuntimeError(f"the checkpoint and {type(model).__name__} do not both have {found}")
 
 

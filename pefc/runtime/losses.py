@@ -39,12 +39,12 @@ class Owed:
     """A gradient has come back since then."""
     is_told: bool = False
 
-    def call(self, model: nn.Module) -> None:
+    def call(self, model: nn.Module, *, is_owed: bool) -> None:
         """Another call; says once if an earlier one has trained without its terms."""
         if self.is_owed and self.is_late and not self.is_told:
             self.is_told = True
             self.missing(model)
-        self.is_owed, self.is_late = True, False
+        self.is_owed, self.is_late = is_owed, False
 
     def pay(self, _: object = None) -> None:
         """The terms are in a loss."""
@@ -62,10 +62,14 @@ class Terms:
     each: tuple[Term, ...]
     owed: Owed = field(repr=False)
 
+    def running(self, model: nn.Module) -> tuple[Term, ...]:
+        """Those of no task, and of the tasks that run."""
+        return tuple(term for term in self.each if _runs(term.task, model))
+
     def total(self, model: nn.Module) -> Tensor:
-        """Their sum, of the tasks that run; in single precision at least."""
-        values = [t.value(model.get_submodule(t.home)) for t in self.each if _runs(t.task, model)]
-        return summed(values, model)
+        """The sum of those that run, in single precision at least."""
+        found = self.running(model)
+        return summed([term.value(model.get_submodule(term.home)) for term in found], model)
 
 
 def summed(values: list[Tensor], model: nn.Module) -> Tensor:
@@ -91,12 +95,10 @@ def adding_names(base: type[nn.Module]) -> dict[str, object]:
         if not self.training or torch.compiler.is_exporting():
             return result
         loss = _loss(result)
-        added = None if loss is None else _share(self, kwargs) * terms.total(self)
+        added = None if loss is None else _share(self, kwargs, loss) * terms.total(self).to(loss)
         if torch.is_grad_enabled() and not torch.compiler.is_compiling():
-            _watch(terms.owed, self, result, added)
-        if loss is None or added is None:
-            return result
-        return _with_loss(result, loss + added.to(loss))
+            _watch(terms, self, result, added)
+        return result if loss is None else _with_loss(result, loss + added)
 
     return {"forward": forward}
 
@@ -130,7 +132,7 @@ def _with_loss(result: object, loss: Tensor) -> object:
     return result
 
 
-def _share(model: nn.Module, kwargs: Mapping[str, object]) -> Tensor | float:
+def _share(model: nn.Module, kwargs: Mapping[str, object], loss: Tensor) -> Tensor | float:
     """How much of the terms belongs to this call. A caller that accumulates gradients names the
     items of all its calls, by which the loss is divided: then each call has its share of them.
     """
@@ -142,7 +144,8 @@ def _share(model: nn.Module, kwargs: Mapping[str, object]) -> Tensor | float:
             labels = labels[..., 1:]
     if items is None or not isinstance(labels, Tensor):
         return 1.0
-    return labels.ne(_IGNORED).sum() / items  # pyright: ignore[reportOperatorIssue]
+    share = labels.ne(_IGNORED).sum() / items  # pyright: ignore[reportOperatorIssue]
+    return share.to(loss)
 
 
 def _shifts(model: nn.Module) -> bool:
@@ -156,10 +159,13 @@ def _shifts(model: nn.Module) -> bool:
     return losses.LOSS_MAPPING.get(kind) is losses.ForCausalLMLoss
 
 
-def _watch(owed: Owed, model: nn.Module, result: object, added: Tensor | None) -> None:
-    owed.call(model)
+def _watch(terms: Terms, model: nn.Module, result: object, added: Tensor | None) -> None:
+    owed = terms.owed
+    owed.call(model, is_owed=bool(terms.running(model)))
     if added is not None and added.requires_grad:
         added.register_hook(owed.pay)
+    elif added is not None:
+        owed.pay()
     first = next(iter(_differentiable(result)), None)
     if first is not None:
         first.register_hook(owed.come)

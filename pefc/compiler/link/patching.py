@@ -172,7 +172,8 @@ class Patching:
         self.undone_by.append(partial(setattr, module, "__class__", before))
         key = (before, shared)
         if key not in self.classes:
-            self.classes[key] = patched_class(before, made(before))
+            outlived = module is self.model
+            self.classes[key] = patched_class(before, made(before), outlived=outlived)
         module.__class__ = self.classes[key]
 
     def _set(self, module: nn.Module, name: str, value: object) -> None:
