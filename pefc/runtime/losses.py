@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import wraps
 
@@ -67,9 +68,14 @@ class Terms:
         return tuple(term for term in self.each if _runs(term.task, model))
 
     def total(self, model: nn.Module) -> Tensor:
-        """The sum of those that run, in single precision at least."""
+        """The sum of those that run, in single precision at least: norms of what is nearly nothing
+        would be lost in less.
+        """
         found = self.running(model)
-        return summed([term.value(model.get_submodule(term.home)) for term in found], model)
+        device = next(model.parameters()).device.type
+        known = torch.amp.is_autocast_available(device)
+        with torch.autocast(device, enabled=False) if known else nullcontext():
+            return summed([term.value(model.get_submodule(term.home)) for term in found], model)
 
 
 def summed(values: list[Tensor], model: nn.Module) -> Tensor:

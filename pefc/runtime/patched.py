@@ -11,6 +11,8 @@ from torch import nn
 from .tensors import Tensors
 
 _NUMBERS = count()
+_LIVES = "pefc_lives"
+"""What a forward has that runs the one of whatever class a module has. Wrappers take it over."""
 
 
 def patched_class(
@@ -41,7 +43,28 @@ def _living(patched: type[nn.Module]) -> Callable[..., object]:
         run = forward if isinstance(self, patched) else type(self).forward
         return run(self, *args, **kwargs)
 
+    setattr(living, _LIVES, True)
     return living
+
+
+def passing_names(base: type[nn.Module]) -> dict[str, object]:
+    """The names of a subclass whose forward is that of the class, for who keeps it."""
+
+    @wraps(base.forward)
+    def forward(self: nn.Module, *args: object, **kwargs: object) -> object:
+        return base.forward(self, *args, **kwargs)
+
+    return {"forward": forward}
+
+
+def is_bypassed(module: nn.Module) -> bool:
+    """Whether a module has a forward of its own that runs another than that of its class."""
+    found = module.__dict__.get("forward")
+    if found is None:
+        return False
+    while found is not None and not hasattr(found, _LIVES):
+        found = getattr(found, "__wrapped__", None)
+    return found is None
 
 
 def compiled_function(source: str, scope: Mapping[str, object]) -> Callable[..., object]:

@@ -161,9 +161,7 @@ def test_small_batches_together_are_the_large_one(
     """With the terms once; micro-batches have unlike numbers of labels where the loss is divided by
     all of them.
     """
-    large = first_gradients(
-        tmp_path, spec, takes_items=takes_items, per_device_train_batch_size=8
-    )
+    large = first_gradients(tmp_path, spec, takes_items=takes_items, per_device_train_batch_size=8)
     small = first_gradients(
         tmp_path,
         spec,

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArgu
 from ..models import words
 
 ROWS = 24
+OWN = ("optimizers", "optimizer_cls_and_kwargs", "callbacks", "compute_loss_func", "eval_dataset")
 
 
 class Texts(torch.utils.data.Dataset[dict[str, Tensor]]):
@@ -50,11 +51,7 @@ def arguments(folder: Path, **given: object) -> dict[str, object]:
 
 def trainer(model: nn.Module, folder: Path, **given: object) -> Trainer:
     """A Trainer; what is not an argument of its training is one of its own."""
-    own = {
-        name: given.pop(name)
-        for name in ("optimizers", "callbacks", "compute_loss_func", "eval_dataset")
-        if name in given
-    }
+    own = {name: given.pop(name) for name in OWN if name in given}
     made = TrainingArguments(**arguments(folder, **given))  # pyright: ignore[reportArgumentType]
     return Trainer(model, made, train_dataset=Texts(), **own)  # pyright: ignore[reportArgumentType]
 
@@ -90,7 +87,7 @@ class Gradients(TrainerCallback):
 
 
 @contextmanager
-def quiet_logs() -> Iterator[list[str]]:
+def logged() -> Iterator[list[str]]:
     """The warnings that transformers logs meanwhile."""
     found: list[str] = []
 

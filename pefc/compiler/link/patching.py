@@ -6,11 +6,13 @@ from functools import partial
 
 from torch import nn
 
+from ...dsl.diagnostics.attaching import ForwardReplaced
+from ...dsl.diagnostics.core import SpecError
 from ...runtime.checkpoints import checkpoint_names
 from ...runtime.dropping import Drop, drawing_names
 from ...runtime.gates import Gates
 from ...runtime.losses import adding_names
-from ...runtime.patched import patched_class
+from ...runtime.patched import base_class, is_bypassed, passing_names, patched_class
 from ...runtime.positions import TextPart
 from ...runtime.rows import counting_names
 from ...runtime.states import layer_names
@@ -149,6 +151,10 @@ class Patching:
         if any(planned.method.losses for planned in plan.attachments):
             self._derive(self.model, adding_names, "adding")
             self._set(self.model, "pefc_terms", terms(plan))
+        if type(self.model).forward is base_class(self.model).forward:
+            self._derive(self.model, passing_names, "passing")
+        elif is_bypassed(self.model):
+            raise SpecError([ForwardReplaced(plan.attachments[0].span, plan.model)])
         if hasattr(self.model, "save_pretrained"):
             self._derive(self.model, checkpoint_names, "checkpoints")
             self._set(self.model, "pefc_checkpoint", write_checkpoint)
