@@ -7,12 +7,31 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
+from transformers import (
+    LlamaForCausalLM,
+    PreTrainedModel,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
 
-from ..models import words
+import pefc
+
+from ..models import llama, words
 
 ROWS = 24
 OWN = ("optimizers", "optimizer_cls_and_kwargs", "callbacks", "compute_loss_func", "eval_dataset")
+RESUMED = """\
+lora(r=2, dropout=0.2) on attn.{q,v}
+adapter(r=3) on ffn
+prefix(len=3, mlp=4) all layers
+prompt(len=2)
+vera(r=3) on attn.o
+adapterdrop(0..2) { adapter(r=2) on attn }
+tune on norm
+"""
+SAVING = {"save_strategy": "steps", "save_steps": 3}
+STATE = "model.safetensors"
 
 
 class Texts(torch.utils.data.Dataset[dict[str, Tensor]]):
@@ -102,3 +121,18 @@ def logged() -> Iterator[list[str]]:
         yield found
     finally:
         logger.removeHandler(listener)
+
+
+def adapted(spec: str = RESUMED, *, seed: int = 5) -> LlamaForCausalLM:
+    """A small Llama with a spec, whose initial values come from a seed."""
+    base = llama()
+    torch.manual_seed(seed)
+    return pefc.apply(spec, base)
+
+
+def assert_same(one: Trainer, other: Trainer) -> None:
+    assert losses(one) == losses(other)
+    assert len(losses(one)) == 6
+    state = other.model.state_dict()  # pyright: ignore[reportOptionalMemberAccess]
+    for name, value in one.model.state_dict().items():  # pyright: ignore[reportOptionalMemberAccess]
+        assert torch.equal(value, state[name]), name
