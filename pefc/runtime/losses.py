@@ -100,11 +100,13 @@ def adding_names(base: type[nn.Module]) -> dict[str, object]:
         assert isinstance(terms, Terms)
         if not self.training or torch.compiler.is_exporting():
             return result
-        loss = _loss(result)
-        added = None if loss is None else _share(self, kwargs, loss) * terms.total(self).to(loss)
+        loss, added = _loss(result), None
+        if loss is not None:
+            added = _share(self, kwargs, loss) * terms.total(self).to(loss)
+            result = _with_loss(result, loss + added)
         if torch.is_grad_enabled() and not torch.compiler.is_compiling():
             _watch(terms, self, result, added)
-        return result if loss is None else _with_loss(result, loss + added)
+        return result
 
     return {"forward": forward}
 

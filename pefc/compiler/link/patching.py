@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from torch import nn
+from transformers import PreTrainedModel
 
 from ...dsl.diagnostics.attaching import ForwardReplaced
 from ...dsl.diagnostics.core import SpecError
@@ -155,7 +156,7 @@ class Patching:
             self._derive(self.model, passing_names, "passing")
         elif is_bypassed(self.model):
             raise SpecError([ForwardReplaced(plan.attachments[0].span, plan.model)])
-        if hasattr(self.model, "save_pretrained"):
+        if isinstance(self.model, PreTrainedModel):
             self._derive(self.model, checkpoint_names, "checkpoints")
             self._set(self.model, "pefc_checkpoint", write_checkpoint)
 
