@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from .dsl import SpecError as SpecError
+from .dsl import SpecWarning as SpecWarning
 from .dsl import check as check
 from .dsl import parse as parse
 from .dsl import read as read

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from torch import Tensor, nn
-from torch.optim import AdamW
+from torch.optim import Optimizer
 
 from . import compiler
 from .compiler import Plan, Program
@@ -191,19 +191,25 @@ def remove(model: Model, *, task: str | None = None) -> Model:
     return model
 
 
-def optimizer(model: nn.Module, *, lr: float, decay: float = 0.0, **options: object) -> AdamW:
-    """AdamW over what the spec trains, with the learning rates and decays of its `with` clauses.
+def optimizer(
+    model: nn.Module, *, lr: float, decay: float = 0.0, kind: str = "adamw", **options: object
+) -> Optimizer:
+    """An optimizer of what the spec trains, with the learning rates and decays of its `with`
+    clauses: `Trainer(…, optimizers=(pefc.optimizer(model, lr=1e-3), None))`.
 
     Args:
         model: a model with a spec applied.
         lr: the learning rate where the spec says nothing; `with lr=10x` multiplies it.
         decay: the weight decay where the spec says nothing.
-        options: of `torch.optim.AdamW`.
+        kind: `adamw` of torch; `adamw8bit`, `paged_adamw` or `paged_adamw8bit` of bitsandbytes. On
+            a CPU one without pages takes the place of a paged one, with a warning.
+        options: of the optimizer's class.
 
     Raises:
-        SpecError: nothing is attached to the model.
+        SpecError: nothing is attached to the model, there is no such kind, or bitsandbytes cannot
+            be imported.
     """
-    return AdamW(compiler.parameter_groups(model, lr=lr, decay=decay), **options)  # pyright: ignore[reportArgumentType]
+    return compiler.optimizer(model, lr=lr, decay=decay, kind=kind, options=options)
 
 
 def gates(model: nn.Module) -> GateValues:
@@ -217,7 +223,8 @@ def gates(model: nn.Module) -> GateValues:
 
 
 def regularizer(model: nn.Module) -> Tensor:
-    """The sum of the `loss +=` terms of everything attached: add it to the loss of a bare loop.
+    """The sum of the `loss +=` terms of everything attached that runs: for a loss that you compute
+    yourself. One that the model returns while it trains has them already.
 
     Raises:
         SpecError: nothing is attached to the model.

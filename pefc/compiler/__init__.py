@@ -8,7 +8,7 @@ from .loading import load as load
 from .loading import load_task as load_task
 from .merge import merge as merge
 from .merge import remove as remove
-from .optimizing import parameter_groups as parameter_groups
+from .optimizers import optimizer as optimizer
 from .plan import Plan as Plan
 from .planning import plan as plan
 from .program import Program as Program

@@ -47,12 +47,19 @@ def save(model: nn.Module, folder: Path, *, resume: bool, task: str | None) -> N
     write(plan, model, folder, resume=resume)
 
 
-def write(plan: Plan, model: nn.Module, folder: Path, *, resume: bool) -> None:
-    """Write the adapter folder of a plan whose tensors are in the model."""
-    if any(tensor.is_meta for tensor in adapter_tensors(plan, model).values()):
+def write(
+    plan: Plan,
+    model: nn.Module,
+    folder: Path,
+    *,
+    resume: bool,
+    values: Mapping[str, torch.Tensor] = MappingProxyType({}),
+) -> None:
+    """Write the adapter folder of a plan whose tensors are in the model, or in `values`."""
+    if any(tensor.is_meta for tensor in adapter_tensors(plan, model, values).values()):
         raise SpecError([NoValues(plan.model)])
     base = fingerprint(bare(model), without=_owned(plan))
-    computed: Mapping[str, torch.Tensor] = {}
+    computed = values
     if not resume:
         fold = folded(plan, model)
         plan, computed = fold.plan, fold.values
@@ -103,7 +110,8 @@ def adapter_tensors(
             known = computed.get(path)
             found[path] = getattr(model.get_submodule(owner), name) if known is None else known
     for tuned in plan.tuned:
-        found[tuned.name] = model.get_parameter(tuned.name)
+        known = computed.get(tuned.name)
+        found[tuned.name] = model.get_parameter(tuned.name) if known is None else known
     return found
 
 

@@ -11,6 +11,7 @@ from .core import Diagnostic as Diagnostic
 from .core import Fix as Fix
 from .core import Label as Label
 from .core import SpecError as SpecError
+from .core import SpecWarning as SpecWarning
 
 if TYPE_CHECKING:
     from .arguments import FixedArgument as FixedArgument
