@@ -73,7 +73,7 @@ def _copy(tensors: Mapping[str, torch.Tensor], values: Mapping[str, torch.Tensor
 
 def _paths(plan: Plan) -> list[str]:
     """Every tensor of a plan, in the order of its statements."""
-    found = [planned.path(tensor) for planned in plan.attachments for tensor in planned.tensors]
+    found = [planned.path(tensor) for planned in plan.attachments for tensor in planned.stored]
     return list(dict.fromkeys(found)) + [tuned.name for tuned in plan.tuned]
 
 
@@ -83,7 +83,7 @@ def _same_form(name: str, values: Mapping[str, torch.Tensor], plan: Plan, saved:
         planned.path(tensor): tensor.shape
         for planned in plan.attachments
         if planned.task == name
-        for tensor in planned.tensors
+        for tensor in planned.stored
     }
     found = [f"`{path}` is not in the folder" for path in has if path not in values]
     found += [f"`{path}` is not in the task" for path in values if path not in has]
@@ -97,7 +97,7 @@ def _same_form(name: str, values: Mapping[str, torch.Tensor], plan: Plan, saved:
 
 
 def _shapes(plan: Plan, model: nn.Module) -> dict[str, tuple[int, ...]]:
-    shapes = {p.path(tensor): tensor.shape for p in plan.attachments for tensor in p.tensors}
+    shapes = {p.path(tensor): tensor.shape for p in plan.attachments for tensor in p.stored}
     tuned = {t.name: tuple(model.get_parameter(t.name).shape) for t in plan.tuned}
     return {**shapes, **tuned}
 

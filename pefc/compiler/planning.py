@@ -21,6 +21,7 @@ from .fitting import (
     elaborated_for,
     judged,
     largest_dims,
+    lengths_at,
     part_key,
     slice_name,
     stated,
@@ -214,7 +215,7 @@ class _Planner:
         if site.kind == "linear":
             assert site.inputs is not None
             assert site.width is not None
-            return where, {"in": site.inputs, "out": site.width}
+            return where, {"in": site.inputs, "out": site.width, **lengths_at(step, site)}
         named = {"layer": order, "layers": count} if site.kind == "attention" else {}
         used = {node.name for node in syntax.walk(step.method) if isinstance(node, syntax.Name)}
         return where, {**where.facts.dims, **{n: v for n, v in named.items() if n in used}}  # pyright: ignore[reportAttributeAccessIssue]

@@ -97,7 +97,7 @@ def adapter_tensors(
     """
     found = {}
     for planned in plan.attachments:
-        for tensor in planned.tensors:
+        for tensor in planned.stored:
             path = planned.path(tensor)
             owner, _, name = path.rpartition(".")
             known = computed.get(path)
@@ -109,7 +109,7 @@ def adapter_tensors(
 
 def _owned(plan: Plan) -> frozenset[str]:
     """Names of parameters that are not the base: what was attached, and what trains."""
-    attached = {planned.path(tensor) for planned in plan.attachments for tensor in planned.tensors}
+    attached = {planned.path(tensor) for planned in plan.attachments for tensor in planned.stored}
     return frozenset(attached | {tuned.name for tuned in plan.tuned})
 
 

@@ -33,6 +33,8 @@ class Attachment:
     settings: tuple[Setting, ...]
     task: str | None
     span: Span = field(compare=False, repr=False)
+    lengths: tuple[tuple[str, tuple[tuple[str, int], ...]], ...] = ()
+    """By site, the lengths of axes that have lost ranks in a saved adapter, by parameter."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,9 @@ class Attached:
                 return ports[name]()
             return self._name(name, written)
 
-        written = Formula(self.graph, lookup, self.method.largest, self._map)
+        written = Formula(
+            self.graph, lookup, self.method.largest, self._map, self.method.lengths
+        )
         return written
 
     def initial(self, tensor: Declared) -> Node:

@@ -236,6 +236,11 @@ def _shrink(item: Shrink, frame: Frame) -> None:
             diagnostics.UnknownPolicy(item.dim, span, names, "no parameter of the method")
         )
     frame.used.add(item.dim)
-    if item.policy not in POLICIES:
-        span = word_in(item.span, item.policy)
-        frame.found.append(diagnostics.UnknownPolicy(item.policy, span, POLICIES, "no allocator"))
+    name = item.policy.function.span.text
+    if name in POLICIES:
+        frame.found.extend(misfits(POLICIES[name], item.policy))
+    else:
+        span, known = item.policy.function.span, tuple(POLICIES)
+        frame.found.append(diagnostics.UnknownPolicy(name, span, known, "no allocator"))
+    for argument in item.policy.arguments:
+        look(argument.value, CONDITION, frame)
