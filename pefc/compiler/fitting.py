@@ -50,16 +50,6 @@ def elaborated_for(
     return replace(method, tensors=tuple(replace(t, scope=None) for t in method.tensors))
 
 
-def lengths_at(step: Attachment, site: Site) -> dict[str, int]:
-    """The axes that have lost ranks at a site."""
-    return dict(dict(step.lengths).get(site_name(site), ()))
-
-
-def site_name(site: Site) -> str:
-    """What tells a site from the others of its statement."""
-    return site.path if site.slice is None else f"{site.path}:{slice_name(site)}"
-
-
 def largest_dims(dims: list[tuple[Place, dict[str, int]]]) -> dict[str, int]:
     """The largest value of each dim over all sites of a statement."""
     largest: dict[str, int] = {}

@@ -21,7 +21,6 @@ from .fitting import (
     elaborated_for,
     judged,
     largest_dims,
-    lengths_at,
     part_key,
     slice_name,
     stated,
@@ -29,6 +28,7 @@ from .fitting import (
     with_gate,
 )
 from .fusing import Parts, fusing, parts
+from .lengths import lengths_at
 from .lower import (
     Elaborated,
     Member,
