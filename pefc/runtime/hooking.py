@@ -27,8 +27,12 @@ class Stepped(Protocol):
 _HOOKED: WeakValueDictionary[int, Stepped] = WeakValueDictionary()
 """By number, so that all processes of a training go through them in one order."""
 _NUMBERS = count()
-_BEFORE: WeakKeyDictionary[Optimizer, dict[int, int]] = WeakKeyDictionary()
-"""How many times each had been told when an optimizer began its step."""
+_BEFORE: WeakKeyDictionary[Optimizer, list[dict[int, int]]] = WeakKeyDictionary()
+"""How many times each had been told when an optimizer began its step, the innermost step last.
+
+A step may be the step of a base class or of another optimizer, with hooks of its own. What a step
+that fails leaves behind stays below those that come.
+"""
 
 
 def hook(allocator: Stepped) -> None:
@@ -50,16 +54,18 @@ def _register() -> None:
 
 def _before(optimizer: Optimizer, *_: object) -> None:
     if _HOOKED:
-        _BEFORE[optimizer] = {id(allocator): allocator.told for allocator in hooked()}
+        told = {id(allocator): allocator.told for allocator in hooked()}
+        _BEFORE.setdefault(optimizer, []).append(told)
 
 
 def _after(optimizer: Optimizer, *_: object) -> None:
-    """Tell the allocators, unless an optimizer that this one called has done so; and not where a
-    fused optimizer has left its step out, since a scaled gradient was infinite.
+    """Tell the allocators, unless a step inside of this one has done so; and not where a fused
+    optimizer has left its step out, since a scaled gradient was infinite.
     """
+    steps = _BEFORE.get(optimizer)
+    before = steps.pop() if steps else {}
     if not _HOOKED or bool(getattr(optimizer, "found_inf", None) or 0):
         return
-    before = _BEFORE.pop(optimizer, {})
     held = frozenset(id(p) for group in optimizer.param_groups for p in group["params"])
     for allocator in hooked():
         if before.get(id(allocator), allocator.told) == allocator.told:
