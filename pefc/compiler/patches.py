@@ -65,8 +65,12 @@ class Patches:
 def structure(members: tuple[Planned, ...]) -> object:
     """What the patches of two tasks have in common where they are the same."""
     return tuple(
-        (p.method.attachment.method, p.method.attachment.arguments, p.method.numbers.get("layer"),
-         tuple(p.method.lengths.items()))
+        (
+            p.method.attachment.method,
+            p.method.attachment.arguments,
+            p.method.numbers.get("layer"),
+            tuple(p.method.lengths.items()),
+        )
         for p in members
     )
 

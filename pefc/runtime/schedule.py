@@ -37,7 +37,9 @@ class Schedule:
     def number(self, step: int) -> int:
         """The place of an allocation among all, from 0."""
         is_last = step == self.last
-        return self.allocations - 1 if is_last else step // self.every - self.start // self.every - 1
+        return (
+            self.allocations - 1 if is_last else step // self.every - self.start // self.every - 1
+        )
 
     def step(self, number: int) -> int:
         """The step of an allocation."""

@@ -69,8 +69,7 @@ def peer_ranks(peer: nn.Module) -> dict[str, int] | None:
     if pattern is None:
         return None
     return {
-        name.replace(".lora_E.default", ".adalora"): sum(kept)
-        for name, kept in pattern.items()
+        name.replace(".lora_E.default", ".adalora"): sum(kept) for name, kept in pattern.items()
     }
 
 

@@ -70,9 +70,7 @@ class Attached:
                 return ports[name]()
             return self._name(name, written)
 
-        written = Formula(
-            self.graph, lookup, self.method.largest, self._map, self.method.lengths
-        )
+        written = Formula(self.graph, lookup, self.method.largest, self._map, self.method.lengths)
         return written
 
     def initial(self, tensor: Declared) -> Node:

@@ -50,7 +50,9 @@ class Formula:
         lengths, lookup = self.lengths, self.lookup
         if not lengths:
             return self
-        return replace(self, lookup=lambda name: lengths[name] if name in lengths else lookup(name), lengths={})
+        return replace(
+            self, lookup=lambda name: lengths[name] if name in lengths else lookup(name), lengths={}
+        )
 
     def write(self, expression: syntax.Expression) -> object:
         """The value of an expression: a number, text, tuple, none, or a node.

@@ -50,7 +50,7 @@ def shrinking(
     target = number(item.to)
     if not _is_whole(target, 1) or target > ranks:  # pyright: ignore[reportOperatorIssue]
         wanted = f"a whole number from 1 to {ranks}"
-        raise SpecError([WrongSchedule(item.to.span, statement, item.dim, wanted, target)])
+        raise SpecError([WrongSchedule(item.to.span, statement, _GOAL, wanted, target)])
     trained = tuple((tensor.name, axis) for tensor, axis in axes if not tensor.frozen)
     ranked = Ranked(trained, single[0], int(target))  # pyright: ignore[reportArgumentType]
     return Shrinking(item.dim, _schedule(item, number, statement), ranked)
@@ -68,6 +68,7 @@ def _axes(
             yield tensor, tensor.axes.index(item.dim)
 
 
+_GOAL = "what it shrinks to"
 _LEAST = {"steps": 1, "start": 0, "settle": 0, "every": 1}
 
 
@@ -80,12 +81,14 @@ def _schedule(item: syntax.Shrink, number: Number, statement: Span) -> Schedule:
         least = _LEAST.get(name)
         fits = _is_share(value) if least is None else _is_whole(value, least)
         if not fits:
-            wanted = "at least 0 and below 1" if least is None else f"a whole number from {least}"
-            raise SpecError([WrongSchedule(argument.span, statement, name, wanted, value)])
+            wanted = (
+                "at least 0 and below 1" if least is None else f"a whole number of at least {least}"
+            )
+            raise SpecError([WrongSchedule(argument.span, statement, f"`{name}`", wanted, value)])
     schedule = Schedule(**given)  # pyright: ignore[reportArgumentType]
     if schedule.start >= schedule.last:
         sooner = f"more than start + settle = {schedule.start + schedule.settle}"
-        raise SpecError([WrongSchedule(item.span, statement, "steps", sooner, schedule.steps)])
+        raise SpecError([WrongSchedule(item.span, statement, "`steps`", sooner, schedule.steps)])
     return schedule
 
 
@@ -103,7 +106,9 @@ def states(what: Shrinking, tensors: tuple[Declared, ...]) -> tuple[Declared, ..
     ranks = shapes[what.ranked.values]
     span = next(tensor.span for tensor in tensors if tensor.name == what.ranked.values)
 
-    def buffer(name: str, shape: tuple[int, ...], dtype: torch.dtype | None, value: int) -> Declared:
+    def buffer(
+        name: str, shape: tuple[int, ...], dtype: torch.dtype | None, value: int
+    ) -> Declared:
         first = syntax.Number(value, span)
         names = (None,) * len(shape)
         return Declared(f"{STATE}.{name}", shape, names, True, None, first, None, None, span, dtype)  # noqa: FBT003

@@ -39,6 +39,7 @@ SEED = Place(Stage.SIZE, "a seed")
 INITIAL = Place(Stage.TENSOR, "an initial value")
 INIT = Place(Stage.TENSOR, "`init`")
 CONDITION = Place(Stage.SIZE, "`require`")
+SHRINK = Place(Stage.SIZE, "`shrink`")
 
 
 def read(item: MethodItem, frame: Frame) -> None:
@@ -227,7 +228,7 @@ def _merge(branch: Frame, frame: Frame) -> None:
 
 
 def _shrink(item: Shrink, frame: Frame) -> None:
-    look(item.to, CONDITION, frame)
+    look(item.to, SHRINK, frame)
     known = frame.names.get(item.dim)
     if known is None or known.owner != "a parameter":
         names = tuple(name for name, entry in frame.names.items() if entry.owner == "a parameter")
@@ -243,4 +244,4 @@ def _shrink(item: Shrink, frame: Frame) -> None:
         span, known = item.policy.function.span, tuple(POLICIES)
         frame.found.append(diagnostics.UnknownPolicy(name, span, known, "no allocator"))
     for argument in item.policy.arguments:
-        look(argument.value, CONDITION, frame)
+        look(argument.value, SHRINK, frame)

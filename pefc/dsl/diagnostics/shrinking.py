@@ -69,7 +69,7 @@ class WrongSchedule(Diagnostic):
     value: object
 
     def title(self) -> str:
-        return f"`{self.name}` must be {self.wanted}"
+        return f"{self.name} must be {self.wanted}"
 
     def labels(self) -> tuple[Label, ...]:
         found = f"{self.value:g}" if isinstance(self.value, int | float) else "no number"
