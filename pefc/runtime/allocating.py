@@ -5,7 +5,7 @@ that; the importance of a rank is that of its value, plus the mean of each of it
 is in buffers beside the tensors, so that it is saved, loaded and copied with them.
 """
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from weakref import ref
 
@@ -65,7 +65,7 @@ class Allocator:
         self._known = (None, 0, 0)
         hook(self)
 
-    def stepped(self, held: Set[int]) -> None:
+    def stepped(self, held: frozenset[int]) -> None:
         """An optimizer has stepped that holds the parameters `held`, by `id`."""
         places = {place: p for place, p in self._parameters() if id(p) in held}
         if all(parameter.grad is None for parameter in places.values()):

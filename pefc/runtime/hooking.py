@@ -1,6 +1,5 @@
 """The hook of allocators in the steps of all optimizers of this process."""
 
-from collections.abc import Set
 from functools import cache
 from itertools import count
 from typing import Protocol
@@ -19,7 +18,7 @@ class Stepped(Protocol):
     told: int
     """How many times it was told."""
 
-    def stepped(self, held: Set[int]) -> None:
+    def stepped(self, held: frozenset[int]) -> None:
         """An optimizer has stepped that holds the parameters `held`, by `id`."""
         ...
 

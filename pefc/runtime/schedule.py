@@ -36,15 +36,15 @@ class Schedule:
 
     def number(self, step: int) -> int:
         """The place of an allocation among all, from 0."""
-        is_last = step == self.last
-        return (
-            self.allocations - 1 if is_last else step // self.every - self.start // self.every - 1
-        )
+        if step == self.last:
+            return self.allocations - 1
+        return step // self.every - self.start // self.every - 1
 
     def step(self, number: int) -> int:
         """The step of an allocation."""
-        is_last = number == self.allocations - 1
-        return self.last if is_last else (self.start // self.every + 1 + number) * self.every
+        if number == self.allocations - 1:
+            return self.last
+        return (self.start // self.every + 1 + number) * self.every
 
     def done(self, step: int) -> int:
         """How many allocations there have been after a step."""

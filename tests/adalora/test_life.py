@@ -172,7 +172,7 @@ def test_a_training_goes_on_where_it_stopped(tmp_path: Path, stop: int) -> None:
     assert pefc.ranks(whole).history[-1][0] == STEPS - 3
 
 
-def test_a_state_dict_carries_the_training(tmp_path: Path) -> None:
+def test_a_state_dict_carries_the_training() -> None:
     whole, part, other = finished(), model(), model()
     first = adamw(part)
     train(part, first, range(5))

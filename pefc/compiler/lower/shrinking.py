@@ -1,6 +1,4 @@
-"""`shrink r to target by sensitivity(…)` at a site: which tensors have ranks, and the numbers of the
-schedule.
-"""
+"""`shrink r to target by sensitivity(…)` at a site: the tensors that have ranks, the schedule."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
