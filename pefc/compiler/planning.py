@@ -18,6 +18,7 @@ from ..dsl.diagnostics.placing import NoSites
 from .claims import Claims
 from .fitting import (
     check_count,
+    counted,
     elaborated_for,
     judged,
     largest_dims,
@@ -196,14 +197,15 @@ class _Planner:
                 raise SpecError([NotCompiled(step.span, "training the base in `adapterdrop`")])
             self.training.train(step, sites, tuned_parameters(step.method))
             return
-        dims = [self._dims(step, site, order, len(sites)) for order, site in enumerate(sites)]
+        counts = counted(step.method, sites)
+        dims = [self._dims(step, *each) for each in zip(sites, counts, strict=True)]
         for site, (where, numbers) in zip(sites, dims, strict=True):
             if around.dropping is not None and site.layer is None:
                 raise SpecError([OutsideLayers(place_of(step), site.path)])
             self._place(step, site, where, numbers, largest_dims(dims), around)
 
     def _dims(
-        self, step: Attachment, site: Site, order: int, count: int
+        self, step: Attachment, site: Site, counts: Mapping[str, int]
     ) -> tuple[Place, dict[str, int]]:
         """The place of a site, and the numbers that its formulas may name."""
         if step.method.site in {"linear", "any"} and site.kind != "linear":
@@ -215,10 +217,9 @@ class _Planner:
         if site.kind == "linear":
             assert site.inputs is not None
             assert site.width is not None
-            return where, {"in": site.inputs, "out": site.width, **lengths_at(step, site)}
-        named = {"layer": order, "layers": count} if site.kind == "attention" else {}
-        used = {node.name for node in syntax.walk(step.method) if isinstance(node, syntax.Name)}
-        return where, {**where.facts.dims, **{n: v for n, v in named.items() if n in used}}  # pyright: ignore[reportAttributeAccessIssue]
+            sizes = {"in": site.inputs, "out": site.width}
+            return where, {**sizes, **counts, **lengths_at(step, site)}
+        return where, {**where.facts.dims, **counts}  # pyright: ignore[reportAttributeAccessIssue]
 
     def _place(
         self,

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..dsl.checked import Lengths
 from ..dsl.diagnostics.shrinking import UnfinishedShrinking
+from ..dsl.vocabulary import SITES
 from ..runtime.allocating import STATE
 from ..runtime.patched import bare
 from .exercise import SEED, distance
@@ -113,7 +114,8 @@ def _is_equal(planned: Planned, ranks: Tensor, model: nn.Module) -> bool:
     """Whether a site gives the same without the other ranks, on random numbers."""
     method, facts = planned.method, planned.place.facts
     assert isinstance(facts, LinearFacts)
-    dims = {name: size for name in ("in", "out") if isinstance(size := method.numbers[name], int)}
+    known = SITES[method.attachment.method.site].dims
+    dims = {n: size for n, size in method.numbers.items() if n in known and isinstance(size, int)}
     dims[_dim(planned)] = len(ranks)
     shorter = elaborate(method.attachment, dims, method.largest, planned.site.path)
     member = replace(planned.member, gated=False)

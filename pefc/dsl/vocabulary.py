@@ -37,7 +37,7 @@ SITES: dict[str, SiteWords] = {
             ("weight", "bias", "input", "output"),
             ports=("x", "y"),
             weights=("W", "b"),
-            dims=("in", "out"),
+            dims=("in", "out", "sites"),
             tunes=("weight", "bias"),
         ),
         SiteWords(

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor
 
 import pefc
 
@@ -55,8 +55,7 @@ def test_a_long_course_is_printed_on_one_line() -> None:
         state.step.fill_(500)
         state.ranks.copy_(torch.linspace(8, 2, 500).round())
     first, *_, last = str(pefc.ranks(trains)).splitlines()
-    assert first.endswith("█▇▇▇▇▇▇▇▆▆▆▆▆▆▅▅▅▅▅▅▅▄▄▄▄▄▄▃▃▃▃▃▃▃▂▂▂▂▂▂"[-10:])
-    assert len(first.split()[-1]) == 40
+    assert first.endswith(" ███▇▇▇▇▇▇▇▆▆▆▆▆▆▅▅▅▅▅▅▅▄▄▄▄▄▄▄▃▃▃▃▃▃▂▂▂▂")
     assert last == "    over time: steps 1 to 500"
 
 
@@ -74,12 +73,12 @@ def test_the_regulariser_is_the_formula() -> None:
     for site in sites(trains).values():
         a, b, eye = site.A, site.B, torch.eye(5, dtype=torch.float64)
         apart = (a @ a.T - eye).norm() + (b.T @ b - eye).norm()
-        expected = expected + 0.7 * apart / 2
+        expected = expected + 0.7 * apart / 2 / 8
     torch.testing.assert_close(pefc.regularizer(trains), expected, rtol=1e-14, atol=0)
 
 
 def test_it_is_what_makes_vectors_orthogonal() -> None:
-    trains = model("adalora(r=5, target=2, steps=400, orth=2) on attn.q")
+    trains = model("adalora(r=5, target=2, steps=400, orth=4) on attn.q")
     optimizer = adamw(trains)
     for _ in range(300):
         pefc.regularizer(trains).backward()
@@ -90,8 +89,8 @@ def test_it_is_what_makes_vectors_orthogonal() -> None:
             assert _off(gram) < 0.05
 
 
-def _off(gram: nn.Parameter) -> float:
-    return float((gram - torch.eye(len(gram), dtype=gram.dtype)).abs().max())
+def _off(gram: Tensor) -> float:
+    return float((gram.detach() - torch.eye(len(gram), dtype=gram.dtype)).abs().max())
 
 
 def test_an_alias_may_leave_the_steps_open() -> None:
