@@ -40,6 +40,7 @@ from .plan import Dropping, Patched, Plan, Planned
 from .reach import check_positions, check_reach
 from .roles import find_sites
 from .select import Selected, TermMatch, select
+from .shrinking import uneven_schedules
 from .site import Site, SiteTable
 from .training import Training, parameter_names, place_of
 from .verdict import Verdict
@@ -60,6 +61,7 @@ def plan(checked: Checked, model: nn.Module) -> Plan:
     planner = _Planner(model, checked, table, training, Claims(model, table.model))
     for step in sorted(checked.steps, key=lambda step: isinstance(step, Fusion)):
         planner.take(step, _Around())
+    planner.mistakes.extend(uneven_schedules(planner.attachments))
     if planner.mistakes:
         raise SpecError(planner.mistakes)
     return planner.result()
@@ -179,7 +181,7 @@ class _Planner:
         sites = self._select(step.selection, "block")
         self.fused.update(step.members)
         for site in sites:
-            where, numbers = self._dims(attachment, site, 0, len(sites))
+            where, numbers = self._dims(attachment, site, {})
             found = parts(step, where, self.attachments)
             self._place(attachment, site, where, numbers, numbers, _Around(parts=found))
 
@@ -198,7 +200,8 @@ class _Planner:
             self.training.train(step, sites, tuned_parameters(step.method))
             return
         counts = counted(step.method, sites)
-        dims = [self._dims(step, *each) for each in zip(sites, counts, strict=True)]
+        numbers = zip(sites, counts, strict=True)
+        dims = [self._dims(step, site, count) for site, count in numbers]
         for site, (where, numbers) in zip(sites, dims, strict=True):
             if around.dropping is not None and site.layer is None:
                 raise SpecError([OutsideLayers(place_of(step), site.path)])

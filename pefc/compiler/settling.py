@@ -20,6 +20,7 @@ from .lengths import place_name, with_known
 from .lower import LinearFacts, Member, Site, elaborate, plain_patch, run
 from .plan import Plan, Planned
 from .planning import plan as planned_on
+from .shrinking import shrinking_statements
 
 _ROUNDING = 1e-9
 """The share of an output by which a cut may change it, in 64 bits."""
@@ -54,10 +55,7 @@ class _Statement:
 
 def settled(plan: Plan, model: nn.Module) -> Settled:
     """The plan of a model with the ranks that it has now. The model is not changed."""
-    groups: dict[int, list[Planned]] = {}
-    for planned in plan.attachments:
-        if planned.method.shrinking is not None:
-            groups.setdefault(id(planned.method.attachment), []).append(planned)
+    groups = shrinking_statements(plan.attachments)
     if not groups:
         return Settled(plan, {}, ())
     statements = {number: _statement(tuple(sites), model) for number, sites in groups.items()}

@@ -40,10 +40,8 @@ def test_they_are_printed_as_a_plot_over_time() -> None:
         tensors.shrinking.ranks.copy_(torch.tensor(course))
         tensors.shrinking.kept.copy_(torch.arange(8) < course[-1])
     assert str(pefc.ranks(trains)).splitlines() == [
-        "  0 model.layers.0.self_attn.q_proj.adalora   4 ████████████████████"
-        "                     █▇▆▅▄▄▄▄",
-        "  1 model.layers.1.self_attn.q_proj.adalora   0 "
-        "                                         █▆▄▂▁▁",
+        f"  0 {PATHS[0]}.adalora   4 {'█' * 20:<40} █▇▆▅▄▄▄▄",
+        f"  1 {PATHS[1]}.adalora   0 {'':<40} █▆▄▂▁▁",
         "    over time: steps 1 to 8",
     ]
 

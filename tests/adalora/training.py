@@ -13,6 +13,8 @@ from ..models import WORDS, llama
 STEPS = 12
 SPEC = f"adalora(r=5, target=2, steps={STEPS}, start=2, settle=3) on attn.{{q,k,v}}, ffn.down"
 WHERE = "adalora"
+EXACT = {"rtol": 0, "atol": 1e-12}
+"""As near as 64 bits allow."""
 
 
 def model(spec: str = SPEC) -> nn.Module:
@@ -43,6 +45,12 @@ def backward(model: nn.Module, step: int) -> None:
     ids = batch(step)
     loss = model(ids, labels=ids).loss + pefc.regularizer(model)
     loss.backward()
+
+
+def logits(model: nn.Module) -> Tensor:
+    """What it says, out of training."""
+    with torch.no_grad():
+        return model.eval()(batch(99)).logits
 
 
 def train(model: nn.Module, optimizers: Optimizer | Sequence[Optimizer], steps: range) -> None:

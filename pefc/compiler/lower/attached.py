@@ -11,7 +11,7 @@ from ...dsl.diagnostics.compiling import FormulaFailed, NotLowered
 from ...dsl.diagnostics.core import SpecError
 from .arithmetic import binary
 from .declared import Declared
-from .elaborate import Elaborated
+from .elaborated import Elaborated
 from .facts import Rows
 from .formula import Applicable, Formula
 from .functions import Affine

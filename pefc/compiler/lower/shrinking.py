@@ -48,7 +48,7 @@ def shrinking(
     target = number(item.to)
     if not _is_whole(target, 1) or target > ranks:  # pyright: ignore[reportOperatorIssue]
         wanted = f"a whole number from 1 to {ranks}"
-        raise SpecError([WrongSchedule(item.to.span, statement, _GOAL, wanted, target)])
+        raise SpecError([WrongSchedule(item.to.span, statement, _GOAL, wanted, _found(target))])
     trained = tuple((tensor.name, axis) for tensor, axis in axes if not tensor.frozen)
     ranked = Ranked(trained, single[0], int(target))  # pyright: ignore[reportArgumentType]
     return Shrinking(item.dim, _schedule(item, number, statement), ranked)
@@ -82,12 +82,20 @@ def _schedule(item: syntax.Shrink, number: Number, statement: Span) -> Schedule:
             wanted = (
                 "at least 0 and below 1" if least is None else f"a whole number of at least {least}"
             )
-            raise SpecError([WrongSchedule(argument.span, statement, f"`{name}`", wanted, value)])
+            raise SpecError(
+                [WrongSchedule(argument.span, statement, f"`{name}`", wanted, _found(value))]
+            )
     schedule = Schedule(**given)  # pyright: ignore[reportArgumentType]
     if schedule.start >= schedule.last:
         sooner = f"more than start + settle = {schedule.start + schedule.settle}"
-        raise SpecError([WrongSchedule(item.span, statement, "`steps`", sooner, schedule.steps)])
+        raise SpecError(
+            [WrongSchedule(item.span, statement, "`steps`", sooner, _found(schedule.steps))]
+        )
     return schedule
+
+
+def _found(value: object) -> str:
+    return f"this is {value:g}" if isinstance(value, int | float) else "this is no number"
 
 
 def _is_whole(value: object, least: int) -> bool:

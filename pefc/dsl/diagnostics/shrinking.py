@@ -54,7 +54,8 @@ class NothingToShrink(Diagnostic):
 
 @dataclass(frozen=True, slots=True)
 class WrongSchedule(Diagnostic):
-    """A number of `shrink` makes no sense: a step that is none, more ranks than there are.
+    """A number of `shrink` makes no sense: a step that is none, more ranks than there are, other
+    steps at other sites.
 
         adalora(steps=100, every=0) on ffn.up
 
@@ -66,14 +67,13 @@ class WrongSchedule(Diagnostic):
     statement: Span
     name: str
     wanted: str
-    value: object
+    found: str
 
     def title(self) -> str:
         return f"{self.name} must be {self.wanted}"
 
     def labels(self) -> tuple[Label, ...]:
-        found = f"{self.value:g}" if isinstance(self.value, int | float) else "no number"
-        return (Label(self.statement, "attached here"), Label(self.span, f"this is {found}"))
+        return (Label(self.statement, "attached here"), Label(self.span, self.found))
 
 
 @dataclass(frozen=True, slots=True)
