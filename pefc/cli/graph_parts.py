@@ -10,6 +10,7 @@ from ..compiler.lower import (
     AttentionFacts,
     BlockFacts,
     Facts,
+    LeafFacts,
     LinearFacts,
     TokenFacts,
     plain_patch,
@@ -78,13 +79,15 @@ def _sizes(facts: Facts) -> str:
             return f"{facts.heads} heads of {facts.head_dim}{shared}"
         case TokenFacts():
             return f"where a text of width {facts.width} is embedded"
+        case LeafFacts():
+            return ", ".join(f"{name} {list(shape)}" for name, shape in facts.parameters)
         case _:
             assert_never(facts)
 
 
 def _result(facts: Facts) -> str:
     match facts:
-        case LinearFacts() | BlockFacts():
+        case LinearFacts() | BlockFacts() | LeafFacts():
             return "y"
         case AttentionFacts():
             return "context"

@@ -35,7 +35,8 @@ class Claims:
         """The label must be free at the module, in the model and in the spec."""
         place = (planned.home, planned.prefix)
         earlier = self.taken.setdefault(place, planned)
-        if earlier is not planned:
+        both_own = earlier.member.owns and planned.member.owns
+        if earlier is not planned and not both_own:
             raise SpecError(
                 [LabelTaken(planned.span, planned.label, planned.site.path, earlier.span)]
             )
@@ -60,7 +61,7 @@ class Claims:
 
 def _readable(planned: Planned, attachments: Sequence[Planned]) -> None:
     """A method that reads W needs what stands before it at the site to have a weight."""
-    if not planned.method.reads_weight:
+    if planned.member.owns or not planned.method.reads_weight:
         return
     for earlier in attachments:
         if earlier.task not in {None, planned.task}:

@@ -22,6 +22,7 @@ from .lower import (
     BlockFacts,
     Elaborated,
     Facts,
+    LeafFacts,
     LinearFacts,
     Member,
     TokenFacts,
@@ -123,6 +124,8 @@ def with_gate(method: Elaborated, facts: Facts, step: Attachment) -> Elaborated:
             width = facts.width
         case TokenFacts():
             raise SpecError([NotCompiled(step.span, "a gate over tokens")])
+        case LeafFacts():
+            raise AssertionError("what a task trains of the base has no gate")
         case _:
             assert_never(facts)
     return replace(method, tensors=(*method.tensors, *gate_tensors(method, width)))

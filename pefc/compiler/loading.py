@@ -20,6 +20,7 @@ from .planning import plan as planned_on
 from .program import compiled
 from .reading import Saved, read
 from .saving import adapter_tensors
+from .training import parameter_names
 
 
 def load(model: nn.Module, folder: Path) -> None:
@@ -47,8 +48,8 @@ def load_task(model: nn.Module, folder: Path, name: str) -> None:
     _same_tensors(as_saved, model, saved)
     checked = renamed(saved.checked, name)
     as_task = planned_on(checked, bare(model))
-    paths = dict(zip(_paths(as_task), _paths(as_saved), strict=True))
-    values = {path: saved.tensors[old] for path, old in paths.items()}
+    sources = _sources(as_task, as_saved, bare(model))
+    values = {path: saved.tensors[old] for path, old in sources.items()}
     what = record(model)
     if not isinstance(what, Installed):
         compiled(checked, model, filled=False).apply()
@@ -71,10 +72,27 @@ def _copy(tensors: Mapping[str, torch.Tensor], values: Mapping[str, torch.Tensor
             tensor.copy_(values[name])
 
 
-def _paths(plan: Plan) -> list[str]:
-    """Every tensor of a plan, in the order of its statements."""
-    found = [planned.path(tensor) for planned in plan.attachments for tensor in planned.stored]
-    return list(dict.fromkeys(found)) + [tuned.name for tuned in plan.tuned]
+def _sources(as_task: Plan, as_saved: Plan, model: nn.Module) -> dict[str, str]:
+    """Where the folder has each tensor of a task. A copy of a parameter is there as such, or, in an
+    adapter that belongs to no task, as the parameter itself, under the first of its names.
+    """
+    paths = dict(zip(_paths(as_task, owned=False), _paths(as_saved, owned=False), strict=True))
+    if as_saved.tasks:
+        return paths | dict(
+            zip(_paths(as_task, owned=True), _paths(as_saved, owned=True), strict=True)
+        )
+    names = parameter_names(model)
+    copies = (p for p in as_task.attachments if p.member.owns)
+    for planned, tensor in ((p, tensor) for p in copies for tensor in p.tensors):
+        parameter = model.get_submodule(planned.home).get_parameter(tensor.name)
+        paths[planned.path(tensor)] = names[id(parameter)][0]
+    return paths
+
+
+def _paths(plan: Plan, *, owned: bool) -> list[str]:
+    """Tensors of a plan, in the order of its statements: the copies of parameters, or all else."""
+    chosen = (planned for planned in plan.attachments if planned.member.owns == owned)
+    return list(dict.fromkeys(p.path(tensor) for p in chosen for tensor in p.stored))
 
 
 def _same_form(name: str, values: Mapping[str, torch.Tensor], plan: Plan, saved: Saved) -> None:

@@ -18,6 +18,7 @@ from ..dsl.diagnostics.attaching import (
 from ..dsl.diagnostics.core import Diagnostic, SpecError
 from ..dsl.diagnostics.dropping import DroppedMerge
 from ..dsl.diagnostics.state import NoValues
+from ..dsl.diagnostics.tasks import TaskMerge
 from ..runtime.installed import Installed, Merged, forget, record, remember
 from .attached import attached, by_statement
 from .link.live import uninstall
@@ -43,9 +44,9 @@ class _Fold:
 def merge(model: nn.Module, *, keep_base: bool, loss: float) -> None:
     """Fold everything attached into the base weights. On any mistake the model is as it was.
 
-    Raises SpecError where a method is not affine, a constant has no bias to go to, a weight is
-    tied, or storing the sum in the weight's dtype would lose more than `loss` of an update (‖kept −
-    update‖ / ‖update‖).
+    Raises SpecError where the model has tasks, a method is not affine, a constant has no bias to go
+    to, a weight is tied, or storing the sum in the weight's dtype would lose more than `loss` of an
+    update (‖kept − update‖ / ‖update‖).
     """
     what = attached(model)
     plan: Plan = what.plan  # pyright: ignore[reportAssignmentType]
@@ -93,6 +94,9 @@ def _raise_any(mistakes: Iterator[Diagnostic]) -> None:
 
 
 def _unmergeable(plan: Plan, model: nn.Module) -> Iterator[Diagnostic]:
+    if plan.tasks:
+        yield TaskMerge(plan.tasks)
+        return
     if any(parameter.is_meta for parameter in model.parameters()):
         yield NoValues(plan.model)
         return

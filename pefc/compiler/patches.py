@@ -70,6 +70,8 @@ def structure(members: tuple[Planned, ...]) -> object:
             p.method.attachment.arguments,
             p.method.numbers.get("layer"),
             tuple(p.method.lengths.items()),
+            p.member.rows,
+            p.member.gated,
         )
         for p in members
     )

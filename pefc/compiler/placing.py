@@ -11,7 +11,15 @@ from ..dsl.diagnostics.placing import ClosedAttention, NoPorts, NoTokens
 from ..dsl.source import Span
 from ..runtime.patched import base_class
 from .families import linear_width
-from .lower import AttentionFacts, BlockFacts, Facts, LinearFacts, MapFacts, TokenFacts
+from .lower import (
+    AttentionFacts,
+    BlockFacts,
+    Facts,
+    LeafFacts,
+    LinearFacts,
+    MapFacts,
+    TokenFacts,
+)
 from .ports import AttentionPorts, BlockPorts, Projection, TokenPorts
 from .site import Site, SiteTable
 
@@ -38,6 +46,8 @@ def place(site: Site, table: SiteTable, model: nn.Module, span: Span) -> Place:
             return _attention(site, model, span)
         case "tokens":
             return _tokens(table, model, span)
+        case "norm" | "embedding" | "conv":
+            return Place(site.path, _leaf(model.get_submodule(site.path)), None)
         case _:
             return Place(site.path, linear_facts(site), None)
 
@@ -47,6 +57,11 @@ def linear_facts(site: Site) -> LinearFacts:
     assert site.inputs is not None
     assert site.outputs is not None
     return LinearFacts(site.inputs, site.outputs, site.bias, transposed=site.class_name == "Conv1D")
+
+
+def _leaf(module: nn.Module) -> LeafFacts:
+    own = module.named_parameters(recurse=False)
+    return LeafFacts(tuple((name, tuple(parameter.shape)) for name, parameter in own))
 
 
 def takes(module: nn.Module, name: str) -> bool:

@@ -1,6 +1,6 @@
 """From a checked spec and a model to a plan."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
@@ -29,14 +29,16 @@ from .fitting import (
     with_gate,
 )
 from .fusing import Parts, fusing, parts
+from .grouping import patched_modules
 from .lengths import lengths_at
 from .lower import (
     Elaborated,
     Member,
 )
 from .lower.attached import TASK
+from .owning import Owning
 from .placing import Place, place
-from .plan import Dropping, Patched, Plan, Planned
+from .plan import Dropping, Plan, Planned
 from .reach import check_positions, check_reach
 from .roles import find_sites
 from .select import Selected, TermMatch, select
@@ -58,7 +60,8 @@ def plan(checked: Checked, model: nn.Module) -> Plan:
     """
     table = find_sites(model)
     training = Training(model, parameter_names(model))
-    planner = _Planner(model, checked, table, training, Claims(model, table.model))
+    claims = Claims(model, table.model)
+    planner = _Planner(model, checked, table, training, claims, Owning(model))
     for step in sorted(checked.steps, key=lambda step: isinstance(step, Fusion)):
         planner.take(step, _Around())
     planner.mistakes.extend(uneven_schedules(planner.attachments))
@@ -76,6 +79,8 @@ class _Around:
     gated: bool = False
     parts: Parts = ()
     """The methods of tasks that a fusion weighs."""
+    owns: bool = False
+    """The method is the copy of a parameter that a task trains."""
 
 
 @dataclass(slots=True)
@@ -85,6 +90,7 @@ class _Planner:
     table: SiteTable
     training: Training
     claims: Claims
+    owning: Owning
     mistakes: list[Diagnostic] = field(default_factory=list)
     attachments: list[Planned] = field(default_factory=list)
     keys: list[object] = field(default_factory=list)
@@ -128,7 +134,7 @@ class _Planner:
             self.checked,
             self.table,
             tuple(self.attachments),
-            tuple(self._modules()),
+            tuple(patched_modules(self.attachments, self.keys)),
             tuple(self.training.tuned),
             tuple(self.terms),
             sum(seen.values()),
@@ -137,23 +143,6 @@ class _Planner:
             tuple(self.drops),
             sum(shifts.values()),
         )
-
-    def _modules(self) -> Iterator[Patched]:
-        grouped: dict[tuple[str, type], list[int]] = {}
-        for number, planned in enumerate(self.attachments):
-            grouped.setdefault((planned.home, type(planned.place.facts)), []).append(number)
-        for (path, _), numbers in grouped.items():
-            members = tuple(self.attachments[number] for number in numbers)
-            where = members[0].place
-            key = (
-                where.facts,
-                members[0].site.class_name,
-                tuple(
-                    (self.keys[number], self.attachments[number].dropping, planned.task)
-                    for number, planned in zip(numbers, members, strict=True)
-                ),
-            )
-            yield Patched(path, where.facts, where.ports, members, key)
 
     def _select(self, selection: syntax.Selection | None, kind: str) -> tuple[Site, ...]:
         selected: Selected = select(selection, kind, self.table, dict(self.checked.constants))
@@ -197,11 +186,11 @@ class _Planner:
         if only_tunes:
             if around.dropping is not None:
                 raise SpecError([NotCompiled(step.span, "training the base in `adapterdrop`")])
-            self.training.train(step, sites, tuned_parameters(step.method))
+            self._train(step, sites, tuned_parameters(step.method))
             return
         counts = counted(step.method, sites)
-        numbers = zip(sites, counts, strict=True)
-        dims = [self._dims(step, site, count) for site, count in numbers]
+        pairs = zip(sites, counts, strict=True)
+        dims = [self._dims(step, site, count) for site, count in pairs]
         for site, (where, numbers) in zip(sites, dims, strict=True):
             if around.dropping is not None and site.layer is None:
                 raise SpecError([OutsideLayers(place_of(step), site.path)])
@@ -238,7 +227,7 @@ class _Planner:
         prefix = prefix if step.task is None else f"{TASK}.{prefix}"
         if around.gated:
             method = with_gate(method, where.facts, step)
-        member = Member(method, site.slice, prefix, around.gated, around.parts)
+        member = Member(method, site.slice, prefix, around.gated, around.parts, around.owns)
         same = (self._number(step), key[1])
         weighed = tuple((task, *map(part_key, part)) for task, part in around.parts)
         full_key = (same, site.slice, prefix, where.facts, around.gated, weighed)
@@ -263,7 +252,7 @@ class _Planner:
         self.attachments.append(planned)
         self.keys.append(full_key)
         if method.tunes:
-            self.training.train(step, (site,), method.tunes)
+            self._train(step, (site,), method.tunes)
 
     def _number(self, step: Attachment) -> int:
         """The same for statements of one method with the same arguments."""
@@ -287,9 +276,21 @@ class _Planner:
     def _tune(self, step: Tuning, around: _Around) -> None:
         if around.dropping is not None:
             raise SpecError([NotCompiled(step.span, "`tune` in `adapterdrop`")])
-        if step.task is not None:
-            raise SpecError([NotCompiled(step.span, f"a statement of the task `{step.task}`")])
         sites = self._select(step.selection, "any")
         check_count(step.expect, sites, step)
         names = ("weight", "bias") if step.what is None else (step.what,)
-        self.training.train(step, sites, names)
+        self._train(step, sites, names)
+
+    def _train(
+        self, step: Attachment | Tuning, sites: tuple[Site, ...], names: tuple[str, ...]
+    ) -> None:
+        """Let parameters of the base train; in a task, copies of them."""
+        if step.task is None:
+            self.training.train(step, sites, names)
+            return
+        for site, found in self.training.named(step, sites, names):
+            attachment = self.owning.attachment(step, site, found)
+            if attachment is not None:
+                where = place(site, self.table, self.model, place_of(step))
+                dims = {"in": site.inputs, "out": site.width} if site.kind == "linear" else {}
+                self._place(attachment, site, where, dims, dims, _Around(owns=True))  # pyright: ignore[reportArgumentType]

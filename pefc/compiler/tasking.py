@@ -19,10 +19,9 @@ def set_task(model: nn.Module, name: str | None) -> None:
     tasks = _tasks(model, (name,))
     tasks.active, tasks.rows = name, None
     for module in model.modules():
-        kinds = getattr(type(module), "pefc_task_kinds", None)
-        if kinds is not None:
+        for number, kinds in getattr(type(module), "pefc_task_kinds", {}).items():
             module.__dict__["pefc_slot"] = module._modules.get(name or "")
-            module.__dict__["pefc_kind"] = kinds.get(name, kinds[None])
+            module.__dict__[number] = kinds.get(name, kinds[None])
 
 
 @contextmanager

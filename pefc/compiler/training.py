@@ -1,6 +1,6 @@
 """The model's own parameters that a spec lets train."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from torch import nn
@@ -27,19 +27,31 @@ class Training:
         self, step: Attachment | Tuning, sites: tuple[Site, ...], names: tuple[str, ...]
     ) -> None:
         """Let the named parameters of sites train; of several names, all that a site has."""
-        found = False
         paths = {site.path: site for site in sites}
         for path, site in paths.items():
             if site.slice is not None:
                 raise SpecError(
                     [NotCompiled(place_of(step), f"training rows of the fused `{path}`")]
                 )
-            own = dict(self.model.get_submodule(path).named_parameters(recurse=False))
-            for name in names if len(names) == 1 else tuple(own):
-                if name in own:
-                    found = True
-                    self._tuned(step, site, own[name], paths)
-        if sites and not found and not (step.selection and may_be_empty(step.selection)):
+        for site, found in self.named(step, tuple(paths.values()), names):
+            module = self.model.get_submodule(site.path)
+            for name in found:
+                self._tuned(step, site, module.get_parameter(name), paths)
+
+    def named(
+        self, step: Attachment | Tuning, sites: tuple[Site, ...], names: tuple[str, ...]
+    ) -> Iterator[tuple[Site, tuple[str, ...]]]:
+        """The parameters of each site that a statement names; raises SpecError where no site has
+        any.
+        """
+        anything = False
+        for site in sites:
+            own = dict(self.model.get_submodule(site.path).named_parameters(recurse=False))
+            found = tuple(n for n in (names if len(names) == 1 else own) if n in own)
+            anything = anything or bool(found)
+            if found:
+                yield site, found
+        if sites and not anything and not (step.selection and may_be_empty(step.selection)):
             raise SpecError([NoBias(place_of(step), sites[0].path)])
 
     def _tuned(

@@ -1,5 +1,6 @@
 """What can be said of a method at the sites of one size, before anything runs."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..dsl import syntax
@@ -7,6 +8,7 @@ from .costs import Costs, costs
 from .lower import Facts, LinearFacts, Member, plain_patch
 from .passes import optimized
 from .prove import Identity, Need, identity, is_affine, need
+from .prove.terms import Atom, Constant, Term
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,7 @@ class Verdict:
     needs: Need
     """What it reads of the base weight beside the base map."""
     costs: Costs
-    """What it adds to each token."""
+    """What it adds to each token; a copy of a parameter works in the place of the module's own."""
 
 
 def judge(facts: Facts, member: Member) -> Verdict:
@@ -30,17 +32,18 @@ def judge(facts: Facts, member: Member) -> Verdict:
     start = plain_patch(facts, members, initial=True)
     base = plain_patch(facts, ())
     return Verdict(
-        identity(fast, optimized(base), start, base, _constants(member)),
+        identity(fast, optimized(base), start, base, dict(_starts(member))),
         isinstance(facts, LinearFacts) and is_affine(plain),
         need(fast),
-        costs(facts, fast),
+        Costs(0) if member.owns else costs(facts, fast),
     )
 
 
-def _constants(member: Member) -> dict[str, float]:
-    """The paths of tensors that start as one number."""
-    return {
-        f"{member.prefix}.{tensor.name}": float(tensor.value.value)
-        for tensor in member.method.tensors
-        if isinstance(tensor.value, syntax.Number)
-    }
+def _starts(member: Member) -> Iterator[tuple[str, Term]]:
+    """The paths of tensors that start as one number, or as a parameter of the module."""
+    for tensor in member.method.tensors:
+        path = f"{member.prefix}.{tensor.name}"
+        if member.owns:
+            yield path, Atom(tensor.name)
+        elif isinstance(tensor.value, syntax.Number):
+            yield path, Constant(float(tensor.value.value))

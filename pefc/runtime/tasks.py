@@ -37,6 +37,10 @@ class Lifted:
     """Where the tensors are in the module of a task."""
     stacked: tuple[bool, ...]
     """Whether a tensor differs from task to task: row numbers do not."""
+    apart: bool = False
+    """Each task runs by itself: some tensors are as large as the module's own parameters, too much
+    to have once a row.
+    """
 
     def tensors(self, holder: nn.Module | None) -> Tensors:
         """The tensors of one task."""
@@ -51,12 +55,16 @@ class TaskPatch:
     """The different patches that tasks have here."""
     of_task: Mapping[str | None, int]
     """Which one a task has; None is what belongs to no task."""
+    number: str
+    """The attribute of the module that says which one runs: a module may have patches of two kinds,
+    one around the other.
+    """
 
     def __call__(self, module: nn.Module, *ports: object) -> Tensor:
         tasks = module.pefc_tasks
         assert isinstance(tasks, Tasks)
         if tasks.rows is None:
-            lifted = self.kinds[cast("int", module.pefc_kind)]
+            lifted = self.kinds[cast("int", getattr(module, self.number))]
             return lifted.run(module, *ports, *lifted.tensors(module.pefc_slot))  # pyright: ignore[reportArgumentType]
         names = rows_of(tasks.rows, _batch(ports))  # pyright: ignore[reportArgumentType]
         return self._mixed(module, names, ports)
@@ -68,15 +76,17 @@ class TaskPatch:
     def _mixed(
         self, module: nn.Module, names: Sequence[str | None], ports: tuple[object, ...]
     ) -> Tensor:
-        groups: dict[int, list[int]] = {}
+        groups: dict[tuple[int, str | None], list[int]] = {}
         for row, name in enumerate(names):
-            groups.setdefault(self.kind(name), []).append(row)
+            kind = self.kind(name)
+            own = name if self.kinds[kind].apart else None
+            groups.setdefault((kind, own), []).append(row)
         if len(groups) == 1:
-            (kind,) = groups
+            ((kind, _),) = groups
             return self._group(module, kind, names, ports)
         device = next(port.device for port in ports if isinstance(port, Tensor))
         parts = []
-        for kind, rows in groups.items():
+        for (kind, _), rows in groups.items():
             chosen = torch.tensor(rows, device=device)
             own = tuple(_of_rows(port, chosen) for port in ports)
             parts.append(self._group(module, kind, [names[row] for row in rows], own))

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from torch import nn
+
 import pefc
 
 from ..models import llama
@@ -35,6 +37,15 @@ def other_task() -> None:
             raise pefc.SpecError([_nameless(found)]) from error
 
 
+def task_merge() -> None:
+    pefc.merge(pefc.apply(TASKS, llama()))
+
+
+def no_copy_of_batch_norm() -> None:
+    model = nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8), nn.Linear(8, 8))
+    pefc.plan("task movies { tune on norm }", model)
+
+
 def _nameless(found: object) -> object:
     """The same for every temporary folder."""
     return type(found)(found.name, "out", found.found)
@@ -54,6 +65,8 @@ TASK_MISTAKES: tuple[Callable[[], None], ...] = (
     task_taken,
     not_a_task,
     other_task,
+    task_merge,
+    no_copy_of_batch_norm,
     no_fusion,
     too_few_kept,
 )

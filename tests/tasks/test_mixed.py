@@ -24,6 +24,12 @@ GATED = """\
 task one { gate(unipelt) { lora(r=2) on attn.q; prefix(len=3) all layers } }
 task two { gate(unipelt) { lora(r=2) on attn.q; prefix(len=3) all layers } }
 """
+ALIKE = """\
+task one { lora(r=2) on ffn; adapter(r=2) on ffn }
+task two { gate(unipelt) { lora(r=2) on ffn }; adapter(r=2) on ffn }
+task three { adapter(r=2) on ffn }
+"""
+"""What tells patches of tasks apart: gates, and blocks that end in a map which is patched too."""
 PREFIXES = """\
 task one { prefix(len=3) all layers }
 task two { prefix(len=5) all layers }
@@ -40,6 +46,7 @@ SPECS = {
     "linear": LINEAR,
     "blocks": BLOCKS,
     "gated": GATED,
+    "alike": ALIKE,
     "prefixes": PREFIXES,
     "prompts": PROMPTS,
 }
@@ -71,3 +78,15 @@ def test_rows_are_what_they_are_alone(name: str, spec: str) -> None:
     for key, value in apart.items():
         torch.testing.assert_close(together[key] / scale, value / scale, **CLOSE)
     assert scale > 0
+
+
+def test_tasks_that_differ_by_a_gate_alone() -> None:
+    """The gate of one is not lost where another has the same method without one."""
+    spec = "lora(r=2) on attn.q"
+    model = tasked("llama", f"task one {{ {spec} }}\ntask two {{ gate(unipelt) {{ {spec} }} }}")
+    pefc.set_task(model, "two")
+    computed(model).square().sum().backward()
+    found = gradients(model).items()
+    gates = {key: value for key, value in found if ".two." in key and "gate" in key}
+    assert gates
+    assert all(value.any() for value in gates.values())

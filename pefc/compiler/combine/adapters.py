@@ -143,10 +143,12 @@ def _placed(entry: dict[str, object], task: str | None) -> Placed:
 
 
 def _own(entry: dict[str, object], task: str | None) -> Iterator[tuple[str, str]]:
-    """Each path of an entry with the one that it has outside of the task."""
+    """Each path of an entry with the one that it has outside of the task, where the copy of a
+    parameter is the parameter itself.
+    """
     tensors: dict[str, object] = entry["tensors"]  # pyright: ignore[reportAssignmentType]
     for path in tensors:
         before, found, after = f".{path}".rpartition(f".{task}.{entry['label']}.")
-        is_tuned = task is None or entry["statement"] is None
-        own = path if is_tuned or not found else f"{before}.{entry['label']}.{after}"
+        label = "" if entry["statement"] is None else f"{entry['label']}."
+        own = path if task is None or not found else f"{before}.{label}{after}"
         yield path, own.lstrip(".")

@@ -21,7 +21,8 @@ def write(first: Adapter, results: Sequence[Result], folder: Path) -> tuple[int,
     plan = _plan(first, results)
     trainable: int = plan["trainable"]  # pyright: ignore[reportAssignmentType]
     checked = _checked(first, results)
-    write_files(folder, checked, tensors, base=first.saved.base, plan=plan)
+    base = {name: facts for name, facts in first.saved.base.items() if name not in tensors}
+    write_files(folder, checked, tensors, base=base, plan=plan)
     return len(tensors), trainable
 
 

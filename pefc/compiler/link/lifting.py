@@ -27,9 +27,10 @@ def lifted(graph: Graph) -> Lifted:
     )
     trained = {str(n.target) for n in graph.find_nodes(op="get_attr") if "trained" in n.meta}
     stacked = tuple(target in trained for target in targets)
+    apart = any(node.meta.get("owned") for node in graph.find_nodes(op="get_attr"))
     fresh = _with_arguments(graph, targets)
     paths = tuple(tuple(target.split(".")[1:]) for target in targets)
-    return Lifted(function(fresh), _ByRow(fresh, stacked), paths, stacked)  # pyright: ignore[reportArgumentType]
+    return Lifted(function(fresh), _ByRow(fresh, stacked), paths, stacked, apart)  # pyright: ignore[reportArgumentType]
 
 
 def _with_arguments(graph: Graph, targets: tuple[str, ...]) -> Graph:

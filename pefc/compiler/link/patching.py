@@ -16,14 +16,14 @@ from ...runtime.taps import Aside, Tap, tapped_names
 from ...runtime.tasks import Tasks
 from ...runtime.tensors import Tensors
 from ...runtime.texts import noting_names
-from ..lower import LinearFacts, TokenFacts
+from ..lower import LeafFacts, LinearFacts, TokenFacts
 from ..lower.gating import GATES
 from ..patches import Patches
 from ..plan import Patched, Plan
 from ..ports import TokenPorts
 from .materialize import Materials
 from .stems import stems
-from .wiring import Wires, argument, dropping, names, tasks_of, wires
+from .wiring import Wires, argument, dropping, kind_name, names, tasks_of, wires
 
 Names = Callable[[type[nn.Module]], dict[str, object]]
 
@@ -69,7 +69,9 @@ class Patching:
             del module._modules[label]
 
     def patch(self, plan: Plan, *, linear: bool) -> None:
-        """Put patches in place: first linear maps, if asked for, then what stands around them."""
+        """Put patches in place: first linear maps and other leaves, if asked for, then what
+        stands around them.
+        """
         self.tasks.names = plan.tasks
         drops = tuple(
             Drop(dropped.numbers, dropped.fixed, number)
@@ -77,10 +79,10 @@ class Patching:
         )
         if linear:
             for patched in plan.modules:
-                if isinstance(patched.facts, LinearFacts):
+                if isinstance(patched.facts, LinearFacts | LeafFacts):
                     self._module(patched, drops, plan.table.tokens)
         for patched in plan.modules:
-            if not isinstance(patched.facts, LinearFacts | TokenFacts):
+            if not isinstance(patched.facts, LinearFacts | LeafFacts | TokenFacts):
                 self._module(patched, drops, plan.table.tokens)
         self._model(plan, drops)
 
@@ -93,7 +95,7 @@ class Patching:
         if tasks_of(patched):
             self._set(module, "pefc_tasks", self.tasks)
             self._set(module, "pefc_slot", None)
-            self._set(module, "pefc_kind", 0)
+            self._set(module, kind_name(patched), 0)
         if wired.reads_text or wired.gated:
             text = self.texts.setdefault(_reader(patched.path, tokens), TextPart())
             self._set(module, "pefc_text", text)

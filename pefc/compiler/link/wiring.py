@@ -12,10 +12,11 @@ from torch.fx import Graph
 
 from ...runtime.attention import attention_forward
 from ...runtime.blocks import Wiring, block_names
+from ...runtime.leaves import leaf_names
 from ...runtime.taps import Argument
 from ...runtime.tasks import RowCall, TaskPatch
 from ...runtime.variants import Variants
-from ..lower import AttentionFacts, BlockFacts, LinearFacts, TokenFacts
+from ..lower import AttentionFacts, BlockFacts, LeafFacts, LinearFacts, TokenFacts
 from ..lower.attention import projection
 from ..lower.block import NORM, PRESENT
 from ..lower.gating import GATES
@@ -101,7 +102,14 @@ def names(
     found = _own_names(patched, base, patches, wired)
     if not tasks_of(patched):
         return found
-    return {**found, "pefc_task_kinds": task_kinds(patched, patches)}
+    inner = getattr(base, "pefc_task_kinds", {})
+    kinds = {kind_name(patched): task_kinds(patched, patches)}
+    return {**found, "pefc_task_kinds": {**inner, **kinds}}
+
+
+def kind_name(patched: Patched) -> str:
+    """The attribute of a module that says which patch of this kind runs."""
+    return f"pefc_kind_{type(patched.facts).__name__}"
 
 
 def _own_names(
@@ -122,6 +130,9 @@ def _own_names(
             return _attention(base, found, patched.ports, wired)
         case TokenFacts():
             raise AssertionError("tokens are changed at their stem")
+        case LeafFacts(parameters):
+            found = _variants(patched, patches, with_call)
+            return leaf_names(base, found, tuple(name for name, _ in parameters))  # pyright: ignore[reportArgumentType]
         case _:
             assert_never(patched.facts)
 
@@ -165,7 +176,8 @@ def _by_task(
     of_task = task_kinds(patched, patches)
     kinds = {kind: task for task, kind in of_task.items()}
     graphs = (patches.of_task(patched, kinds[kind], dropped) for kind in sorted(kinds))
-    return TaskPatch(tuple(lifted(made(graph)) for graph in graphs), of_task)
+    found = tuple(lifted(made(graph)) for graph in graphs)
+    return TaskPatch(found, of_task, kind_name(patched))
 
 
 def task_kinds(patched: Patched, patches: Patches) -> dict[str | None, int]:

@@ -7,6 +7,7 @@ from .elaborated import Elaborated as Elaborated
 from .facts import AttentionFacts as AttentionFacts
 from .facts import BlockFacts as BlockFacts
 from .facts import Facts as Facts
+from .facts import LeafFacts as LeafFacts
 from .facts import LinearFacts as LinearFacts
 from .facts import MapFacts as MapFacts
 from .facts import Rows as Rows

@@ -41,6 +41,8 @@ class Member:
     """A gate decides how much of its change reaches the output."""
     parts: tuple[tuple[str, "tuple[Member, ...]"], ...] = ()
     """The methods, by task, whose changes its formula names."""
+    owns: bool = False
+    """Its tensors are a task's own copies of the module's parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,7 @@ class Attached:
             self.graph, f"{self.member.prefix}.{shared}{name}", tensor.shape, tensor.axes
         )
         node.meta["trained"] = not tensor.frozen
+        node.meta["owned"] = self.member.owns
         return node
 
     def updated(self, rule: syntax.Rule, value: object, old: Node) -> Node:

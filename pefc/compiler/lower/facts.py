@@ -70,4 +70,16 @@ class TokenFacts:
         return {"d": self.width}
 
 
-Facts = LinearFacts | BlockFacts | AttentionFacts | TokenFacts
+@dataclass(frozen=True, slots=True)
+class LeafFacts:
+    """A norm, an embedding or a convolution, whose own parameters alone are changed."""
+
+    parameters: tuple[tuple[str, tuple[int, ...]], ...]
+    """All that it has, by name, with their shapes."""
+
+    @property
+    def dims(self) -> Mapping[str, int]:
+        return {}
+
+
+Facts = LinearFacts | BlockFacts | AttentionFacts | TokenFacts | LeafFacts

@@ -37,7 +37,12 @@ def compose(facts: LinearFacts, members: tuple[Member, ...], *, initial: bool) -
         cut = None if member.rows is None else Slice(graph, member.rows, f"{member.prefix}.rows")
         part = whole if cut is None else cut.restrict(whole)
         part = _Rules(graph, member, part, initial=initial).gated()
-        whole = part if cut is None else cut.embed(whole, part)
+        if cut is None:
+            whole = part
+        elif member.owns:
+            whole = cut.written(whole, part)
+        else:
+            whole = cut.embed(whole, part)
     return Composition(graph, whole)
 
 

@@ -134,6 +134,14 @@ class Slice:
             offset=lambda: self._bias(whole, part),
         )
 
+    def written(self, whole: SiteMap, part: SiteMap) -> AffineMap:
+        """A whole map with these rows of its parameters replaced; both are affine."""
+        assert isinstance(whole, AffineMap)
+        assert isinstance(part, AffineMap)
+        return AffineMap(
+            self.graph, self.put(whole.matrix, part.matrix, 0), self._bias(whole, part)
+        )
+
     def _bias(self, whole: SiteMap, part: SiteMap) -> Node | None:
         new = part.bias()
         if new is None:

@@ -11,7 +11,8 @@ from .attached import Attached, Member
 from .attention import attention_extension, attention_initial, attention_patch
 from .block import block_initial, block_patch
 from .declared import Declared
-from .facts import AttentionFacts, BlockFacts, Facts, LinearFacts, TokenFacts
+from .facts import AttentionFacts, BlockFacts, Facts, LeafFacts, LinearFacts, TokenFacts
+from .leaf import leaf_initial, leaf_patch
 from .linear import linear_initial, linear_patch
 from .tokens import token_extension, token_initial, token_patch
 
@@ -31,6 +32,8 @@ def plain_patch(facts: Facts, members: tuple[Member, ...], *, initial: bool = Fa
             graph = attention_patch(facts, members, initial=initial)
         case TokenFacts():
             graph = token_patch(facts, members, initial=initial)
+        case LeafFacts():
+            graph = leaf_patch(facts, members, initial=initial)
         case _:
             assert_never(facts)
     graph.eliminate_dead_code(is_impure_node=lambda node: node.op in {"placeholder", "output"})
@@ -48,6 +51,8 @@ def initial_value(facts: Facts, members: tuple[Member, ...], tensor: Declared) -
             graph, value = attention_initial(facts, members, tensor)
         case TokenFacts():
             graph, value = token_initial(facts, members, tensor)
+        case LeafFacts():
+            graph, value = leaf_initial(facts, members, tensor)
         case _:
             assert_never(facts)
     graph.output(value)

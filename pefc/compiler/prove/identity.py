@@ -6,7 +6,7 @@ from enum import StrEnum
 from torch.fx import Graph
 
 from .reading import read
-from .terms import Constant, Term
+from .terms import Term
 
 
 class Identity(StrEnum):
@@ -21,16 +21,16 @@ class Identity(StrEnum):
 
 
 def identity(
-    fast: Graph, fast_base: Graph, start: Graph, base: Graph, constants: Mapping[str, float]
+    fast: Graph, fast_base: Graph, start: Graph, base: Graph, starts: Mapping[str, Term]
 ) -> Identity:
     """The verdict on one method at one site.
 
-    `fast` is the patch that runs, and `constants` are the numbers with which its tensors start: it
+    `fast` is the patch that runs, and `starts` says what its tensors start as, where that is
+    one number or a parameter of the module: it
     is exact if the rules that hold in floating point turn it into `fast_base`, what the site
     computes by itself. `start` is the formula with symbolic initial values in place of the
     tensors: it is equal up to rounding if all rules turn it into `base`.
     """
-    starts: dict[str, Term] = {name: Constant(value) for name, value in constants.items()}
     if read(fast, starts, exact=True) == read(fast_base, {}, exact=True):
         return Identity.EXACT
     if read(start, {}, exact=False) == read(base, {}, exact=False):

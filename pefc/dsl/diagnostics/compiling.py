@@ -75,8 +75,8 @@ class NotCompiled(Diagnostic):
 
     Methods on linear maps, blocks, attentions and tokens compile, and so do `tune`, `adapterdrop`,
     tasks, gates and fusion. Quantization does not yet, nor do methods that change norms,
-    embeddings, convolutions or bare tensors: those are trained as they are, by `tune`, outside of
-    tasks. Take the statement out to compile the rest.
+    embeddings, convolutions or bare tensors: those are trained as they are, by `tune`. Take the
+    statement out to compile the rest.
     """
 
     span: Span

@@ -182,3 +182,54 @@ class TooFewKept(Diagnostic):
 
     def help(self) -> str:
         return "keep two tasks or more"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskMerge(Diagnostic):
+    """A model with tasks is merged.
+
+        pefc.merge(pefc.apply("task movies { lora on attn.q }", model))
+
+    A weight is the same for every row, and each task would make another one of it. Leave the tasks
+    attached; to merge one of them, apply its statements to the base without `task`.
+    """
+
+    names: tuple[str, ...]
+
+    def title(self) -> str:
+        return "a model with tasks does not merge"
+
+    def labels(self) -> tuple[Label, ...]:
+        return ()
+
+    def notes(self) -> tuple[str, ...]:
+        return (f"its tasks are {', '.join(self.names)}",)
+
+    def help(self) -> str:
+        return "leave them attached, or apply the statements of one to the base without `task`"
+
+
+@dataclass(frozen=True, slots=True)
+class NoCopy(Diagnostic):
+    """A task tunes a module that cannot have other parameters for each task.
+
+        task movies { tune on "transformer.wpe" }
+
+    What a task tunes are copies, which serve the rows of the task. So the module must compute each
+    row of a batch by itself, as linear maps, norms, convolutions and the embedding of tokens do. A
+    batch norm mixes the rows, an embedding of positions may have none, and quantized weights do not
+    train. Leave the module out, or tune it outside of tasks.
+    """
+
+    span: Span
+    path: str
+    reason: str
+
+    def title(self) -> str:
+        return f"`{self.path}` cannot have parameters of a task"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, f"reaches `{self.path}`, {self.reason}"),)
+
+    def help(self) -> str:
+        return "leave it out with `except`, or tune it outside of tasks"
