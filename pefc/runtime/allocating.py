@@ -113,15 +113,13 @@ class Allocator:
         step = self._step() + 1
         if step >= self.schedule.last and step > 1:
             return
-        beta1, beta2 = self.schedule.beta1, self.schedule.beta2
         homes = {number: tensors for number, tensors, _ in self._sites()}
         for (number, name), parameter in places.items():
             average = state(homes[number], f"sensitivity.{name}")
             deviation = state(homes[number], f"uncertainty.{name}")
-            grad = parameter.grad
-            now = average.new_zeros(()) if grad is None else whole((parameter * grad).abs())
-            average.copy_(beta1 * average + (1 - beta1) * now)
-            deviation.copy_(beta2 * deviation + (1 - beta2) * (now - average).abs())
+            now = _sensitivity(parameter, average)
+            _smooth(average, now, self.schedule.beta1)
+            _smooth(deviation, (now - average).abs(), self.schedule.beta2)
 
     @torch.no_grad()
     def _allocate(self) -> None:
@@ -161,6 +159,18 @@ class Allocator:
             fill_zero(values, ~kept.view(values.shape))
             if number is not None:
                 state(tensors, "ranks")[number] = kept.sum()
+
+
+def _sensitivity(parameter: nn.Parameter, like: Tensor) -> Tensor:
+    """How much the loss would change without each entry, to first order: |p · ∂p|."""
+    if parameter.grad is None:
+        return torch.zeros_like(like)
+    return whole(parameter * parameter.grad).abs().to(like)
+
+
+def _smooth(average: Tensor, value: Tensor, beta: float) -> None:
+    """An exponential moving average, in place."""
+    average.copy_(beta * average + (1 - beta) * value)
 
 
 def state(tensors: Tensors, name: str) -> Tensor:
