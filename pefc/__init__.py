@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .surgery import optimizer as optimizer
     from .surgery import plan as plan
     from .surgery import prune as prune
+    from .surgery import ranks as ranks
     from .surgery import regularizer as regularizer
     from .surgery import remove as remove
     from .surgery import save as save
@@ -36,7 +37,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     **dict.fromkeys(("apply", "compile", "load", "merge", "optimizer", "plan"), ".surgery"),
-    **dict.fromkeys(("gates", "prune", "regularizer"), ".surgery"),
+    **dict.fromkeys(("gates", "prune", "ranks", "regularizer"), ".surgery"),
     **dict.fromkeys(("remove", "save", "set_task", "task_names", "tasks"), ".surgery"),
     **dict.fromkeys(("Plan", "Program"), ".compiler"),
     "combine": ".compiler.combine",

@@ -1,5 +1,6 @@
 """The functions that users call with a spec and a model. What they do lives in the compiler."""
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -13,9 +14,11 @@ from .compiler import Plan, Program
 from .compiler.attached import is_attached
 from .compiler.gates import GateValues
 from .compiler.merge import TOLERATED
+from .compiler.ranking import Ranks
 from .compiler.texts import tokenize_with
 from .dsl.checked import Checked, Value
 from .dsl.checker import check
+from .dsl.diagnostics import SpecWarning
 from .dsl.parser import parse
 from .dsl.source import Source
 from .dsl.syntax import Spec
@@ -104,14 +107,19 @@ def save(
     Args:
         model: a model with a spec applied.
         folder: where to; an adapter that is there is replaced.
-        resume: keep the networks that compute prefixes and prompts, so that training can go on. By
-            default what they compute is written in their place: it gives the same outputs.
+        resume: keep the networks that compute prefixes and prompts, and what allocates ranks, so
+            that training can go on. By default what networks compute is written in their place, and
+            tensors are cut to the ranks that are left: it gives the same outputs.
         task: write this task alone.
 
     Raises:
         SpecError: nothing is attached to the model, or it has no such task.
+
+    Warns:
+        UserWarning: ranks are still to be allocated, and `resume` is not set.
     """
-    compiler.save(model, Path(folder), resume=resume, task=task)
+    for found in compiler.save(model, Path(folder), resume=resume, task=task):
+        warnings.warn(SpecWarning(found), stacklevel=2)
 
 
 def load(model: Model, folder: str | Path, *, task: str | None = None) -> Model:
@@ -220,6 +228,17 @@ def gates(model: nn.Module) -> GateValues:
         SpecError: nothing is attached to the model.
     """
     return compiler.gates(model)
+
+
+def ranks(model: nn.Module) -> Ranks:
+    """How many ranks each site has where a formula says `shrink`, by the path of its tensors.
+
+    `.history` has every allocation: (step, {path: rank}). `print` plots both by layer.
+
+    Raises:
+        SpecError: nothing is attached to the model.
+    """
+    return compiler.ranks(model)
 
 
 def regularizer(model: nn.Module) -> Tensor:

@@ -14,6 +14,7 @@ from .planning import plan as plan
 from .program import Program as Program
 from .program import compiled as compiled
 from .pruning import prune as prune
+from .ranking import ranks as ranks
 from .regularizing import regularizer as regularizer
 from .saving import save as save
 from .tasking import set_task as set_task

@@ -82,6 +82,7 @@ def form(member: Member) -> object:
         method.attachment.method,
         method.attachment.arguments,
         frozenset(method.numbers.items()),
+        tuple(method.lengths.items()),
         tuple(tensor.shape for tensor in method.tensors),
         member.rows,
         member.gated,

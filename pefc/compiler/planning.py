@@ -18,6 +18,7 @@ from ..dsl.diagnostics.placing import NoSites
 from .claims import Claims
 from .fitting import (
     check_count,
+    counted,
     elaborated_for,
     judged,
     largest_dims,
@@ -29,6 +30,7 @@ from .fitting import (
 )
 from .fusing import Parts, fusing, parts
 from .grouping import patched_modules
+from .lengths import lengths_at
 from .lower import (
     Elaborated,
     Member,
@@ -40,6 +42,7 @@ from .plan import Dropping, Plan, Planned
 from .reach import check_positions, check_reach
 from .roles import find_sites
 from .select import Selected, TermMatch, select
+from .shrinking import uneven_schedules
 from .site import Site, SiteTable
 from .training import Training, parameter_names, place_of
 from .verdict import Verdict
@@ -61,6 +64,7 @@ def plan(checked: Checked, model: nn.Module) -> Plan:
     planner = _Planner(model, checked, table, training, claims, Owning(model))
     for step in sorted(checked.steps, key=lambda step: isinstance(step, Fusion)):
         planner.take(step, _Around())
+    planner.mistakes.extend(uneven_schedules(planner.attachments))
     if planner.mistakes:
         raise SpecError(planner.mistakes)
     return planner.result()
@@ -172,7 +176,7 @@ class _Planner:
         sites = self._select(step.selection, "block")
         self.fused.update(step.members)
         for site in sites:
-            where, numbers = self._dims(attachment, site, 0, len(sites))
+            where, numbers = self._dims(attachment, site, {})
             found = parts(step, where, self.attachments)
             self._place(attachment, site, where, numbers, numbers, _Around(parts=found))
 
@@ -190,14 +194,16 @@ class _Planner:
                 raise SpecError([NotCompiled(step.span, "training the base in `adapterdrop`")])
             self._train(step, sites, tuned_parameters(step.method))
             return
-        dims = [self._dims(step, site, order, len(sites)) for order, site in enumerate(sites)]
+        counts = counted(step.method, sites)
+        pairs = zip(sites, counts, strict=True)
+        dims = [self._dims(step, site, count) for site, count in pairs]
         for site, (where, numbers) in zip(sites, dims, strict=True):
             if around.dropping is not None and site.layer is None:
                 raise SpecError([OutsideLayers(place_of(step), site.path)])
             self._place(step, site, where, numbers, largest_dims(dims), around)
 
     def _dims(
-        self, step: Attachment, site: Site, order: int, count: int
+        self, step: Attachment, site: Site, counts: Mapping[str, int]
     ) -> tuple[Place, dict[str, int]]:
         """The place of a site, and the numbers that its formulas may name."""
         if step.method.site in {"linear", "any"} and site.kind != "linear":
@@ -209,10 +215,9 @@ class _Planner:
         if site.kind == "linear":
             assert site.inputs is not None
             assert site.width is not None
-            return where, {"in": site.inputs, "out": site.width}
-        named = {"layer": order, "layers": count} if site.kind == "attention" else {}
-        used = {node.name for node in syntax.walk(step.method) if isinstance(node, syntax.Name)}
-        return where, {**where.facts.dims, **{n: v for n, v in named.items() if n in used}}  # pyright: ignore[reportAttributeAccessIssue]
+            sizes = {"in": site.inputs, "out": site.width}
+            return where, {**sizes, **counts, **lengths_at(step, site)}
+        return where, {**where.facts.dims, **counts}  # pyright: ignore[reportAttributeAccessIssue]
 
     def _place(
         self,

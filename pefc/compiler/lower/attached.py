@@ -11,7 +11,7 @@ from ...dsl.diagnostics.compiling import FormulaFailed, NotLowered
 from ...dsl.diagnostics.core import SpecError
 from .arithmetic import binary
 from .declared import Declared
-from .elaborate import Elaborated
+from .elaborated import Elaborated
 from .facts import Rows
 from .formula import Applicable, Formula
 from .functions import Affine
@@ -72,7 +72,7 @@ class Attached:
                 return ports[name]()
             return self._name(name, written)
 
-        written = Formula(self.graph, lookup, self.method.largest, self._map)
+        written = Formula(self.graph, lookup, self.method.largest, self._map, self.method.lengths)
         return written
 
     def initial(self, tensor: Declared) -> Node:
