@@ -1,21 +1,21 @@
 """The functions that users call with a spec and a model. What they do lives in the compiler."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from torch import Tensor, nn
-from torch.optim import AdamW
+from torch import nn
 
 from . import compiler
 from .compiler import Plan, Program
 from .compiler.attached import is_attached
-from .compiler.gates import GateValues
 from .compiler.merge import TOLERATED, Wish
 from .compiler.texts import tokenize_with
 from .dsl.checked import Checked, Value
 from .dsl.checker import check
+from .dsl.diagnostics import SpecWarning
 from .dsl.parser import parse
 from .dsl.source import Source
 from .dsl.syntax import Spec
@@ -129,14 +129,19 @@ def save(
     Args:
         model: a model with a spec applied.
         folder: where to; an adapter that is there is replaced.
-        resume: keep the networks that compute prefixes and prompts, so that training can go on. By
-            default what they compute is written in their place: it gives the same outputs.
+        resume: keep the networks that compute prefixes and prompts, and what allocates ranks, so
+            that training can go on. By default what networks compute is written in their place, and
+            tensors are cut to the ranks that are left: it gives the same outputs.
         task: write this task alone.
 
     Raises:
         SpecError: nothing is attached to the model, or it has no such task.
+
+    Warns:
+        UserWarning: ranks are still to be allocated, and `resume` is not set.
     """
-    compiler.save(model, Path(folder), resume=resume, task=task)
+    for found in compiler.save(model, Path(folder), resume=resume, task=task):
+        warnings.warn(SpecWarning(found), stacklevel=2)
 
 
 def load(model: Model, folder: str | Path, *, task: str | None = None) -> Model:
@@ -231,57 +236,6 @@ def remove(model: Model, *, task: str | None = None) -> Model:
     else:
         compiler.drop(model, task)
     return model
-
-
-def optimizer(model: nn.Module, *, lr: float, decay: float = 0.0, **options: object) -> AdamW:
-    """AdamW over what the spec trains, with the learning rates and decays of its `with` clauses.
-
-    Args:
-        model: a model with a spec applied.
-        lr: the learning rate where the spec says nothing; `with lr=10x` multiplies it.
-        decay: the weight decay where the spec says nothing.
-        options: of `torch.optim.AdamW`.
-
-    Raises:
-        SpecError: nothing is attached to the model.
-    """
-    return AdamW(compiler.parameter_groups(model, lr=lr, decay=decay), **options)  # pyright: ignore[reportArgumentType]
-
-
-def gates(model: nn.Module) -> GateValues:
-    """What gates and fusions let through at the last call of a model, by the path of their tensors:
-    [batch] for a gate, [batch, n, members] for the weights of a fusion. `print` plots it by layer.
-
-    Raises:
-        SpecError: nothing is attached to the model.
-    """
-    return compiler.gates(model)
-
-
-def regularizer(model: nn.Module) -> Tensor:
-    """The sum of the `loss +=` terms of everything attached: add it to the loss of a bare loop.
-
-    Raises:
-        SpecError: nothing is attached to the model.
-    """
-    return compiler.regularizer(model)
-
-
-def prune(model: nn.Module, batches: Iterable[object], *, keep: int) -> dict[str, tuple[str, ...]]:
-    """Keep, at each fusion of a model, the tasks that have most weight there.
-
-    Args:
-        model: a model with `fuse(…)` applied and trained.
-        batches: what its forward takes: mappings of keywords, or single tensors.
-        keep: how many tasks stay at each place, two or more.
-
-    Returns:
-        The tasks that stay, by the path of the place.
-
-    Raises:
-        SpecError: the model has no fusion, or `keep` is less than two.
-    """
-    return compiler.prune(model, batches, keep)
 
 
 def _checked(

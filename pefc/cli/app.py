@@ -201,6 +201,28 @@ def combine(
 
 
 @app.command(cls=QuickCommand)
+def prune(
+    adapter: Annotated[
+        Path, typer.Argument(metavar="ADAPTER", help="an adapter folder with `fuse`")
+    ],
+    model: ModelName,
+    data: Annotated[
+        str, typer.Option(metavar="FUNCTION", help="package.module:function that gives batches")
+    ],
+    keep: Annotated[int, typer.Option(metavar="K", help="how many tasks stay at each place")],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", metavar="OUT", help="the adapter folder to write")
+    ],
+) -> None:
+    """Keep, at each place of a fusion, the tasks that have most weight on some data."""
+    with loading():
+        from .pruning import prune as run
+
+    with reported():
+        run(adapter, model, data, keep=keep, out=out)
+
+
+@app.command(cls=QuickCommand)
 def graph(
     spec: SpecName,
     model: ModelName,

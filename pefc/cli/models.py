@@ -1,17 +1,20 @@
-"""The model that a command is given, read without the chatter of the libraries that read it."""
+"""The model and the batches that a command is given, read without the chatter of the libraries that
+read them.
+"""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 from transformers.utils import logging
 
 from ..compiler.bases import base
-from ..compiler.models import read_model
+from ..compiler.models import function_named, read_model, reason_of
 from ..dsl.checked import Checked
 from ..dsl.diagnostics.commands import NeedsWeights
 from ..dsl.diagnostics.core import SpecError
+from ..dsl.diagnostics.models import NotBatches
 from .console import working
 
 
@@ -38,6 +41,32 @@ def _read(reference: str, read: Callable[[], nn.Module]) -> nn.Module:
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     if ":" in reference:
-        sys.path.insert(0, str(Path.cwd()))
+        _import_from_here()
     with working(f"reading {reference}"):
         return read()
+
+
+def batches_named(reference: str) -> Iterator[object]:
+    """The batches that `package.module:function` returns or yields.
+
+    Raises SpecError where it leads to no function, and, while they are read, where it fails.
+    """
+    _import_from_here()
+    return _batches(reference, function_named(reference, "batches"))
+
+
+def _batches(reference: str, function: Callable[[], object]) -> Iterator[object]:
+    try:
+        made = function()
+        kind = type(made).__name__
+        if isinstance(made, Iterable) and not isinstance(made, Mapping | Tensor):
+            yield from made  # pyright: ignore[reportUnknownVariableType]
+            return
+    except Exception as error:
+        raise SpecError([NotBatches(reference, reason_of(error))]) from error
+    reason = f"it returns one `{kind}`, not a list of batches"
+    raise SpecError([NotBatches(reference, reason)])
+
+
+def _import_from_here() -> None:
+    sys.path.insert(0, str(Path.cwd()))

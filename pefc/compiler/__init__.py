@@ -9,12 +9,13 @@ from .loading import load as load
 from .loading import load_task as load_task
 from .merge import merge as merge
 from .merge import remove as remove
-from .optimizing import parameter_groups as parameter_groups
+from .optimizers import optimizer as optimizer
 from .plan import Plan as Plan
 from .planning import plan as plan
 from .program import Program as Program
 from .program import compiled as compiled
 from .pruning import prune as prune
+from .ranking import ranks as ranks
 from .regularizing import regularizer as regularizer
 from .saving import save as save
 from .tasking import set_task as set_task

@@ -8,6 +8,7 @@ from torch import nn
 
 from ..dsl.diagnostics.compiling import LabelTaken, NoWeight
 from ..dsl.diagnostics.core import SpecError
+from ..dsl.diagnostics.fusion import FusedTwice
 from ..dsl.diagnostics.placing import UnequalShare
 from .lower.attached import TASK
 from .plan import Planned, shared_path
@@ -35,6 +36,8 @@ class Claims:
         """The label must be free at the module, in the model and in the spec."""
         place = (planned.home, planned.prefix)
         earlier = self.taken.setdefault(place, planned)
+        if earlier is not planned and earlier.member.parts and planned.member.parts:
+            raise SpecError([FusedTwice(planned.span, planned.home, earlier.span)])
         both_own = earlier.member.owns and planned.member.owns
         if earlier is not planned and not both_own:
             raise SpecError(

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from ..dsl import library
 from ..dsl.checked import Attachment, Fusion
+from ..dsl.diagnostics.compiling import NotCompiled
 from ..dsl.diagnostics.core import SpecError
-from ..dsl.diagnostics.tasks import FusionWithout
+from ..dsl.diagnostics.fusion import FusionWithout, TakenByFusion
 from .lower import BlockFacts, Member
 from .placing import Place
 from .plan import Planned
@@ -16,8 +17,10 @@ LABEL = "fuse"
 _METHOD = "adapter_fusion"
 
 
-def fusing(step: Fusion) -> Attachment:
-    """What a `fuse` statement attaches."""
+def fusing(step: Fusion, modifier: str | None) -> Attachment:
+    """What a `fuse` statement attaches. Raises SpecError where a modifier stands around it."""
+    if modifier is not None:
+        raise SpecError([NotCompiled(step.span, f"`fuse` inside of `{modifier}`")])
     method = library.method(_METHOD)
     assert method is not None
     arguments = (("members", step.members),)
@@ -30,15 +33,20 @@ Parts = tuple[tuple[str, tuple[Member, ...]], ...]
 def parts(step: Fusion, where: Place, attachments: Sequence[Planned]) -> Parts:
     """The methods of each task at the place of a fusion.
 
-    Raises SpecError where a task has none there.
+    Raises SpecError where a task has none there, or may go without them.
     """
     found: list[tuple[str, tuple[Member, ...]]] = []
+    for planned in attachments:
+        if planned.task == FUSION and not planned.member.parts:
+            raise SpecError([TakenByFusion(planned.span, step.span)])
     for task in step.members:
-        own = [p for p in attachments if p.task == task and isinstance(p.place.facts, BlockFacts)]
-        here = [planned for planned in own if planned.home == where.home]
+        own = [planned for planned in attachments if planned.task == task]
+        here = [p for p in own if p.home == where.home and isinstance(p.place.facts, BlockFacts)]
         if not here:
             elsewhere = own[0].span if own else None
             raise SpecError([FusionWithout(step.span, task, where.home, elsewhere)])
+        if any(planned.dropping is not None for planned in here):
+            raise SpecError([NotCompiled(step.span, "a fusion of what `adapterdrop` leaves out")])
         found.append((task, tuple(_as_part(planned) for planned in here)))
     return tuple(found)
 

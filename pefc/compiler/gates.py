@@ -44,7 +44,7 @@ class GateValues(Mapping[str, Tensor]):
             place = f"{'-' if layer is None else layer:>3} {path:<{wide}}"
             for name, share in self._shares(path, value):
                 bar = "█" * round(share * _WIDTH)
-                yield f"{place} {name}{share:5.2f} {bar}"
+                yield f"{place} {name}{share:5.2f} {bar}".rstrip()
 
     def _shares(self, path: str, value: Tensor) -> Iterator[tuple[str, float]]:
         names = self.members.get(path)

@@ -2,6 +2,7 @@
 one.
 """
 
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def read_model(reference: str, *, weights: bool = False, **options: object) -> n
             return (architecture or AutoModel).from_pretrained(reference, **options).eval()  # pyright: ignore[reportArgumentType]
         return _without_weights(architecture, config).eval()
     except Exception as error:
-        raise SpecError([NotModel(reference, _reason(error))]) from error
+        raise SpecError([NotModel(reference, reason_of(error))]) from error
 
 
 def is_folder(reference: str) -> bool:
@@ -45,26 +46,42 @@ def _without_weights(
 
 
 def _made(reference: str) -> nn.Module:
-    module, _, name = reference.partition(":")
-    try:
-        function = getattr(import_module(module), name)
-    except ModuleNotFoundError as error:
-        reason = f"there is no module `{error.name}`"
-        raise SpecError([FunctionNotFound(reference, reason)]) from error
-    except AttributeError as error:
-        raise SpecError([FunctionNotFound(reference, f"`{module}` has no `{name}`")]) from error
-    except (ImportError, ValueError) as error:
-        raise SpecError([FunctionNotFound(reference, str(error))]) from error
-    if not callable(function):
-        raise SpecError([FunctionNotFound(reference, f"`{name}` is not a function")])
+    function = function_named(reference, "a model")
     try:
         model = function()
     except Exception as error:
-        raise SpecError([NotModel(reference, _reason(error))]) from error
+        raise SpecError([NotModel(reference, reason_of(error))]) from error
     if not isinstance(model, nn.Module):
         kind = type(model).__name__
         raise SpecError([NotModel(reference, f"it returns `{kind}`, not a `torch.nn.Module`")])
     return model
+
+
+def function_named(reference: str, gives: str) -> Callable[[], object]:
+    """The function that `package.module:function` means.
+
+    Raises SpecError where there is none.
+    """
+    module, _, name = reference.partition(":")
+
+    def refused(reason: str) -> SpecError:
+        return SpecError([FunctionNotFound(reference, reason, gives)])
+
+    if not name:
+        raise refused("there is no `:` with a function behind it")
+    try:
+        function = getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        raise refused(f"there is no module `{error.name}`") from error
+    except AttributeError as error:
+        raise refused(f"`{module}` has no `{name}`") from error
+    except (ImportError, ValueError) as error:
+        raise refused(str(error)) from error
+    except Exception as error:
+        raise refused(reason_of(error)) from error
+    if not callable(function):
+        raise refused(f"`{name}` is not a function")
+    return function
 
 
 def _config(reference: str) -> PretrainedConfig:
@@ -79,12 +96,12 @@ def _config(reference: str) -> PretrainedConfig:
         return AutoConfig.from_pretrained(reference)
     except Exception as error:
         if folder.is_dir():
-            raise SpecError([NotModel(reference, _reason(error))]) from error
+            raise SpecError([NotModel(reference, reason_of(error))]) from error
         reason = str(error).strip().partition("\n")[0]
         raise SpecError([ModelNotFound(reference, reason)]) from error
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """What a library or a user's function raised, on one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 

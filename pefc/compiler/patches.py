@@ -6,7 +6,7 @@ from torch.fx import Graph
 
 from .lower import Facts, LinearFacts, Member, merged_parameters, plain_patch
 from .passes import optimized
-from .plan import Patched, Planned
+from .plan import Patched
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +48,18 @@ class Patches:
             for planned in patched.members
             if planned.task in {None, task} and planned.dropping not in dropped
         )
-        key = (patched.facts, tuple(p.member.prefix for p in kept), structure(kept))
+        members = tuple(planned.member for planned in kept)
+        key = (patched.facts, tuple((p.dropping, form(p.member)) for p in kept))
         if key not in self.fast_graphs:
-            members = tuple(planned.member for planned in kept)
             self.fast_graphs[key] = fast(patched.facts, plain_patch(patched.facts, members))
         return self.fast_graphs[key]
+
+    def forms(self, patched: Patched) -> tuple[Graph, ...]:
+        """The graphs of all forms that a patch may take: one, or that of no task and of each."""
+        tasks = tasks_of(patched)
+        if not tasks:
+            return (self.fast(patched),)
+        return tuple(self.of_task(patched, task, frozenset()) for task in (None, *tasks))
 
     def merged(self, patched: Patched) -> Graph:
         """The weight and bias that stand for the module with its methods."""
@@ -68,17 +75,24 @@ def fast(facts: Facts, graph: Graph) -> Graph:
     return optimized(graph, packed=packed)
 
 
-def structure(members: tuple[Planned, ...]) -> object:
-    """What the patches of two tasks have in common where they are the same."""
-    return tuple(
-        (
-            p.method.attachment.method,
-            p.method.attachment.arguments,
-            p.method.numbers.get("layer"),
-            p.member.rows,
-            p.member.gated,
-        )
-        for p in members
+def tasks_of(patched: Patched) -> tuple[str, ...]:
+    """The tasks that have methods at a module."""
+    return tuple(dict.fromkeys(p.task for p in patched.members if p.task is not None))
+
+
+def form(member: Member) -> object:
+    """All that a patch depends on besides the place: two tasks that agree in it have one patch."""
+    method = member.method.without("layers")
+    return (
+        member.prefix,
+        method.attachment.method,
+        method.attachment.arguments,
+        frozenset(method.numbers.items()),
+        tuple(method.lengths.items()),
+        tuple(tensor.shape for tensor in method.tensors),
+        member.rows,
+        member.gated,
+        tuple((task, tuple(map(form, part))) for task, part in member.parts),
     )
 
 

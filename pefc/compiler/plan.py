@@ -48,6 +48,11 @@ class Planned:
         return self.method.tensors
 
     @property
+    def stored(self) -> tuple[Declared, ...]:
+        """All that the statement puts into the model here: tensors, and what trains their ranks."""
+        return (*self.method.tensors, *self.method.states)
+
+    @property
     def home(self) -> str:
         """The path of the module whose children the tensors are."""
         return self.place.home

@@ -13,11 +13,13 @@ from ..dsl.diagnostics.compiling import (
     NotCompiled,
 )
 from ..dsl.diagnostics.core import Diagnostic, SpecError
-from ..dsl.diagnostics.dropping import OutsideLayers, TooManyDropped
+from ..dsl.diagnostics.dropping import OutsideLayers
 from ..dsl.diagnostics.placing import NoSites
 from .claims import Claims
+from .dropping import dropped
 from .fitting import (
     check_count,
+    counted,
     elaborated_for,
     judged,
     largest_dims,
@@ -29,6 +31,7 @@ from .fitting import (
 )
 from .fusing import Parts, fusing, parts
 from .grouping import patched_modules
+from .lengths import lengths_at
 from .lower import (
     Elaborated,
     Member,
@@ -42,13 +45,14 @@ from .quantizing import Quantizing
 from .reach import check_positions, check_reach
 from .roles import find_sites
 from .select import Selected, TermMatch, select
+from .shrinking import uneven_schedules
 from .site import Site, SiteTable
 from .training import Training, parameter_count, parameter_names, place_of
 from .verdict import Verdict
 
 _RULES = (syntax.Rule, syntax.Extend, syntax.Loss, syntax.Shrink, syntax.Rebase, syntax.When)
 _PATCHED = {"linear", "any", "block", "attention", "tokens"}
-"""The kinds of site that a method may change; `any` only where it is linear."""
+"""What a method may change; `any` only where it is linear."""
 
 
 def plan(checked: Checked, model: nn.Module) -> Plan:
@@ -65,6 +69,7 @@ def plan(checked: Checked, model: nn.Module) -> Plan:
     planner = _Planner(model, checked, table, training, claims, quantizing, Owning(model))
     for step in in_turn(checked.steps):
         planner.take(step, _Around())
+    planner.mistakes.extend(uneven_schedules(planner.attachments))
     if planner.mistakes:
         raise SpecError(planner.mistakes)
     return planner.result()
@@ -81,6 +86,11 @@ class _Around:
     """The methods of tasks that a fusion weighs."""
     owns: bool = False
     """The method is the copy of a parameter that a task trains."""
+
+    @property
+    def modifier(self) -> str | None:
+        """The innermost that a fusion cannot stand in."""
+        return "gate" if self.gated else None if self.dropping is None else "adapterdrop"
 
 
 @dataclass(slots=True)
@@ -119,7 +129,7 @@ class _Planner:
                     for inner in step.body:
                         self.take(inner, replace(around, gated=True))
                 case Fusion():
-                    self._fuse(step)
+                    self._fuse(step, around)
                 case Quantization():
                     self.quantizing.take(step, self._select(step.selection, "linear"))
                 case _:
@@ -151,27 +161,21 @@ class _Planner:
         return selected.sites
 
     def _drop(self, step: Modified, around: _Around) -> None:
-        given = dict(step.arguments)
-        numbers, fixed = given["layers"], given.get("eval", 0)
-        assert isinstance(numbers, range)
-        assert isinstance(fixed, int)
-        most = max(numbers[-1], fixed)
-        if self.table.layers and most > self.table.layers:
-            raise SpecError([TooManyDropped(step.span, most, self.table.layers)])
+        dropping = dropped(step, self.table.layers)
         if around.dropping is not None:
             raise SpecError([NotCompiled(step.span, "`adapterdrop` inside of `adapterdrop`")])
-        self.drops.append(Dropping(numbers, fixed))
+        self.drops.append(dropping)
         number = len(self.drops) - 1
         for inner in step.body:
             self.take(inner, replace(around, dropping=number))
 
-    def _fuse(self, step: Fusion) -> None:
+    def _fuse(self, step: Fusion, around: _Around) -> None:
         """A fusion reads what tasks have at its sites, wherever the spec names them."""
-        attachment = fusing(step)
+        attachment = fusing(step, around.modifier)
         sites = self._select(step.selection, "block")
         self.fused.update(step.members)
         for site in sites:
-            where, numbers = self._dims(attachment, site, 0, len(sites))
+            where, numbers = self._dims(attachment, site, {})
             found = parts(step, where, self.attachments)
             self._place(attachment, site, where, numbers, numbers, _Around(parts=found))
 
@@ -189,14 +193,16 @@ class _Planner:
                 raise SpecError([NotCompiled(step.span, "training the base in `adapterdrop`")])
             self._train(step, sites, tuned_parameters(step.method))
             return
-        dims = [self._dims(step, site, order, len(sites)) for order, site in enumerate(sites)]
+        counts = counted(step.method, sites)
+        pairs = zip(sites, counts, strict=True)
+        dims = [self._dims(step, site, count) for site, count in pairs]
         for site, (where, numbers) in zip(sites, dims, strict=True):
             if around.dropping is not None and site.layer is None:
                 raise SpecError([OutsideLayers(place_of(step), site.path)])
             self._place(step, site, where, numbers, largest_dims(dims), around)
 
     def _dims(
-        self, step: Attachment, site: Site, order: int, count: int
+        self, step: Attachment, site: Site, counts: Mapping[str, int]
     ) -> tuple[Place, dict[str, int]]:
         """The place of a site, and the numbers that its formulas may name."""
         if step.method.site in {"linear", "any"} and site.kind != "linear":
@@ -209,10 +215,9 @@ class _Planner:
         if site.kind == "linear":
             assert site.inputs is not None
             assert site.width is not None
-            return where, {"in": site.inputs, "out": site.width}
-        named = {"layer": order, "layers": count} if site.kind == "attention" else {}
-        used = {node.name for node in syntax.walk(step.method) if isinstance(node, syntax.Name)}
-        return where, {**where.facts.dims, **{n: v for n, v in named.items() if n in used}}  # pyright: ignore[reportAttributeAccessIssue]
+            sizes = {"in": site.inputs, "out": site.width}
+            return where, {**sizes, **counts, **lengths_at(step, site)}
+        return where, {**where.facts.dims, **counts}  # pyright: ignore[reportAttributeAccessIssue]
 
     def _place(
         self,

@@ -90,5 +90,5 @@ def compiled(
     """
     program = Program(plan(checked, model), model, tokenize=tokenize, filled=filled)
     for patched in program.plan.modules:
-        program.patches.fast(patched)
+        program.patches.forms(patched)
     return program

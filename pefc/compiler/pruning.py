@@ -1,7 +1,7 @@
 """Pruning of fusions: the tasks whose weight is least leave each layer, measured on data."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ..dsl.checked import Fusion, Step
 from ..dsl.checker import check
 from ..dsl.diagnostics.core import SpecError
-from ..dsl.diagnostics.tasks import NoFusion, TooFewKept
+from ..dsl.diagnostics.fusion import NoBatches, NoFusion, TooFewKept, TooManyKept, UnfitBatch
 from ..dsl.parser import parse
 from ..dsl.source import Source
 from ..runtime.patched import bare
@@ -17,74 +17,129 @@ from .attached import attached
 from .fusing import FUSION
 from .gates import gates
 from .growing import change
-from .plan import Plan
+from .models import reason_of
+from .plan import Plan, Planned
 from .planning import plan as planned_on
+from .site import Site, SiteTable
 from .tasking import set_task, task_names
 
-Kept = dict[str, tuple[str, ...]]
-"""The tasks that stay in the fusion of each place, by path."""
 _LEAST = 2
 
 
-def prune(model: nn.Module, batches: Iterable[object], keep: int) -> Kept:
-    """Keep, at each fusion of a model, the tasks with the largest mean weights over some batches,
-    and return them. The tasks themselves stay in the model.
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What stays of a fusion."""
 
-    Raises SpecError where the model has no fusion, or fewer than two tasks would stay.
+    path: str
+    """Of the module whose output it changes."""
+    site: Site
+    weights: tuple[tuple[str, float], ...]
+    """The mean weight of each task that it had."""
+    tasks: tuple[str, ...]
+    """Those that stay, in their order."""
+
+
+def prune(model: nn.Module, batches: Iterable[object], keep: int) -> tuple[Kept, ...]:
+    """Keep, at each fusion of a model, the tasks with the largest mean weights over some batches.
+    The tasks themselves stay in the model. On any mistake the model is as it was.
+
+    Raises SpecError where the model has no fusion, one would keep fewer than two tasks, all of them
+    would keep more than they have, or nothing can be measured.
     """
-    if FUSION not in task_names(model):
-        raise SpecError([NoFusion(type(model).__name__)])
-    if keep < _LEAST:
-        raise SpecError([TooFewKept(keep)])
+    fusions = _checked(model, keep)
     plan = attached(model).plan
     assert isinstance(plan, Plan)
-    weights = _measured(model, batches)
-    kept: Kept = {}
-    for planned in plan.attachments:
-        if planned.member.parts:
-            names = tuple(task for task, _ in planned.member.parts)
-            mean = weights[f"{planned.home}.{planned.prefix}".lstrip(".")]
-            best = mean.topk(min(keep, len(names))).indices.tolist()
-            kept[planned.home] = tuple(names[place] for place in sorted(best))
-    steps = (*_without_fusions(plan.checked.steps), *_fusions(kept, plan.tasks))
+    means = _measured(model, batches)
+    kept = tuple(_kept(planned, means[_path(planned)], keep) for planned in fusions)
+    others = (step for step in plan.checked.steps if not isinstance(step, Fusion))
+    steps = (*others, *_fusions(kept, plan.table, plan.tasks))
     after = planned_on(replace(plan.checked, steps=steps), bare(model))
     change(model, after, lambda _: None)
     return kept
 
 
+def _checked(model: nn.Module, keep: int) -> tuple[Planned, ...]:
+    """The fusions of a model."""
+    plan = attached(model).plan
+    assert isinstance(plan, Plan)
+    fusions = tuple(planned for planned in plan.attachments if planned.member.parts)
+    if not fusions or FUSION not in task_names(model):
+        raise SpecError([NoFusion(type(model).__name__)])
+    if keep < _LEAST:
+        raise SpecError([TooFewKept(keep)])
+    most = max(len(planned.member.parts) for planned in fusions)
+    if keep > most:
+        raise SpecError([TooManyKept(keep, most)])
+    return fusions
+
+
+def _path(planned: Planned) -> str:
+    return f"{planned.home}.{planned.prefix}".lstrip(".")
+
+
+def _kept(planned: Planned, means: Tensor, keep: int) -> Kept:
+    names = tuple(task for task, _ in planned.member.parts)
+    best = sorted(means.topk(min(keep, len(names))).indices.tolist())
+    weights = tuple(zip(names, means.tolist(), strict=True))
+    return Kept(planned.home, planned.site, weights, tuple(names[place] for place in best))
+
+
 def _measured(model: nn.Module, batches: Iterable[object]) -> Mapping[str, Tensor]:
-    """The mean weight of each member, over all tokens of all batches."""
+    """The mean weight of each member, over all tokens of all batches, in double precision."""
     modes = {module: module.training for module in model.modules()}
     active = model.__dict__["pefc_tasks"].active
     set_task(model.eval(), FUSION)
     sums: dict[str, Tensor] = {}
     try:
-        with torch.no_grad():
-            for batch in batches:
-                model(**batch) if isinstance(batch, Mapping) else model(batch)
-                for path, value in gates(model).items():
-                    flat = value.flatten(0, -2)
+        for number, batch in enumerate(batches, 1):
+            _run(model, batch, number)
+            for path, value in gates(model).items():
+                if value.ndim > 1:
+                    flat = value.flatten(0, -2).double()
                     total = torch.cat([flat.sum(0), flat.new_tensor([len(flat)])])
                     sums[path] = sums.get(path, torch.zeros_like(total)) + total
     finally:
         set_task(model, active)
         for module, mode in modes.items():
             module.training = mode
+    if not sums:
+        raise SpecError([NoBatches()])
     return {path: total[:-1] / total[-1] for path, total in sums.items()}
 
 
-def _without_fusions(steps: Sequence[Step]) -> Iterator[Step]:
-    return (step for step in steps if not isinstance(step, Fusion))
+def _run(model: nn.Module, batch: object, number: int) -> None:
+    """Raises SpecError where the model does not take a batch."""
+    try:
+        with torch.no_grad():
+            model(**batch) if isinstance(batch, Mapping) else model(batch)
+    except Exception as error:
+        raise SpecError([UnfitBatch(number, reason_of(error))]) from error
 
 
-def _fusions(kept: Kept, tasks: tuple[str, ...]) -> tuple[Step, ...]:
-    """`fuse(a, b) on "layers.0.mlp", …`, one statement for the places that keep the same tasks."""
-    places: dict[tuple[str, ...], list[str]] = {}
-    for path, names in kept.items():
-        places.setdefault(names, []).append(path)
+def _fusions(kept: Sequence[Kept], table: SiteTable, tasks: tuple[str, ...]) -> tuple[Step, ...]:
+    """`fuse(a, b) on ffn & "layers.0.mlp", …`, one for the places that keep the same tasks."""
+    groups: dict[tuple[str, ...], list[Site]] = {}
+    for each in kept:
+        groups.setdefault(each.tasks, []).append(each.site)
     lines = (
-        f"fuse({', '.join(names)}) on {', '.join(f'{path!r}' for path in paths)}"
-        for names, paths in places.items()
+        f"fuse({', '.join(names)}) on {', '.join(_terms(sites, table))}\n"
+        for names, sites in groups.items()
     )
-    text = "\n".join(lines).replace("'", '"')
-    return check(parse(Source("<pruned>", text)), tasks=tasks).steps
+    return check(parse(Source("<pruned>", "".join(lines))), tasks=tasks).steps
+
+
+def _terms(sites: Sequence[Site], table: SiteTable) -> Iterator[str]:
+    """Terms that select these blocks. Where a role and a path name one module, its values pass
+    elsewhere for each of them, so that what a role selected is selected by it again.
+    """
+    blocks: dict[str | None, list[Site]] = {}
+    for site in sites:
+        blocks.setdefault(site.role if site in table.sites else None, []).append(site)
+    for role, members in blocks.items():
+        paths = ", ".join(f'"{site.path}"' for site in members)
+        if role is None:
+            yield paths
+        elif all(site in members for site in table.sites if site.role == role):
+            yield role
+        else:
+            yield f"{role} & ({paths})" if len(members) > 1 else f"{role} & {paths}"

@@ -12,7 +12,7 @@ from ..dsl.checked import Quantization
 from ..dsl.diagnostics.core import Diagnostic, SpecError
 from ..dsl.diagnostics.quantizing import (
     DoubleInt8,
-    NoBitsandbytes,
+    NoQuantizer,
     OtherForm,
     QuantizedTwice,
     SharedQuantize,
@@ -77,7 +77,7 @@ def place_of(step: Quantization) -> Span:
 
 def _form(step: Quantization) -> Form:
     if find_spec("bitsandbytes") is None:
-        raise SpecError([NoBitsandbytes(step.span)])
+        raise SpecError([NoQuantizer(step.span)])
     given = dict(step.arguments)
     kind, double = given.get("format", "nf4"), bool(given.get("double", False))
     if kind == "int8":

@@ -19,9 +19,11 @@ def set_task(model: nn.Module, name: str | None) -> None:
     tasks = _tasks(model, (name,))
     tasks.active, tasks.rows = name, None
     for module in model.modules():
-        for number, kinds in getattr(type(module), "pefc_task_kinds", {}).items():
+        places = getattr(type(module), "pefc_task_kinds", None)
+        if places is not None:
             module.__dict__["pefc_slot"] = module._modules.get(name or "")
-            module.__dict__[number] = kinds.get(name, kinds[None])
+            for attribute, kinds in places.items():
+                module.__dict__[attribute] = kinds.get(name, kinds[None])
 
 
 @contextmanager

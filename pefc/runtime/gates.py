@@ -16,6 +16,10 @@ class Gates:
     text: TextPart | None = None
     """Says whether a call goes on with a text, whose gates were set by its first part."""
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """A copy has the values, and no graph that they come from: torch copies no such tensor."""
+        return Gates, ({name: value.detach() for name, value in self.values.items()}, self.text)
+
 
 def gate_value(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """The mean over tokens of σ(x wᵀ + b): [..., n, d] gives [..., 1, 1]."""

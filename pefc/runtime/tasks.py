@@ -55,16 +55,16 @@ class TaskPatch:
     """The different patches that tasks have here."""
     of_task: Mapping[str | None, int]
     """Which one a task has; None is what belongs to no task."""
-    number: str
-    """The attribute of the module that says which one runs: a module may have patches of two kinds,
-    one around the other.
+    attribute: str
+    """Under which the module has the number of the one that is active. A module with patches at
+    several places, as a map that ends a block, has one for each.
     """
 
     def __call__(self, module: nn.Module, *ports: object) -> Tensor:
         tasks = module.pefc_tasks
         assert isinstance(tasks, Tasks)
         if tasks.rows is None:
-            lifted = self.kinds[cast("int", getattr(module, self.number))]
+            lifted = self.kinds[cast("int", getattr(module, self.attribute))]
             return lifted.run(module, *ports, *lifted.tensors(module.pefc_slot))  # pyright: ignore[reportArgumentType]
         names = rows_of(tasks.rows, _batch(ports))  # pyright: ignore[reportArgumentType]
         return self._mixed(module, names, ports)

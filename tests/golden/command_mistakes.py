@@ -5,8 +5,18 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
+import pefc
 from pefc.cli.app import app
 
+from ..models import llama
+
+FUSED = "task a { adapter on ffn }\ntask b { adapter on ffn }\nfuse(a, b) on ffn"
+DATA = """
+from tests.models import llama as model, words
+
+def one_batch():
+    return {"input_ids": words()}
+"""
 CONFIG = Path(__file__).parent / "plan" / "model" / "config.json"
 
 
@@ -101,6 +111,21 @@ def failing_function() -> None:
     command("roles", "my_failures:tiny")
 
 
+def pruned(data: str) -> None:
+    """Prunes a fused adapter of the model that `my_data:model` makes."""
+    pefc.save(pefc.apply(FUSED, llama()), "fused")
+    Path("my_data.py").write_text(DATA)
+    command("prune", "fused", "my_data:model", "--data", data, "--keep", "2", "-o", "out")
+
+
+def not_batches() -> None:
+    pruned("my_data:one_batch")
+
+
+def data_not_found() -> None:
+    pruned("my_data:bathces")
+
+
 COMMAND_MISTAKES: tuple[Callable[[], None], ...] = (
     unknown_entry,
     only_specs,
@@ -117,4 +142,6 @@ COMMAND_MISTAKES: tuple[Callable[[], None], ...] = (
     failing_function,
     faulty_config,
     model_is_a_file,
+    not_batches,
+    data_not_found,
 )

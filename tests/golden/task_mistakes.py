@@ -56,8 +56,23 @@ def no_fusion() -> None:
 
 
 def too_few_kept() -> None:
-    model = pefc.apply(f"{TASKS}fuse(movies, tweets) on ffn", llama())
-    pefc.prune(model, [], keep=1)
+    pefc.prune(fused(), [], keep=1)
+
+
+def fused() -> nn.Module:
+    return pefc.apply(f"{TASKS}fuse(movies, tweets) on ffn", llama())
+
+
+def too_many_kept() -> None:
+    pefc.prune(fused(), [], keep=3)
+
+
+def no_batches() -> None:
+    pefc.prune(fused(), [], keep=2)
+
+
+def unfit_batch() -> None:
+    pefc.prune(fused(), ["the film was good"], keep=2)
 
 
 TASK_MISTAKES: tuple[Callable[[], None], ...] = (
@@ -69,4 +84,7 @@ TASK_MISTAKES: tuple[Callable[[], None], ...] = (
     no_copy_of_batch_norm,
     no_fusion,
     too_few_kept,
+    too_many_kept,
+    no_batches,
+    unfit_batch,
 )

@@ -53,3 +53,28 @@ def gradients(model: nn.Module) -> dict[str, Tensor]:
     }
     model.zero_grad()
     return found
+
+
+def loss(model: nn.Module) -> Tensor:
+    """A toy task: one word follows every token, or outputs are zero."""
+    ids = words()
+    if hasattr(model, "generate") and "lm_head" in dict(model.named_modules()):
+        return model(input_ids=ids, labels=torch.full_like(ids, 7)).loss
+    return computed(model, ids).square().mean()
+
+
+def train(model: nn.Module, steps: int = 15) -> tuple[float, float]:
+    """The loss before and after some steps."""
+    optimizer = pefc.optimizer(model, lr=0.03)
+    before = loss(model).item()
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss(model).backward()
+        optimizer.step()
+    return before, loss(model).item()
+
+
+def close(found: Tensor, expected: Tensor, relative: float = 1e-12) -> None:
+    """Equal but for rounding, as a share of the largest number."""
+    assert found.shape == expected.shape
+    assert (found - expected).abs().max() <= relative * expected.abs().max()

@@ -42,6 +42,17 @@ task two { prompt(len=5); lora(r=2) on attn.q }
 task three { p_tuning(len=2, h=4) }
 task four { adapter(r=2) on ffn }
 """
+UNLIKE = """\
+task one { adapter(r=2) on ffn; vera(r=2) on attn.q; lora(r=2) on linear except attn.q as rest }
+task two {
+  gate(unipelt) { adapter(r=2) on ffn }
+  vera(r=2) on attn.q, ffn
+  lora(r=2) on linear except attn.k as rest
+}
+task three { prefix(len=2, mlp=4) on attn in layers 0 }
+task four { prefix(len=2, mlp=4) on attn; adapterdrop(0..1, eval=1) { adapter(r=2) on ffn } }
+"""
+"""Tasks with the same methods, which a gate, sizes, rows or layers tell apart."""
 SPECS = {
     "linear": LINEAR,
     "blocks": BLOCKS,
@@ -49,6 +60,7 @@ SPECS = {
     "alike": ALIKE,
     "prefixes": PREFIXES,
     "prompts": PROMPTS,
+    "unlike": UNLIKE,
 }
 UNLIKE_MASKS = ("sdpa", "prompts")
 """Prompts of different lengths need a mask, which a model outside of transformers does not take."""

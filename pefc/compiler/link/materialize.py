@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.fx import Graph
 
 from ...dsl import syntax
+from ...runtime.allocating import Allocator
 from ...runtime.initial import draw, draw_rows
 from ...runtime.patched import base_class
 from ...runtime.quantized import dtype, is_packed
@@ -19,6 +20,7 @@ from ..lower import Declared, Site, initial_value, run
 from ..lower.attached import TASK
 from ..lower.declared import VOCABULARY
 from ..lower.nodes import BASE
+from ..lower.shrinking import Shrinking
 from ..lower.tokens import EMBED
 from ..passes.packed import READINGS
 from ..patches import fast
@@ -56,6 +58,7 @@ def materialize(
         for position, planned in enumerate(patched.members):
             if tasks is None or planned.task in tasks:
                 making.attach(patched, position, planned)
+    making.allocate()
     return Materials(making.children, making.shared)
 
 
@@ -68,6 +71,7 @@ class _Making:
     children: dict[tuple[str, str], Tensors] = field(default_factory=dict)
     shared: dict[str, Tensors] = field(default_factory=dict)
     graphs: dict[object, Graph] = field(default_factory=dict)
+    shrinking: dict[int, list[tuple[Tensors, Shrinking]]] = field(default_factory=dict)
 
     def attach(self, patched: Patched, position: int, planned: Planned) -> None:
         weight = beside(self.model, patched.path)
@@ -85,6 +89,21 @@ class _Making:
             if self.filled:
                 self._fill(value, patched, position, tensor)
             home.place(tensor.name, value, frozen=tensor.frozen)
+        for tensor in planned.method.states:
+            dtype = tensor.dtype or torch.promote_types(weight.dtype, torch.float32)
+            value = torch.zeros(tensor.shape, dtype=dtype, device=weight.device)
+            self._fill(value, patched, position, tensor)
+            owner.place(tensor.name, value, frozen=True)
+        if planned.method.shrinking is not None:
+            self.shrinking.setdefault(id(planned.method.attachment), []).append(
+                (owner, planned.method.shrinking)
+            )
+
+    def allocate(self) -> None:
+        """An allocator for the sites of each statement that shrinks; its tensors keep it."""
+        for members in self.shrinking.values():
+            schedule = members[0][1].schedule
+            Allocator(schedule, [(tensors, what.ranked) for tensors, what in members])
 
     def _owner(self, path: str, planned: Planned, device: torch.device) -> Tensors:
         child, *rest = planned.prefix.split(".")

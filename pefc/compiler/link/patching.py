@@ -5,10 +5,15 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from torch import nn
+from transformers import PreTrainedModel
 
+from ...dsl.diagnostics.attaching import ForwardReplaced
+from ...dsl.diagnostics.core import SpecError
+from ...runtime.checkpoints import checkpoint_names
 from ...runtime.dropping import Drop, drawing_names
 from ...runtime.gates import Gates
-from ...runtime.patched import patched_class
+from ...runtime.losses import adding_names
+from ...runtime.patched import base_class, is_bypassed, passing_names, patched_class
 from ...runtime.positions import TextPart
 from ...runtime.rows import counting_names
 from ...runtime.states import layer_names
@@ -16,16 +21,18 @@ from ...runtime.taps import Aside, Tap, tapped_names
 from ...runtime.tasks import Tasks
 from ...runtime.tensors import Tensors
 from ...runtime.texts import noting_names
+from ..checkpoints import write_checkpoint
 from ..lower import LeafFacts, LinearFacts, TokenFacts
 from ..lower.gating import GATES
 from ..passes.packed import SQUARES
-from ..patches import Patches
+from ..patches import Patches, tasks_of
 from ..plan import Patched, Plan
 from ..ports import TokenPorts
+from ..regularizing import terms
 from .materialize import Materials
 from .packing import Modules, places, readings
 from .stems import stems
-from .wiring import Wires, argument, dropping, kind_name, names, tasks_of, wires
+from .wiring import Wires, argument, dropping, kind_attribute, names, wires
 
 Names = Callable[[type[nn.Module]], dict[str, object]]
 
@@ -107,7 +114,7 @@ class Patching:
         if tasks_of(patched):
             self._set(module, "pefc_tasks", self.tasks)
             self._set(module, "pefc_slot", None)
-            self._set(module, kind_name(patched), 0)
+            self._set(module, kind_attribute(patched), 0)
         if wired.reads_text or wired.gated:
             text = self.texts.setdefault(_reader(patched.path, tokens), TextPart())
             self._set(module, "pefc_text", text)
@@ -152,6 +159,20 @@ class Patching:
             self._derive(self.model, drawing_names, "drawing")
             self._set(self.model, "pefc_drops", drops)
         self._keep_states(plan, drops)
+        self._train(plan)
+
+    def _train(self, plan: Plan) -> None:
+        """The loss that the model returns, and the checkpoints that a Trainer writes."""
+        if any(planned.method.losses for planned in plan.attachments):
+            self._derive(self.model, adding_names, "adding")
+            self._set(self.model, "pefc_terms", terms(plan))
+        if type(self.model).forward is base_class(self.model).forward:
+            self._derive(self.model, passing_names, "passing")
+        elif is_bypassed(self.model):
+            raise SpecError([ForwardReplaced(plan.attachments[0].span, plan.model)])
+        if isinstance(self.model, PreTrainedModel):
+            self._derive(self.model, checkpoint_names, "checkpoints")
+            self._set(self.model, "pefc_checkpoint", write_checkpoint)
 
     def _keep_states(self, plan: Plan, drops: tuple[Drop, ...]) -> None:
         """Layers take along what their patches ask of a call, for checkpoints."""
@@ -172,7 +193,8 @@ class Patching:
         self.undone_by.append(partial(setattr, module, "__class__", before))
         key = (before, shared)
         if key not in self.classes:
-            self.classes[key] = patched_class(before, made(before))
+            outlived = module is self.model
+            self.classes[key] = patched_class(before, made(before), outlived=outlived)
         module.__class__ = self.classes[key]
 
     def _set(self, module: nn.Module, name: str, value: object) -> None:

@@ -12,12 +12,11 @@ from ...runtime.prompts import OnePrompt, Prompts, TaskPrompts
 from ...runtime.stem import Stem, memory_names, stem_names
 from ..lower import TokenFacts
 from ..lower.nodes import shape
-from ..patches import Patches
+from ..patches import Patches, tasks_of
 from ..plan import Patched, Plan
 from ..ports import TokenPorts
 from .code import function
 from .lifting import lifted
-from .wiring import tasks_of
 
 Names = Callable[[type[nn.Module]], dict[str, object]]
 

@@ -21,7 +21,7 @@ from ..lower.attention import projection
 from ..lower.block import NORM, PRESENT
 from ..lower.gating import GATES
 from ..passes.packed import SQUARES
-from ..patches import Patches
+from ..patches import Patches, tasks_of
 from ..plan import Patched
 from ..ports import AttentionPorts, BlockPorts, Entry
 from ..reach import port_entries, read_ports
@@ -52,7 +52,7 @@ class Wires:
 
 def wires(patched: Patched, patches: Patches) -> Wires:
     """What a patch needs to be given."""
-    graphs = _graphs(patched, patches)
+    graphs = patches.forms(patched)
     read = frozenset(name for graph in graphs for name in read_ports(graph))
     entries = {n: e for n, e in port_entries(patched.ports).items() if e is not None and n in read}
     own = {n: argument(e) for n, e in entries.items() if e.module == patched.path}
@@ -61,19 +61,6 @@ def wires(patched: Patched, patches: Patches) -> Wires:
     modules = {name: path for name, path in module_paths(patched) if name in calls}
     gated = any(n.target == GATES for graph in graphs for n in graph.find_nodes(op="get_attr"))
     return Wires(own, tapped, modules, PRESENT in read, gated, SQUARES in calls)
-
-
-def _graphs(patched: Patched, patches: Patches) -> tuple[Graph, ...]:
-    """The graphs of all forms that a patch may take."""
-    tasks = tasks_of(patched)
-    if not tasks:
-        return (patches.fast(patched),)
-    return tuple(patches.of_task(patched, task, frozenset()) for task in (None, *tasks))
-
-
-def tasks_of(patched: Patched) -> tuple[str, ...]:
-    """The tasks that have methods at a module."""
-    return tuple(dict.fromkeys(p.task for p in patched.members if p.task is not None))
 
 
 def argument(entry: Entry) -> Argument:
@@ -106,14 +93,9 @@ def names(
     found = _own_names(patched, base, patches, wired)
     if not tasks_of(patched):
         return found
-    inner = getattr(base, "pefc_task_kinds", {})
-    kinds = {kind_name(patched): task_kinds(patched, patches)}
-    return {**found, "pefc_task_kinds": {**inner, **kinds}}
-
-
-def kind_name(patched: Patched) -> str:
-    """The attribute of a module that says which patch of this kind runs."""
-    return f"pefc_kind_{type(patched.facts).__name__}"
+    others = getattr(base, "pefc_task_kinds", {})
+    kinds = {**others, kind_attribute(patched): task_kinds(patched, patches)}
+    return {**found, "pefc_task_kinds": kinds}
 
 
 def _own_names(
@@ -180,8 +162,14 @@ def _by_task(
     of_task = task_kinds(patched, patches)
     kinds = {kind: task for task, kind in of_task.items()}
     graphs = (patches.of_task(patched, kinds[kind], dropped) for kind in sorted(kinds))
-    found = tuple(lifted(made(graph)) for graph in graphs)
-    return TaskPatch(found, of_task, kind_name(patched))
+    return TaskPatch(
+        tuple(lifted(made(graph)) for graph in graphs), of_task, kind_attribute(patched)
+    )
+
+
+def kind_attribute(patched: Patched) -> str:
+    """Under which a module has the number of the patch that its task has at a place."""
+    return f"pefc_kind_{type(patched.facts).__name__}"
 
 
 def task_kinds(patched: Patched, patches: Patches) -> dict[str | None, int]:

@@ -12,7 +12,7 @@ from ...dsl.diagnostics.core import SpecError
 from .arithmetic import binary
 from .declared import Declared
 from .drift import start
-from .elaborate import Elaborated
+from .elaborated import Elaborated
 from .facts import Rows
 from .formula import Applicable, Formula
 from .functions import Affine
@@ -77,7 +77,8 @@ class Attached:
             began = start(name)
             return self.tensor(began) if self._has(began) else lookup(name)
 
-        written = Formula(self.graph, lookup, self.method.largest, self._map, as_it_was)
+        method = self.method
+        written = Formula(self.graph, lookup, method.largest, self._map, method.lengths, as_it_was)
         return written
 
     def initial(self, tensor: Declared) -> Node:

@@ -51,20 +51,13 @@ def _changed(
 ) -> Node:
     """y with one method more, or with what its gate lets through of it."""
     attached = _attached(facts, ports, member, initial=initial)
-    y = before
+    y, read = before, set[str]()
     for rule in member.method.rules:
-        y = _output(attached, ports, rule, y)
+        y = _output(attached, ports, rule, y, read)
     if not member.gated:
         return y
-    value = gate(attached, before if _reads(member, "y") else ports.x)
+    value = gate(attached, before if "y" in read else ports.x)
     return through(ports.graph, value, before, y)
-
-
-def _reads(member: Member, port: str) -> bool:
-    """Whether a formula names a port."""
-    parts = (*member.method.rules, *member.method.lets.values())
-    nodes = (node for part in parts for node in syntax.walk(part))
-    return any(isinstance(node, syntax.Name) and node.name == port for node in nodes)
 
 
 def block_initial(
@@ -125,17 +118,24 @@ class _Norm:
         return module_call(graph, NORM, value, self.facts.width) if self.facts.normed else value
 
 
-def _output(attached: Attached, ports: _Ports, rule: syntax.Rule, y: Node) -> Node:
+def _output(attached: Attached, ports: _Ports, rule: syntax.Rule, y: Node, read: set[str]) -> Node:
+    """y after a rule. Which of y and x its formula reads is noted in `read`; names that it decides
+    against, as in `y if form == sequential else x`, are not.
+    """
     if rule.target != "output":
         raise SpecError([NotLowered(rule.span, f"`{rule.target}` of a block")])
     probability = attached.probability(rule)
     if probability and rule.operator not in {"+=", "-="}:
         raise SpecError([NotLowered(rule.span, "dropout over an output that is replaced")])
 
-    def dropped(value: Node) -> Port:
-        return lambda: attached.dropped(value, probability)
+    def dropped(name: str, value: Node) -> Port:
+        def port() -> Node:
+            read.add(name)
+            return attached.dropped(value, probability)
 
-    current: dict[str, Port] = {"y": dropped(y), "x": dropped(ports.x)}
+        return port
+
+    current: dict[str, Port] = {"y": dropped("y", y), "x": dropped("x", ports.x)}
     value = attached.formula(**current).write(rule.value)
     changed = attached.updated(rule, value, y)
     if rule.where is None:

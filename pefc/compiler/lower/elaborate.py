@@ -3,9 +3,7 @@ tensors.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from math import sqrt
-from typing import Self
 
 from torch.fx import Graph
 
@@ -23,60 +21,12 @@ from ...runtime.initial import DISTRIBUTIONS as DRAWN
 from ...runtime.tensors import is_taken
 from .declared import VOCABULARY, Declared
 from .drift import starts
+from .elaborated import Elaborated
 from .formula import Formula
 from .recurrent import Network
+from .shrinking import Shrinking, shrinking, states
 
 _DISTRIBUTIONS = frozenset({*DRAWN, VOCABULARY})
-
-
-@dataclass(frozen=True, slots=True)
-class Elaborated:
-    """What a method is at the sites of one size."""
-
-    attachment: Attachment
-    numbers: Mapping[str, object]
-    """Hyper-parameters and dims."""
-    largest: Mapping[str, int]
-    tensors: tuple[Declared, ...]
-    maps: tuple[str, ...]
-    """The names of declared affine maps, whose tensors are `NAME.weight` and `NAME.bias`."""
-    lets: Mapping[str, syntax.Expression]
-    inits: Mapping[str, syntax.Expression]
-    """What initial values may name besides, computed once."""
-    networks: Mapping[str, Network]
-    """Declared recurrent networks, whose tensors are `NAME.weight_ih_l0` and so on."""
-    rules: tuple[syntax.Rule, ...]
-    extends: tuple[syntax.Extend, ...]
-    losses: tuple[syntax.Expression, ...]
-    """What the method adds to the loss."""
-    shift: int
-    """By how much the positions of the text's tokens grow."""
-    tunes: tuple[str, ...]
-    """`weight` or `bias`: the site's own parameters that train."""
-
-    @property
-    def reads_weight(self) -> bool:
-        """A formula names W, or replaces the weight."""
-        values = (tensor.value for tensor in self.tensors if tensor.value is not None)
-        parts = (*self.rules, *self.lets.values(), *self.inits.values(), *values)
-        return any(_reads_weight(node) for part in parts for node in syntax.walk(part))
-
-    def without(self, dim: str) -> Self:
-        """The method with a dim forgotten, where no formula names it; else the method itself."""
-        values = (tensor.value for tensor in self.tensors if tensor.value is not None)
-        parts = (*self.rules, *self.extends, *self.lets.values(), *values)
-        nodes = (node for part in parts for node in syntax.walk(part))
-        if any(isinstance(node, syntax.Name) and node.name == dim for node in nodes):
-            return self
-        return replace(self, numbers={n: v for n, v in self.numbers.items() if n != dim})
-
-
-def _reads_weight(node: object) -> bool:
-    match node:
-        case syntax.Name("W") | syntax.Rule("weight", "=" | "*="):
-            return True
-        case _:
-            return False
 
 
 def elaborate(
@@ -97,6 +47,8 @@ class _Elaboration:
         self.attachment = attachment
         self.site = site
         self.largest = largest
+        parameters = {parameter.name for parameter in attachment.method.parameters}
+        self.lengths = {name: length for name, length in dims.items() if name in parameters}
         self.numbers: dict[str, object] = dict(dims)
         self.lets: dict[str, syntax.Expression] = {}
         self.inits: dict[str, syntax.Expression] = {}
@@ -108,18 +60,20 @@ class _Elaboration:
         self.losses: list[syntax.Expression] = []
         self.shift = 0
         self.tunes: list[str] = []
-        self.formula = Formula(Graph(), self._number, largest)
+        self.shrinks: list[syntax.Shrink] = []
+        self.formula = Formula(Graph(), self._number, largest, lengths=self.lengths)
 
     def result(self) -> Elaborated:
         self._bind()
         for item in self._chosen(self.attachment.method.body):
             self._take(item)
-        self.tensors += starts(self.tensors, self.rules)
+        tensors = (*self.tensors, *starts(self.tensors, self.rules))
+        shrunk = self._shrinking(tensors)
         return Elaborated(
             self.attachment,
             self.numbers,
             self.largest,
-            tuple(self.tensors),
+            tensors,
             tuple(self.maps),
             self.lets,
             self.inits,
@@ -129,6 +83,9 @@ class _Elaboration:
             tuple(self.losses),
             self.shift,
             tuple(self.tunes),
+            self.lengths,
+            shrunk,
+            () if shrunk is None else states(shrunk, tensors),
         )
 
     def _number(self, name: str) -> object:
@@ -192,9 +149,22 @@ class _Elaboration:
                 self.losses.append(value)
             case syntax.Tune(parameters):
                 self.tunes.extend(parameter.name for parameter in parameters)
+            case syntax.Shrink() if self._may_shrink():
+                self.shrinks.append(item)
             case _:
                 word = item.span.text.split(maxsplit=1)[0]
                 raise SpecError([NotLowered(item.span, f"`{word}`")])
+
+    def _may_shrink(self) -> bool:
+        """Once in a method, on a linear map."""
+        return not self.shrinks and self.attachment.method.site in {"linear", "any"}
+
+    def _shrinking(self, tensors: tuple[Declared, ...]) -> Shrinking | None:
+        """How ranks are allocated, where there is any choice left."""
+        for item in self.shrinks:
+            if item.dim not in self.lengths:
+                return shrinking(item, tensors, self.formula.write, self.attachment.span)
+        return None
 
     def _require(self, condition: syntax.Expression) -> None:
         if not self.formula.write(condition):
@@ -256,8 +226,9 @@ class _Elaboration:
             self.tensors.append(Declared(name, shape, names, False, *rest))  # noqa: FBT003
 
     def _size(self, expression: syntax.Expression) -> int:
-        value = self.formula.write(expression)
-        is_whole = isinstance(value, int | float) and value == int(value) and value >= 1
+        value = self.formula.size(expression)
+        least = 0 if isinstance(expression, syntax.Name) and expression.name in self.lengths else 1
+        is_whole = isinstance(value, int | float) and value == int(value) and value >= least
         if not is_whole:
             found = f"{value:g}" if isinstance(value, int | float) else "not a number"
             raise SpecError([WrongSize(expression.span, found, self.site)])

@@ -184,6 +184,8 @@ FUNCTIONS: dict[str, Function] = {
 }
 
 
+SIZED = frozenset({"eye", "reshape"})
+"""Functions whose arguments are sizes of tensors."""
 BY_AXIS = frozenset({"norm", "sum", "mean", "softmax"})
 """Functions whose second argument names an axis by its dim."""
 

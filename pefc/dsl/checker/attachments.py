@@ -16,6 +16,9 @@ from .scope import Constants, Run, Scope, Usable
 from .selections import resolved
 from .substitute import literal
 
+_LEAST = 2
+"""Members of a fusion."""
+
 
 def attachment(
     statement: Attach, usable: Usable, scope: Scope, run: Run, task: str | None
@@ -59,8 +62,13 @@ def fusion(statement: Attach, scope: Scope, run: Run) -> Fusion:
     use = statement.use
     unwanted(replace(statement, selection=None), run, "`fuse` takes `on SELECTOR` only")
     members = tuple(_member(argument, run) for argument in use.arguments)
-    if len(set(members)) < max(2, len(members)):
+    if len(members) < _LEAST:
         run.found.append(diagnostics.FewMembers(use.span))
+    first: dict[str, Span] = {}
+    for name, argument in zip(members, use.arguments, strict=True):
+        if name in first:
+            run.found.append(diagnostics.RepeatedMember(name, argument.span, first[name]))
+        first.setdefault(name, argument.span)
     selection = _selection(statement.selection, scope.constants, run.found)
     return Fusion(members, selection, statement.span)
 

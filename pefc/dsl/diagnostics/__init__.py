@@ -11,6 +11,7 @@ from .core import Diagnostic as Diagnostic
 from .core import Fix as Fix
 from .core import Label as Label
 from .core import SpecError as SpecError
+from .core import SpecWarning as SpecWarning
 
 if TYPE_CHECKING:
     from .arguments import FixedArgument as FixedArgument
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from .formulas import TooLate as TooLate
     from .formulas import UnknownAttribute as UnknownAttribute
     from .formulas import WrongUnpacking as WrongUnpacking
+    from .fusion import RepeatedMember as RepeatedMember
     from .imports import CircularImport as CircularImport
     from .imports import ImportOutside as ImportOutside
     from .imports import MissingImport as MissingImport
@@ -125,6 +127,7 @@ _MODULES = (
     "declarations",
     "embedding",
     "formulas",
+    "fusion",
     "imports",
     "methods",
     "names",

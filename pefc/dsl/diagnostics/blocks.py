@@ -45,7 +45,7 @@ class UnknownTask(Diagnostic):
 
 @dataclass(frozen=True)
 class FewMembers(Diagnostic):
-    """A fusion has fewer than two members, or one of them twice.
+    """A fusion has fewer than two members.
 
         task sst {
           adapter on ffn

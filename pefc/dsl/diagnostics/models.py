@@ -62,6 +62,8 @@ class FunctionNotFound(Diagnostic):
 
     reference: str
     reason: str
+    gives: str = "a model"
+    """What the function should return."""
 
     def title(self) -> str:
         return f"`{self.reference}` leads to no function"
@@ -71,7 +73,8 @@ class FunctionNotFound(Diagnostic):
 
     def help(self) -> str:
         return (
-            "name a function without parameters that returns a model, as `package.module:function`"
+            f"name a function without parameters that returns {self.gives}, as "
+            "`package.module:function`"
         )
 
 
@@ -98,3 +101,26 @@ class NotModel(Diagnostic):
         if ":" in self.reference:
             return "name a function without parameters that returns a `torch.nn.Module`"
         return "mend the files of the model"
+
+
+@dataclass(frozen=True)
+class NotBatches(Diagnostic):
+    """A function that should give batches fails, or gives something else.
+
+        pefc prune fused/ my_models:tiny --data my_data:one_batch --keep 2 -o pruned/
+
+    A function is called without arguments and returns, or yields, several batches: mappings of the
+    arguments of the model's forward, or tensors that are its first one.
+    """
+
+    reference: str
+    reason: str
+
+    def title(self) -> str:
+        return f"`{self.reference}` gives no batches"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(None, self.reason),)
+
+    def help(self) -> str:
+        return "name a function without parameters that returns a list of batches, or yields them"

@@ -1,5 +1,5 @@
-"""Mistakes of methods at blocks, attentions and tokens: a value that does not pass where a patch
-could take it.
+"""Mistakes of methods at their places: a value that does not pass where a patch could take it, two
+statements with one weight or tensor.
 """
 
 from dataclasses import dataclass

@@ -105,7 +105,7 @@ class DoubleInt8(Diagnostic):
 
 
 @dataclass(frozen=True, slots=True)
-class NoBitsandbytes(Diagnostic):
+class NoQuantizer(Diagnostic):
     """A spec quantizes weights, and the library that does it is not installed.
 
         quantize(nf4) on linear
