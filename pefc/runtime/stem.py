@@ -115,7 +115,9 @@ def _complete(
     given["input_ids"], given["inputs_embeds"] = None, tokens
     if new.seen is not None:
         if not _takes(module, "attention_mask"):
-            raise ValueError("rows with prompts of different lengths need a model that takes a mask")
+            raise ValueError(
+                "rows with prompts of different lengths need a model that takes a mask"
+            )
         mask = new.seen.new_ones(text.shape[:2]) if mask is None else mask
         if positions is None:
             positions = prompted.next_positions(text, 0, prompted.origin(module))

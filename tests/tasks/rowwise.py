@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import BambaConfig, BambaForCausalLM, PreTrainedModel
 
 import pefc
 
 from ..models import gpt2, llama, perturb, words
-from ..runtime.prompt_models import gemma, mistral
+from ..runtime.prompt_models import DECODER, gemma, mistral
 
 Build = Callable[[], PreTrainedModel]
 SPEC = """\
@@ -30,6 +30,13 @@ CACHES = {
     "chunks": {"prefill_chunk_size": 3},
     "static chunks": {"cache_implementation": "static", "prefill_chunk_size": 3},
 }
+
+
+def bamba() -> BambaForCausalLM:
+    """A layer of states, which padding must not enter, and one of attention."""
+    torch.manual_seed(8)
+    sizes = {"mamba_n_heads": 8, "mamba_d_head": 6, "mamba_d_state": 4, "head_dim": 6}
+    return BambaForCausalLM(BambaConfig(**DECODER, **sizes, attn_layer_indices=[1])).eval()
 
 
 def tasked(build: Build) -> PreTrainedModel:

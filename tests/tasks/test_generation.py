@@ -20,6 +20,7 @@ from .rowwise import (
     TEXT,
     WINDOWED,
     Build,
+    bamba,
     each_alone,
     left_padded,
     tasked,
@@ -62,9 +63,9 @@ def test_greedy_after_padding_is_greedy_without(build: Build, caching: str) -> N
     assert torch.equal(texts[:, TEXT:], torch.cat(each_alone(model, IDS, call)))
 
 
-@pytest.mark.parametrize("build", WINDOWED)
+@pytest.mark.parametrize("build", [*WINDOWED, bamba])
 @pytest.mark.parametrize("caching", CACHES)
-def test_windows_count_the_padding_of_a_text(build: Build, caching: str) -> None:
+def test_windows_and_states_count_the_padding_of_a_text(build: Build, caching: str) -> None:
     model, mask = tasked(build), left_padded()
     texts = _mixed(model, attention_mask=mask, **CACHES[caching])
     assert torch.equal(texts, _alone(model, mask))
@@ -175,8 +176,7 @@ def _over(mask: Tensor, tokens: int) -> Tensor:
     return torch.nn.functional.pad(mask, (0, max(tokens - TEXT, 0)), value=1)[:, :tokens]
 
 
-@pytest.mark.parametrize("build", [gpt2, gemma])
-@pytest.mark.parametrize("chunk", [None, 3])
+@pytest.mark.parametrize(("build", "chunk"), [(gpt2, None), (gemma, 3)])
 def test_generate_compiles_its_steps(build: Build, chunk: int | None) -> None:
     torch.compiler.reset()
     model = tasked(build)

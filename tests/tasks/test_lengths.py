@@ -3,12 +3,12 @@
 import pytest
 import torch
 from torch import Tensor
-from transformers import BertConfig, FNetConfig, FNetModel, PreTrainedModel, RobertaModel
+from transformers import FNetConfig, FNetModel, PreTrainedModel
 
 import pefc
 
 from ..models import WIDTH, WORDS, bert
-from ..runtime.prompt_models import ENCODER, bart, marian, roberta, t5
+from ..runtime.prompt_models import bart, marian, roberta, t5
 from .rowwise import IDS, NAMES, Build, each_alone, left_padded, tasked
 
 CLOSE = {"atol": 1e-10, "rtol": 0}
@@ -27,6 +27,17 @@ def test_encoders_read_each_row_as_alone(build: Build, *, padded: bool) -> None:
         return _computed(model, ids, None if mask is None else mask[row : row + 1])
 
     torch.testing.assert_close(mixed, torch.cat(each_alone(model, IDS, call)), **CLOSE)
+
+
+def test_a_model_without_masks_is_refused() -> None:
+    config = FNetConfig(
+        vocab_size=WORDS, hidden_size=WIDTH, num_hidden_layers=1, intermediate_size=40
+    )
+    model = pefc.apply("task one { prompt(len=2) }\ntask two { prompt(len=5) }", FNetModel(config))
+    with pefc.tasks(model, NAMES), pytest.raises(ValueError, match="takes a mask"):
+        model(IDS)
+    with pefc.tasks(model, ["one"] * len(NAMES)):
+        assert model(IDS)[0].shape == (*IDS.shape, WIDTH)
 
 
 @torch.no_grad()
