@@ -2,9 +2,9 @@
 it.
 """
 
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from importlib.util import find_spec
 
 from torch import nn
 
@@ -76,7 +76,7 @@ def place_of(step: Quantization) -> Span:
 
 
 def _form(step: Quantization) -> Form:
-    if find_spec("bitsandbytes") is None:
+    if importlib.util.find_spec("bitsandbytes") is None:
         raise SpecError([NoQuantizer(step.span)])
     given = dict(step.arguments)
     kind, double = given.get("format", "nf4"), bool(given.get("double", False))

@@ -21,6 +21,7 @@ from ..models import Step, bert, gpt2, llama, pair, plain, sdpa
 from .combine_mistakes import COMBINE_MISTAKES
 from .command_mistakes import COMMAND_MISTAKES, RefusedError
 from .mistakes import MISTAKES
+from .quantize_mistakes import QUANTIZE_MISTAKES
 from .task_mistakes import TASK_MISTAKES
 from .training_mistakes import TRAINING_MISTAKES
 
@@ -29,6 +30,7 @@ ALL_MISTAKES = (
     *MISTAKES,
     *COMMAND_MISTAKES,
     *COMBINE_MISTAKES,
+    *QUANTIZE_MISTAKES,
     *TASK_MISTAKES,
     *TRAINING_MISTAKES,
 )

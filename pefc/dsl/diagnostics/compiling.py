@@ -71,12 +71,12 @@ class FormulaFailed(Diagnostic):
 class NotCompiled(Diagnostic):
     """A statement that parses and checks, but that this version cannot compile.
 
-        quantize(nf4) on linear
+        ssf on norm
 
     Methods on linear maps, blocks, attentions and tokens compile, and so do `tune`, `adapterdrop`,
-    tasks, gates and fusion. Quantization does not yet, nor do methods that change norms,
-    embeddings, convolutions or bare tensors: those are trained as they are, by `tune`. Take the
-    statement out to compile the rest.
+    tasks, gates, fusion and `quantize`. Methods that change norms, embeddings, convolutions or bare
+    tensors do not yet: those are trained as they are, by `tune`. Take the statement out to compile
+    the rest.
     """
 
     span: Span
