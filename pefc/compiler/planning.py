@@ -8,10 +8,7 @@ from torch import nn
 
 from ..dsl import syntax
 from ..dsl.checked import Attachment, Checked, Fusion, Modified, Quantization, Step, Tuning
-from ..dsl.diagnostics.compiling import (
-    NeverCalled,
-    NotCompiled,
-)
+from ..dsl.diagnostics.compiling import NeverCalled, NotCompiled
 from ..dsl.diagnostics.core import Diagnostic, SpecError
 from ..dsl.diagnostics.dropping import OutsideLayers
 from ..dsl.diagnostics.placing import NoSites
@@ -32,10 +29,7 @@ from .fitting import (
 from .fusing import Parts, fusing, parts
 from .grouping import patched_modules
 from .lengths import lengths_at
-from .lower import (
-    Elaborated,
-    Member,
-)
+from .lower import Elaborated, Member
 from .lower.attached import TASK
 from .owning import Owning
 from .parts import in_turn
@@ -193,8 +187,7 @@ class _Planner:
                 raise SpecError([NotCompiled(step.span, "training the base in `adapterdrop`")])
             self._train(step, sites, tuned_parameters(step.method))
             return
-        counts = counted(step.method, sites)
-        pairs = zip(sites, counts, strict=True)
+        pairs = zip(sites, counted(step.method, sites), strict=True)
         dims = [self._dims(step, site, count) for site, count in pairs]
         for site, (where, numbers) in zip(sites, dims, strict=True):
             if around.dropping is not None and site.layer is None:
