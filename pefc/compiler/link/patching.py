@@ -1,6 +1,6 @@
 """Patching: classes, tensors and wires put into the modules of a model, with a way back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -10,6 +10,7 @@ from ...runtime.dropping import Drop, drawing_names
 from ...runtime.gates import Gates
 from ...runtime.patched import patched_class
 from ...runtime.positions import TextPart
+from ...runtime.recalled import recalling_names
 from ...runtime.rows import counting_names
 from ...runtime.states import layer_names
 from ...runtime.taps import Aside, Tap, tapped_names
@@ -136,6 +137,9 @@ class Patching:
             self._derive(self.model, counting_names, "counting")
             for path in {"", *_knowing(plan)}:
                 self._set(self.model.get_submodule(path), "pefc_tasks", self.tasks)
+            for layer in self._layers(plan):
+                self._derive(layer, recalling_names, "recalling")
+                self._set(layer, "pefc_tasks", self.tasks)
         if drops:
             self._derive(self.model, drawing_names, "drawing")
             self._set(self.model, "pefc_drops", drops)
@@ -146,13 +150,16 @@ class Patching:
         states = (*self.texts.values(), *drops)
         if not states:
             return
+        for layer in self._layers(plan):
+            self._derive(layer, layer_names, "states")
+            self._set(layer, "pefc_states", states)
+
+    def _layers(self, plan: Plan) -> Iterator[nn.Module]:
+        """The layers that have patches in them."""
         homes = [patched.path for patched in plan.modules]
-        layers = dict.fromkeys(s.path for s in plan.table.sites if s.role == "layer")
-        for path in layers:
+        for path in dict.fromkeys(s.path for s in plan.table.sites if s.role == "layer"):
             if any(home == path or home.startswith(f"{path}.") for home in homes):
-                layer = self.model.get_submodule(path)
-                self._derive(layer, layer_names, "states")
-                self._set(layer, "pefc_states", states)
+                yield self.model.get_submodule(path)
 
     def _derive(self, module: nn.Module, made: Names, shared: object) -> None:
         """Give a module a subclass of its class; those of one class and one key share it."""
