@@ -35,7 +35,7 @@ def add(
 
     Raises SpecError where a task is there already, or the spec does not fit the model.
     """
-    before: Plan = attached(model).plan  # pyright: ignore[reportAssignmentType]
+    before = _changeable(model)
     fresh = {name for step in leaves(checked.steps) if (name := task_of(step)) is not None}
     taken = [name for name in sorted(fresh) if name in before.tasks]
     if taken:
@@ -52,7 +52,7 @@ def drop(model: nn.Module, name: str) -> None:
 
     Raises SpecError where the model has no such task.
     """
-    before: Plan = attached(model).plan  # pyright: ignore[reportAssignmentType]
+    before = _changeable(model)
     if name not in before.tasks:
         raise SpecError([NoSuchTask(name, before.tasks)])
     steps = tuple(without(before.checked.steps, name))
@@ -64,8 +64,7 @@ def change(model: nn.Module, after: Plan, tensors: Callable[[Patching], object])
     """Another plan for a model that has one. On any failure the model is as it was."""
     what = attached(model)
     before: Plan = what.plan  # pyright: ignore[reportAssignmentType]
-    for plan in (before, after):
-        check_forwards(plan, model)
+    check_forwards(after, model)
     active, rows = model.__dict__["pefc_tasks"].running if task_names(model) else (None, None)
     patching = Patching(model, Patches(), [unpatch(model)])
     try:
@@ -81,6 +80,15 @@ def change(model: nn.Module, after: Plan, tensors: Callable[[Patching], object])
         set_task(model, FUSION if fresh else active if active in after.tasks else None)
         # A `with pefc.tasks(…)` may be under way.
         model.__dict__["pefc_tasks"].rows = rows
+
+
+def _changeable(model: nn.Module) -> Plan:
+    """The plan of a model, none of whose patches is called by something that would go on to call
+    it: hooks of Accelerate take the forward that they find.
+    """
+    plan: Plan = attached(model).plan  # pyright: ignore[reportAssignmentType]
+    check_forwards(plan, model)
+    return plan
 
 
 def _pop(patching: Patching, plan: Plan, name: str) -> None:
