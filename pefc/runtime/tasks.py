@@ -11,6 +11,11 @@ Tensors = tuple[Tensor, ...]
 Running = tuple[str | None, tuple[str | None, ...] | None]
 """The task of every row, and, where there are any, those of single rows."""
 
+KINDS = "pefc_task_kinds"
+"""The attribute of a class that says, for each of its patches, the number of the one that a task
+has; by the attribute of a module with the number of the one that runs.
+"""
+
 
 @dataclass(slots=True)
 class Tasks:
@@ -37,7 +42,7 @@ class Tasks:
 def run_task(model: nn.Module, name: str | None) -> None:
     """Let the patches in a module be those of one task, wherever no task is named for each row."""
     for module in model.modules():
-        places = getattr(type(module), "pefc_task_kinds", None)
+        places = getattr(type(module), KINDS, None)
         if places is not None:
             module.__dict__["pefc_slot"] = module._modules.get(name or "")
             for attribute, kinds in places.items():

@@ -10,6 +10,7 @@ from ...runtime.dropping import Drop, drawing_names
 from ...runtime.gates import Gates
 from ...runtime.patched import patched_class
 from ...runtime.positions import TextPart
+from ...runtime.prompts import KIND
 from ...runtime.recalled import recalling_names
 from ...runtime.rows import counting_names
 from ...runtime.states import layer_names
@@ -135,8 +136,9 @@ class Patching:
             self._derive(self.model.get_submodule(path), made, object())
         if plan.tasks:
             self._derive(self.model, counting_names, "counting")
-            for path in {"", *_knowing(plan)}:
-                self._set(self.model.get_submodule(path), "pefc_tasks", self.tasks)
+            self._set(self.model, "pefc_tasks", self.tasks)
+            for path in _knowing(plan):
+                self._know(self.model.get_submodule(path))
             for layer in self._layers(plan):
                 self._derive(layer, recalling_names, "recalling")
                 self._set(layer, "pefc_tasks", self.tasks)
@@ -144,6 +146,12 @@ class Patching:
             self._derive(self.model, drawing_names, "drawing")
             self._set(self.model, "pefc_drops", drops)
         self._keep_states(plan, drops)
+
+    def _know(self, module: nn.Module) -> None:
+        """The new tokens of a module's calls depend on the task."""
+        self._set(module, "pefc_tasks", self.tasks)
+        self._set(module, "pefc_slot", None)
+        self._set(module, KIND, 0)
 
     def _keep_states(self, plan: Plan, drops: tuple[Drop, ...]) -> None:
         """Layers take along what their patches ask of a call, for checkpoints."""
@@ -198,7 +206,7 @@ def _knowing(plan: Plan) -> set[str]:
     tokens = plan.table.tokens
     if tokens is None or not any(isinstance(p.facts, TokenFacts) for p in plan.modules):
         return set()
-    return {tokens.stem, tokens.embed, tokens.memory or tokens.stem}
+    return {"", tokens.stem, tokens.embed, tokens.memory or tokens.stem}
 
 
 def _output(patched: Patched) -> object:
