@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel, Trainer, TrainingArguments
 
 import pefc
 
 from ..models import WORDS, llama, perturb, words
-from .models import MODELS, ROWS, computed, gradients, tasked
+from .models import computed, gradients, tasked
 
 SPEC = """\
 task one { lora(r=2) on attn.q, ffn; adapter(r=2) on ffn }
@@ -27,26 +27,24 @@ def test_checkpoints_change_no_gradient(name: str, *, reentrant: bool, later: bo
     """Also where the backward pass comes when the rows have other tasks."""
     model = tasked(name, SPEC)
     for module in model.modules():  # the layers train, what drops out in them does not
-        module.training = hasattr(module, "gradient_checkpointing")
+        module.training = type(module).__name__.endswith(("Layer", "Block"))
     assert isinstance(model, PreTrainedModel)
     model.enable_input_require_grads()
 
     def found() -> dict[str, Tensor]:
         with pefc.tasks(model, NAMES):
-            mixed = computed(model).square().sum()
+            mixed = computed(model).pow(3).sum()
             if not later:
                 mixed.backward()
         pefc.set_task(model, "two")
         alone = computed(model).pow(3).sum()
         pefc.set_task(model, "one" if later else "two")
-        with torch.no_grad():
-            expected = computed(model)
+        expected = computed(model)
         if later:
             (mixed + alone).backward()
         else:
             alone.backward()
-        with torch.no_grad():
-            assert torch.equal(computed(model), expected)
+        assert torch.equal(computed(model), expected)
         return gradients(model)
 
     expected = found()
@@ -124,7 +122,9 @@ class Rows(torch.utils.data.Dataset):
 
 @pytest.mark.parametrize("checkpoints", [False, True])
 def test_a_trainer_trains_one_task(tmp_path: Path, *, checkpoints: bool) -> None:
-    model = pefc.apply("task one { lora(r=2) on attn.q, ffn }\ntask two { lora(r=2) on attn.q }", llama())
+    model = pefc.apply(
+        "task one { lora(r=2) on attn.q, ffn }\ntask two { lora(r=2) on attn.q }", llama()
+    )
     perturb(model)
     pefc.set_task(model, "one")
     before = {key: value.clone() for key, value in model.state_dict().items()}
@@ -144,9 +144,9 @@ def test_a_trainer_trains_one_task(tmp_path: Path, *, checkpoints: bool) -> None
         activation_checkpointing_kwargs={"use_reentrant": False} if checkpoints else None,
     )
     Trainer(model=model, args=options, train_dataset=Rows()).train()
-    changed = {key for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
+    changed = {
+        key for key, value in model.state_dict().items() if not torch.equal(value, before[key])
+    }
     assert changed == {key for key in before if ".one." in key}
     pefc.apply("task new { lora(r=2) on attn.v }", model)
     pefc.set_task(model, "new")
-
-
