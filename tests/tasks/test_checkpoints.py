@@ -13,7 +13,7 @@ from ..models import WORDS, llama, perturb, words
 from .models import computed, gradients, tasked
 
 SPEC = """\
-task one { lora(r=2) on attn.q, ffn; adapter(r=2) on ffn }
+task one { lora(r=2) on attn.q, ffn; adapter(r=2, act=silu) on ffn }
 task two { lora(r=2) on attn.q, ffn; prefix(len=2) all layers }
 task three { prompt(len=2) }
 """

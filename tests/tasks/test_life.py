@@ -161,7 +161,7 @@ def _in_task(key: str, task: str) -> str:
 def test_others_stay_when_a_task_comes_and_goes(name: str, tmp_path: Path) -> None:
     model = tasked(name, SPEC)
     first = next(p for key, p in model.named_parameters() if ".one." in key)
-    first.requires_grad_(requires_grad=False)
+    first.requires_grad = False
     before = all_alone(model)
     pefc.set_task(model, "two")
     parameters = {n: (p, p.requires_grad) for n, p in model.named_parameters()}
