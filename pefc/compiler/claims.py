@@ -22,6 +22,10 @@ class Claims:
     name: str
     """The class of the model."""
     taken: dict[tuple[str, str], Planned] = field(default_factory=dict)
+    children: dict[tuple[str, str], Planned] = field(default_factory=dict)
+    """The first attachment whose tensors are in a child of a module: all of them belong to one
+    task, or to none.
+    """
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def claim(self, planned: Planned, earlier: Sequence[Planned]) -> None:
@@ -43,12 +47,23 @@ class Claims:
             raise SpecError(
                 [LabelTaken(planned.span, planned.label, planned.site.path, earlier.span)]
             )
-        owners = [(planned.home, self.model.get_submodule(planned.home))]
+        if iskeyword(planned.label) or planned.label == TASK:
+            raise SpecError([LabelTaken(planned.span, planned.label, planned.home, None)])
+        owners = {planned.home: self.model.get_submodule(planned.home)}
         if any(tensor.scope is not None for tensor in planned.tensors):
-            owners.append((self.name, self.model))
-        for path, module in owners:
-            if hasattr(module, planned.child) or iskeyword(planned.label) or planned.label == TASK:
-                raise SpecError([LabelTaken(planned.span, planned.label, path, None)])
+            owners[""] = self.model
+        for path, module in owners.items():
+            self._child(planned, path, module)
+
+    def _child(self, planned: Planned, path: str, module: nn.Module) -> None:
+        """The child that holds the tensors is no other one's."""
+        name, where = planned.child, path or self.name
+        if hasattr(module, name):
+            raise SpecError([LabelTaken(planned.span, name, where, None, planned.task)])
+        earlier = self.children.setdefault((path, name), planned)
+        if earlier.task != planned.task:
+            task = planned.task or earlier.task
+            raise SpecError([LabelTaken(planned.span, name, where, earlier.span, task)])
 
     def _shares(self, planned: Planned) -> None:
         for tensor in planned.tensors:

@@ -12,7 +12,7 @@ from ..runtime.installed import Installed, remember
 from ..runtime.patched import bare
 from .attached import attached
 from .fusing import FUSION
-from .link.live import train, unpatch
+from .link.live import check_forwards, train, unpatch
 from .link.materialize import materialize
 from .link.patching import Patching
 from .parts import task_of, without
@@ -35,7 +35,7 @@ def add(
 
     Raises SpecError where a task is there already, or the spec does not fit the model.
     """
-    before: Plan = attached(model).plan  # pyright: ignore[reportAssignmentType]
+    before = _changeable(model)
     fresh = {name for step in leaves(checked.steps) if (name := task_of(step)) is not None}
     taken = [name for name in sorted(fresh) if name in before.tasks]
     if taken:
@@ -56,7 +56,7 @@ def drop(model: nn.Module, name: str) -> None:
 
     Raises SpecError where the model has no such task.
     """
-    before: Plan = attached(model).plan  # pyright: ignore[reportAssignmentType]
+    before = _changeable(model)
     if name not in before.tasks:
         raise SpecError([NoSuchTask(name, before.tasks)])
     steps = tuple(without(before.checked.steps, name))
@@ -65,28 +65,39 @@ def drop(model: nn.Module, name: str) -> None:
 
 
 def change(model: nn.Module, after: Plan, tensors: Callable[[Patching], object]) -> None:
-    """Another plan for a model that has one."""
+    """Another plan for a model that has one. On any failure the model is as it was."""
     what = attached(model)
     before: Plan = what.plan  # pyright: ignore[reportAssignmentType]
-    active = model.__dict__["pefc_tasks"].active if task_names(model) else None
-    unpatch(model)
-    patching = Patching(model, Patches())
+    check_forwards(after, model)
+    active, rows = model.__dict__["pefc_tasks"].running if task_names(model) else (None, None)
+    patching = Patching(model, Patches(), [unpatch(model)])
     try:
         tensors(patching)
         patching.patch(after, linear=True)
-        train(after, patching)
+        train(after, patching, before)
     except BaseException:
         patching.undo()
-        Patching(model, Patches()).patch(before, linear=True)
         raise
     remember(model, Installed(after, what.flags, what.originals, what.earlier))
     if after.tasks:
         fresh = FUSION in after.tasks and FUSION not in before.tasks
         set_task(model, FUSION if fresh else active if active in after.tasks else None)
+        # A `with pefc.tasks(…)` may be under way.
+        model.__dict__["pefc_tasks"].rows = rows
+
+
+def _changeable(model: nn.Module) -> Plan:
+    """The plan of a model, none of whose patches is called by something that would go on to call
+    it: hooks of Accelerate take the forward that they find.
+    """
+    plan: Plan = attached(model).plan  # pyright: ignore[reportAssignmentType]
+    check_forwards(plan, model)
+    return plan
 
 
 def _pop(patching: Patching, plan: Plan, name: str) -> None:
     for planned in plan.attachments:
         if planned.task == name:
             patching.pop_child(patching.model.get_submodule(planned.home), planned.child)
-            patching.pop_child(patching.model, planned.child)
+            if any(tensor.scope is not None for tensor in planned.tensors):
+                patching.pop_child(patching.model, planned.child)

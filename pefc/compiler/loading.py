@@ -1,6 +1,7 @@
 """Loading a saved adapter into another copy of the base; strict both ways."""
 
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from ..runtime.state import differences, fingerprint
 from .growing import add
 from .link.live import check_unattached
 from .parts import renamed
+from .patches import form
 from .plan import Plan
 from .planning import plan as planned_on
 from .program import compiled
@@ -55,6 +57,7 @@ def load_task(model: nn.Module, folder: Path, name: str) -> None:
         compiled(checked, model, filled=False).apply()
     elif name in what.plan.tasks:  # pyright: ignore[reportAttributeAccessIssue]
         _same_form(name, values, what.plan, saved)  # pyright: ignore[reportArgumentType]
+        _same_methods(name, as_task, what.plan, saved)  # pyright: ignore[reportArgumentType]
     else:
         add(checked, model, filled=False)
     _copy(adapter_tensors(as_task, model), values)
@@ -112,6 +115,35 @@ def _same_form(name: str, values: Mapping[str, torch.Tensor], plan: Plan, saved:
     ]
     if found:
         raise SpecError([OtherTask(name, str(saved.folder), tuple(found[:3]))])
+
+
+def _same_methods(name: str, as_task: Plan, plan: Plan, saved: Saved) -> None:
+    """What a task and the one that comes over it make of their tensors."""
+    has, comes = _formulas(plan, name), _formulas(as_task, name)
+    found = (
+        f"`{label}` at `{path}` has another formula or other arguments"
+        for (path, label), formula in comes.items()
+        if has.get((path, label)) != formula
+    )
+    if first := tuple(islice(found, 3)):
+        raise SpecError([OtherTask(name, str(saved.folder), first)])
+    if list(has) != list(comes):
+        raise SpecError([OtherTask(name, str(saved.folder), ("its methods have another order",))])
+
+
+def _formulas(plan: Plan, name: str) -> dict[tuple[str, str], object]:
+    """What the methods of a task compute, by their place and label, in the order in which the
+    methods of each module stand.
+    """
+    return {
+        (patched.path, planned.prefix): (
+            form(planned.member),
+            None if planned.dropping is None else plan.drops[planned.dropping],
+        )
+        for patched in sorted(plan.modules, key=lambda patched: patched.path)
+        for planned in patched.members
+        if planned.task == name
+    }
 
 
 def _shapes(plan: Plan, model: nn.Module) -> dict[str, tuple[int, ...]]:

@@ -7,7 +7,7 @@ from torch import nn
 
 from ..dsl.diagnostics.core import SpecError
 from ..dsl.diagnostics.tasks import NoSuchTask
-from ..runtime.tasks import Tasks
+from ..runtime.tasks import Tasks, run_task
 from .attached import attached
 
 
@@ -17,13 +17,8 @@ def set_task(model: nn.Module, name: str | None) -> None:
     Raises SpecError where the model has no such task.
     """
     tasks = _tasks(model, (name,))
-    tasks.active, tasks.rows = name, None
-    for module in model.modules():
-        places = getattr(type(module), "pefc_task_kinds", None)
-        if places is not None:
-            module.__dict__["pefc_slot"] = module._modules.get(name or "")
-            for attribute, kinds in places.items():
-                module.__dict__[attribute] = kinds.get(name, kinds[None])
+    tasks.running = name, None
+    run_task(model, name)
 
 
 @contextmanager
@@ -37,7 +32,10 @@ def tasks(model: nn.Module, names: Sequence[str | None]) -> Iterator[None]:
     try:
         yield
     finally:
-        found.rows = before
+        # It is another one where tasks have come or gone meanwhile.
+        now = model.__dict__.get("pefc_tasks")
+        if isinstance(now, Tasks):
+            now.rows = before
 
 
 def task_names(model: nn.Module) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Prompts: the new tokens of a call, for all rows, or for each row by its task."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -38,6 +38,8 @@ class New:
 
 
 NONE = New(0)
+KIND = "pefc_kind_prompts"
+"""The attribute of a module that says which prompt the task that is active has."""
 
 
 class Prompts(Protocol):
@@ -75,10 +77,12 @@ class OnePrompt:
 class TaskPrompts:
     """The new tokens of each task. The stem, the model and the decoder know the tasks."""
 
-    made: dict[str | None, tuple[Callable[[nn.Module, nn.Module | None], Tensor] | None, int]]
+    kinds: tuple[tuple[Callable[[nn.Module, nn.Module | None], Tensor] | None, int], ...]
     """What makes the embeddings of a task from the stem and the task's module there, and how many
-    they are.
+    they are; tasks of one form share it.
     """
+    of_task: Mapping[str | None, int]
+    """Which one a task has; None is what belongs to no task."""
     width: int
 
     def new(self, module: nn.Module, rows: int) -> New:
@@ -86,7 +90,7 @@ class TaskPrompts:
         tasks = module.pefc_tasks
         assert isinstance(tasks, Tasks)
         if tasks.rows is None:
-            return New(self._count(tasks.active))
+            return New(self.kinds[_running(module)][1])
         counts = [self._count(name) for name in rows_of(tasks.rows, rows)]
         widest = max(counts)
         if min(counts) == widest:
@@ -101,19 +105,33 @@ class TaskPrompts:
         tasks = module.pefc_tasks
         assert isinstance(tasks, Tasks)
         if tasks.rows is None:
-            return self._made(module, tasks.active, self._count(tasks.active))
+            kind, slot = _running(module), module.pefc_slot
+            return self._made(module, kind, slot, self.kinds[kind][1])  # pyright: ignore[reportArgumentType]
         names = rows_of(tasks.rows, rows)
         widest = max(map(self._count, names))
-        each = {name: self._made(module, name, widest) for name in dict.fromkeys(names)}
+        each = {
+            name: self._made(module, self._kind(name), module._modules.get(name or ""), widest)
+            for name in dict.fromkeys(names)
+        }
         return torch.stack([each[name] for name in names])
 
-    def _count(self, name: str | None) -> int:
-        return self.made.get(name, self.made[None])[1]
+    def _kind(self, name: str | None) -> int:
+        return self.of_task.get(name, self.of_task[None])
 
-    def _made(self, module: nn.Module, name: str | None, widest: int) -> Tensor:
-        made, count = self.made.get(name, self.made[None])
+    def _count(self, name: str | None) -> int:
+        return self.kinds[self._kind(name)][1]
+
+    def _made(self, module: nn.Module, kind: int, own: nn.Module | None, widest: int) -> Tensor:
+        made, count = self.kinds[kind]
         like = next(module.parameters())
         padding = like.new_zeros(widest - count, self.width)
         if made is None:
             return padding
-        return torch.cat([padding, made(module, module._modules.get(name or ""))])
+        return torch.cat([padding, made(module, own)])
+
+
+def _running(module: nn.Module) -> int:
+    """What runs where no task is named for each row: a number, so that compiled code knows no
+    names.
+    """
+    return getattr(module, KIND)

@@ -7,18 +7,23 @@ from torch import Tensor, nn
 
 from .tasks import Tasks
 
+_TEXTS = ("input_ids", "inputs_embeds")
+"""Arguments with one row for each row of the batch, as positions and masks may not have."""
+
 
 def counting_names(base: type[nn.Module]) -> dict[str, object]:
     """The names of a subclass of the class of a model that compares the rows of each call with
     those of its `pefc_tasks`.
     """
+    first = tuple(signature(base.forward).parameters)[1:2]
 
     @wraps(base.forward)
     def forward(self: nn.Module, *args: object, **kwargs: object) -> object:
         tasks = self.pefc_tasks
         assert isinstance(tasks, Tasks)
         if tasks.rows is not None:
-            _check(tasks, (*args, *kwargs.values()))
+            named = (kwargs.get(name) for name in (*first, *_TEXTS))
+            _check(tasks, (*args[:1], *named, *args, *kwargs.values()))
         return base.forward(self, *args, **kwargs)
 
     names: dict[str, object] = {"forward": forward}
@@ -37,7 +42,7 @@ def _generate(base: type[nn.Module]) -> object:
         tasks = self.pefc_tasks
         assert isinstance(tasks, Tasks)
         if tasks.rows is not None:
-            named = (kwargs.get(name) for name in (first, "input_ids", "inputs_embeds"))
+            named = (kwargs.get(name) for name in (first, *_TEXTS))
             _check(tasks, (*args[:1], *named))
         is_free, tasks.is_free = tasks.is_free, True
         try:

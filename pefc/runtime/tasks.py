@@ -8,6 +8,13 @@ import torch
 from torch import Tensor, nn
 
 Tensors = tuple[Tensor, ...]
+Running = tuple[str | None, tuple[str | None, ...] | None]
+"""The task of every row, and, where there are any, those of single rows."""
+
+KINDS = "pefc_task_kinds"
+"""The attribute of a class that says, for each of its patches, the number of the one that a task
+has; by the attribute of a module with the number of the one that runs.
+"""
 
 
 @dataclass(slots=True)
@@ -21,6 +28,25 @@ class Tasks:
     """The task of each row, instead."""
     is_free: bool = False
     """Several rows of a batch may stand for one row of the caller's: beams and samples."""
+
+    @property
+    def running(self) -> Running:
+        """What runs now."""
+        return self.active, self.rows
+
+    @running.setter
+    def running(self, value: Running) -> None:
+        self.active, self.rows = value
+
+
+def run_task(model: nn.Module, name: str | None) -> None:
+    """Let the patches in a module be those of one task, wherever no task is named for each row."""
+    for module in model.modules():
+        places = getattr(type(module), KINDS, None)
+        if places is not None:
+            module.__dict__["pefc_slot"] = module._modules.get(name or "")
+            for attribute, kinds in places.items():
+                module.__dict__[attribute] = kinds.get(name, kinds[None])
 
 
 @dataclass(frozen=True, slots=True)

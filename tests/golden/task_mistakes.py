@@ -1,12 +1,14 @@
 """Mistakes with the tasks of a living model."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from torch import nn
 
 import pefc
+from pefc.dsl.diagnostics.tasks import OtherTask
 
 from ..models import llama
 
@@ -21,6 +23,21 @@ def task_taken() -> None:
     pefc.apply("task movies { lora on attn.q }", pefc.apply(TASKS, llama()))
 
 
+def task_of_model() -> None:
+    pefc.apply("task weight { lora on attn.q }", pefc.apply(TASKS, llama()))
+
+
+def task_like_label() -> None:
+    model = pefc.apply("lora on attn.q as style", llama())
+    pefc.apply("task style { ia3 on attn.q }", model)
+
+
+def task_of_other_arguments() -> None:
+    with TemporaryDirectory() as folder:
+        pefc.save(pefc.apply("adapter(act=gelu) on ffn", llama()), Path(folder) / "out")
+        _over("movies", Path(folder) / "out")
+
+
 def not_a_task() -> None:
     with TemporaryDirectory() as folder:
         pefc.save(pefc.apply(TASKS, llama()), Path(folder) / "out")
@@ -30,11 +47,7 @@ def not_a_task() -> None:
 def other_task() -> None:
     with TemporaryDirectory() as folder:
         pefc.save(pefc.apply("adapter(r=3) on ffn", llama()), Path(folder) / "out")
-        try:
-            pefc.load(pefc.apply(TASKS, llama()), Path(folder) / "out", task="movies")
-        except pefc.SpecError as error:
-            (found,) = error.diagnostics
-            raise pefc.SpecError([_nameless(found)]) from error
+        _over("movies", Path(folder) / "out")
 
 
 def task_merge() -> None:
@@ -46,9 +59,14 @@ def no_copy_of_batch_norm() -> None:
     pefc.plan("task movies { tune on norm }", model)
 
 
-def _nameless(found: object) -> object:
-    """The same for every temporary folder."""
-    return type(found)(found.name, "out", found.found)
+def _over(task: str, folder: Path) -> None:
+    """Load a folder over a task; what is said names no temporary folder."""
+    try:
+        pefc.load(pefc.apply(TASKS, llama()), folder, task=task)
+    except pefc.SpecError as error:
+        (found,) = error.diagnostics
+        assert isinstance(found, OtherTask)
+        raise pefc.SpecError([replace(found, folder="out")]) from error
 
 
 def no_fusion() -> None:
@@ -78,6 +96,9 @@ def unfit_batch() -> None:
 TASK_MISTAKES: tuple[Callable[[], None], ...] = (
     no_such_task,
     task_taken,
+    task_of_model,
+    task_like_label,
+    task_of_other_arguments,
     not_a_task,
     other_task,
     task_merge,

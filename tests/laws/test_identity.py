@@ -55,7 +55,19 @@ AROUND_CHANGES = {
 """Of methods on blocks, attentions and tokens."""
 
 EXACT = {"adalora", "beft", "bitfit", "delora", "ia3", "lora", "peanut", "rslora", "ssf", "vera"}
-ROUNDING = {"boft", "deft", "dora", "glora", "hira", "loha", "oft", "olora", "osf", "pissa", "psoft"}
+ROUNDING = {
+    "boft",
+    "deft",
+    "dora",
+    "glora",
+    "hira",
+    "loha",
+    "oft",
+    "olora",
+    "osf",
+    "pissa",
+    "psoft",
+}
 
 
 def calls() -> list[str]:

@@ -90,6 +90,8 @@ class _ByRow:
         self.result = graph.output_node().args[0]
         self.steps = tuple(_steps(graph))
 
+    # Compilers of Python do not follow a walk over a graph; they call it as it is.
+    @torch.compiler.disable
     def __call__(
         self, module: nn.Module, ports: tuple[object, ...], tensors: tuple[Tensor, ...]
     ) -> Tensor:

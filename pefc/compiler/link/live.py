@@ -2,6 +2,7 @@
 patch.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 from torch import nn
@@ -21,6 +22,11 @@ from .patching import Patching
 def check_free(plan: Plan, model: nn.Module) -> None:
     """Raise SpecError where the model carries a spec already, or a patch could never run."""
     check_unattached(model)
+    check_forwards(plan, model)
+
+
+def check_forwards(plan: Plan, model: nn.Module) -> None:
+    """Raise SpecError where a module would not run its patch."""
     mistakes: list[Diagnostic] = [
         ForwardReplaced(patched.members[0].span, patched.path)
         for patched in plan.modules
@@ -78,25 +84,46 @@ def is_of_base(plan: Plan) -> bool:
     return bool(plan.packings) and not plan.attachments and not plan.tuned
 
 
-def train(plan: Plan, patching: Patching) -> None:
-    """Let the tensors of a plan train, but for those of tasks that a fusion reads."""
+def train(plan: Plan, patching: Patching, before: Plan | None = None) -> None:
+    """Let the tensors of a plan train, but for those of tasks that a fusion reads. What a plan
+    `before` had stays as it is, but where a fusion comes or goes.
+    """
+    kept = {
+        planned.path(tensor)
+        for planned in (before.attachments if before else ())
+        for tensor in planned.tensors
+        if before and (planned.task in before.fused) == (planned.task in plan.fused)
+    }
     for planned in plan.attachments:
         for tensor in planned.tensors:
-            if not tensor.frozen:
+            if not tensor.frozen and planned.path(tensor) not in kept:
                 parameter = patching.model.get_parameter(planned.path(tensor))
                 was = parameter.requires_grad
                 patching.undone_by.append(partial(parameter.requires_grad_, was))
                 parameter.requires_grad_(planned.task not in plan.fused)
 
 
-def unpatch(model: nn.Module) -> None:
-    """Give every module its own class back, without wires; tensors stay."""
+def unpatch(model: nn.Module) -> Callable[[], None]:
+    """Give every module its own class back, without wires; tensors stay. The function that comes of
+    it puts the same classes and wires in again.
+    """
+    taken: list[tuple[nn.Module, type[nn.Module], dict[str, object]]] = []
     for module in model.modules():
+        wires = {name: value for name, value in module.__dict__.items() if is_wire(name)}
+        taken.append((module, type(module), wires))
         if is_patched(module):
             module.__class__ = base_class(module)
-        for store in (module.__dict__, module._buffers):
-            for name in [name for name in store if is_wire(name)]:
-                del store[name]
+        for name in wires:
+            del module.__dict__[name]
+        for name in [name for name in module._buffers if is_wire(name)]:
+            del module._buffers[name]
+
+    def patch_again() -> None:
+        for module, patched, wires in taken:
+            module.__class__ = patched
+            module.__dict__.update(wires)
+
+    return patch_again
 
 
 def uninstall(model: nn.Module) -> None:

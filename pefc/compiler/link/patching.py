@@ -1,6 +1,6 @@
 """Patching: classes, tensors and wires put into the modules of a model, with a way back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -15,6 +15,8 @@ from ...runtime.gates import Gates
 from ...runtime.losses import adding_names
 from ...runtime.patched import base_class, is_bypassed, passing_names, patched_class
 from ...runtime.positions import TextPart
+from ...runtime.prompts import KIND
+from ...runtime.recalled import recalling_names
 from ...runtime.rows import counting_names
 from ...runtime.states import layer_names
 from ...runtime.taps import Aside, Tap, tapped_names
@@ -153,8 +155,12 @@ class Patching:
             self._derive(self.model.get_submodule(path), made, object())
         if plan.tasks:
             self._derive(self.model, counting_names, "counting")
-            for path in {"", *_knowing(plan)}:
-                self._set(self.model.get_submodule(path), "pefc_tasks", self.tasks)
+            self._set(self.model, "pefc_tasks", self.tasks)
+            for path in _knowing(plan):
+                self._know(self.model.get_submodule(path))
+            for layer in self._layers(plan):
+                self._derive(layer, recalling_names, "recalling")
+                self._set(layer, "pefc_tasks", self.tasks)
         if drops:
             self._derive(self.model, drawing_names, "drawing")
             self._set(self.model, "pefc_drops", drops)
@@ -174,18 +180,27 @@ class Patching:
             self._derive(self.model, checkpoint_names, "checkpoints")
             self._set(self.model, "pefc_checkpoint", write_checkpoint)
 
+    def _know(self, module: nn.Module) -> None:
+        """The new tokens of a module's calls depend on the task."""
+        self._set(module, "pefc_tasks", self.tasks)
+        self._set(module, "pefc_slot", None)
+        self._set(module, KIND, 0)
+
     def _keep_states(self, plan: Plan, drops: tuple[Drop, ...]) -> None:
         """Layers take along what their patches ask of a call, for checkpoints."""
         states = (*self.texts.values(), *drops)
         if not states:
             return
+        for layer in self._layers(plan):
+            self._derive(layer, layer_names, "states")
+            self._set(layer, "pefc_states", states)
+
+    def _layers(self, plan: Plan) -> Iterator[nn.Module]:
+        """The layers that have patches in them."""
         homes = [patched.path for patched in plan.modules]
-        layers = dict.fromkeys(s.path for s in plan.table.sites if s.role == "layer")
-        for path in layers:
+        for path in dict.fromkeys(s.path for s in plan.table.sites if s.role == "layer"):
             if any(home == path or home.startswith(f"{path}.") for home in homes):
-                layer = self.model.get_submodule(path)
-                self._derive(layer, layer_names, "states")
-                self._set(layer, "pefc_states", states)
+                yield self.model.get_submodule(path)
 
     def _derive(self, module: nn.Module, made: Names, shared: object) -> None:
         """Give a module a subclass of its class; those of one class and one key share it."""
@@ -225,7 +240,7 @@ def _knowing(plan: Plan) -> set[str]:
     tokens = plan.table.tokens
     if tokens is None or not any(isinstance(p.facts, TokenFacts) for p in plan.modules):
         return set()
-    return {tokens.stem, tokens.embed, tokens.memory or tokens.stem}
+    return {"", tokens.stem, tokens.embed, tokens.memory or tokens.stem}
 
 
 def _output(patched: Patched) -> object:

@@ -8,8 +8,9 @@ from transformers import PreTrainedModel
 
 from ...runtime.embedding import embedding_names, trimmed_names
 from ...runtime.generating import generating_names
-from ...runtime.prompts import OnePrompt, Prompts, TaskPrompts
+from ...runtime.prompts import KIND, OnePrompt, Prompts, TaskPrompts
 from ...runtime.stem import Stem, memory_names, stem_names
+from ...runtime.tasks import KINDS
 from ..lower import TokenFacts
 from ..lower.nodes import shape
 from ..patches import Patches, tasks_of
@@ -17,6 +18,7 @@ from ..plan import Patched, Plan
 from ..ports import TokenPorts
 from .code import function
 from .lifting import lifted
+from .wiring import task_kinds
 
 Names = Callable[[type[nn.Module]], dict[str, object]]
 
@@ -35,22 +37,39 @@ def stems(plan: Plan, model: nn.Module, patches: Patches) -> Iterator[tuple[str,
             yield tokens.stem, lambda base: stem_names(base, Stem(None, plan.shift))
         return
     prompts = _prompts(prompted, patches)
-    if is_known:
-        yield from _of_transformers(prompts, tokens, plan.shift, model)
-    else:
-        yield tokens.embed, lambda base: embedding_names(base, prompts)
-        yield tokens.stem, lambda base: trimmed_names(base, prompts)
+    found = (
+        _of_transformers(prompts, tokens, plan.shift, model)
+        if is_known
+        else (
+            (tokens.embed, lambda base: embedding_names(base, prompts)),
+            (tokens.stem, lambda base: trimmed_names(base, prompts)),
+        )
+    )
+    for path, names in found:
+        yield path, names if isinstance(prompts, OnePrompt) else _by_task(names, prompts)
 
 
-def _prompts(prompted: Patched, patches: Patches) -> Prompts:
+def _by_task(names: Names, prompts: TaskPrompts) -> Names:
+    """Names of a class that says which prompt each task has, besides what it says already."""
+
+    def named(base: type[nn.Module]) -> dict[str, object]:
+        kinds = {**getattr(base, KINDS, {}), KIND: prompts.of_task}
+        return {**names(base), KINDS: kinds}
+
+    return named
+
+
+def _prompts(prompted: Patched, patches: Patches) -> OnePrompt | TaskPrompts:
     """What makes the new embeddings, and how many they are."""
     tasks = tasks_of(prompted)
     if not tasks:
         graph = patches.fast(prompted)
         return OnePrompt(function(graph), _length(graph))  # pyright: ignore[reportArgumentType]
     assert isinstance(prompted.facts, TokenFacts)
-    made = {task: _of_task(prompted, patches, task) for task in (None, *tasks)}
-    return TaskPrompts(made, prompted.facts.width)
+    of_task = task_kinds(prompted, patches)
+    tasks_by_kind = {kind: task for task, kind in of_task.items()}
+    made = tuple(_of_task(prompted, patches, tasks_by_kind[kind]) for kind in sorted(tasks_by_kind))
+    return TaskPrompts(made, of_task, prompted.facts.width)
 
 
 def _of_task(

@@ -14,7 +14,7 @@ from ...runtime.attention import attention_forward
 from ...runtime.blocks import Wiring, block_names
 from ...runtime.leaves import leaf_names
 from ...runtime.taps import Argument
-from ...runtime.tasks import RowCall, TaskPatch
+from ...runtime.tasks import KINDS, RowCall, TaskPatch
 from ...runtime.variants import Variants
 from ..lower import AttentionFacts, BlockFacts, LeafFacts, LinearFacts, TokenFacts
 from ..lower.attention import projection
@@ -93,9 +93,9 @@ def names(
     found = _own_names(patched, base, patches, wired)
     if not tasks_of(patched):
         return found
-    others = getattr(base, "pefc_task_kinds", {})
+    others = getattr(base, KINDS, {})
     kinds = {**others, kind_attribute(patched): task_kinds(patched, patches)}
-    return {**found, "pefc_task_kinds": kinds}
+    return {**found, KINDS: kinds}
 
 
 def _own_names(

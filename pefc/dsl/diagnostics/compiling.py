@@ -215,26 +215,32 @@ class NoWeight(Diagnostic):
 
 @dataclass(frozen=True, slots=True)
 class LabelTaken(Diagnostic):
-    """Two attachments have one label on one site, or a label is the name of something that the
-    module has.
+    """Two attachments have one label on one site, or a label or the name of a task is that of
+    something that the module has.
 
         lora(r=8) on attn.q, attn.v
         lora(r=4) on attn.{k,v}
 
-    The label names the tensors in the model and in the saved file, so it must be free. Give another
-    with `as NAME`.
+    The label names the tensors in the model and in the saved file, after the name of their task if
+    they have one; so the first of these must be free. Give another label with `as NAME`, or the
+    task another name.
     """
 
     span: Span
     label: str
     path: str
     earlier: Span | None
+    task: str | None = None
+    """The task whose name it is."""
 
     def title(self) -> str:
+        if self.task is not None:
+            return f"the name of the task `{self.task}` is taken at `{self.path}`"
         return f"`{self.label}` is taken at `{self.path}`"
 
     def labels(self) -> tuple[Label, ...]:
-        first = Label(self.span, f"attaches `{self.label}` to `{self.path}`")
+        what = f"`{self.label}`" if self.task is None else f"tensors named `{self.label}.…`"
+        first = Label(self.span, f"attaches {what} to `{self.path}`")
         if self.earlier is None:
             return (first,)
         return (first, Label(self.earlier, "attached here before"))
@@ -247,6 +253,8 @@ class LabelTaken(Diagnostic):
         return (f"the module has a `{self.label}` of its own",)
 
     def help(self) -> str:
+        if self.task is not None:
+            return f"give the task another name than `{self.task}`"
         return "name one of them with `as NAME`" if self.earlier else "give another name with `as`"
 
 
