@@ -39,15 +39,29 @@ class Run:
 
 
 def run(about: str | None, rows: int, judged: int = 240) -> Run:
-    """As many reviews to train on as the command line says, or `rows`; `judged` are held back."""
+    """As many film reviews to train on as the command line says, or `rows`; `judged` are held
+    back.
+    """
+    return runs(about, rows, ("movies",), judged)["movies"]
+
+
+def runs(
+    about: str | None, rows: int, domains: tuple[str, ...], judged: int = 240
+) -> dict[str, Run]:
+    """The same for each of several domains."""
     parser = argparse.ArgumentParser(description=about)
-    parser.add_argument("--rows", type=int, default=rows, help="reviews to train on")
+    parser.add_argument("--rows", type=int, default=rows, help="sentences to train on, of a domain")
     rows = parser.parse_args().rows
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    reviews = read_reviews(HERE / "data" / "movies.tsv", WEIGHTS)
+    console = Console(width=100)
     first = HELD_BACK + TUNING
-    return Run(reviews[first : first + rows], reviews[: min(judged, rows)], Console(width=100))
+    found = {}
+    for domain in domains:
+        reviews = read_reviews(HERE / "data" / f"{domain}.tsv", WEIGHTS)
+        training, held_back = reviews[first : first + rows], reviews[: min(judged, rows)]
+        found[domain] = Run(training, held_back, console)
+    return found
 
 
 def base() -> nn.Module:
@@ -68,7 +82,7 @@ def train(model: nn.Module, run: Run, rate: float = RATE) -> None:
     model.train()
     for inputs, labels in track(batches, "training", console=run.console):
         loss = nn.functional.cross_entropy(model(**inputs).logits, labels)
-        loss.backward()
+        (loss + pefc.regularizer(model)).backward()
         optimizer.step()
         optimizer.zero_grad()
         schedule.step()

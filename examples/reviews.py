@@ -1,5 +1,6 @@
-"""Reviews with their labels, as tensors."""
+"""Reviews, or other sentences that praise and damn, with their labels, as tensors."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +43,13 @@ class Reviews:
             "attention_mask": self.mask[rows, :length],
         }
         return inputs, self.labels[rows]
+
+
+def mixed(parts: Sequence[Reviews]) -> Reviews:
+    """One row of each part, then the next of each; the parts are equally long."""
+    columns = ([part.ids for part in parts], [part.mask for part in parts])
+    ids, mask = (torch.stack(column, 1).flatten(0, 1) for column in columns)
+    return Reviews(ids, mask, torch.stack([part.labels for part in parts], 1).flatten())
 
 
 def read_reviews(file: Path, tokenizer: Path) -> Reviews:

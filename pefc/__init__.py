@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from .dsl import SpecError as SpecError
+from .dsl import SpecWarning as SpecWarning
 from .dsl import check as check
 from .dsl import parse as parse
 from .dsl import read as read
@@ -17,26 +18,28 @@ if TYPE_CHECKING:
     from .compiler.combine import combine as combine
     from .compiler.trace import trace as trace
     from .surgery import apply as apply
+    from .surgery import base as base
     from .surgery import compile as compile
-    from .surgery import gates as gates
     from .surgery import load as load
     from .surgery import merge as merge
-    from .surgery import optimizer as optimizer
     from .surgery import plan as plan
-    from .surgery import prune as prune
-    from .surgery import regularizer as regularizer
     from .surgery import remove as remove
     from .surgery import save as save
     from .surgery import set_task as set_task
     from .surgery import task_names as task_names
     from .surgery import tasks as tasks
+    from .training import gates as gates
+    from .training import optimizer as optimizer
+    from .training import prune as prune
+    from .training import ranks as ranks
+    from .training import regularizer as regularizer
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    **dict.fromkeys(("apply", "compile", "load", "merge", "optimizer", "plan"), ".surgery"),
-    **dict.fromkeys(("gates", "prune", "regularizer"), ".surgery"),
-    **dict.fromkeys(("remove", "save", "set_task", "task_names", "tasks"), ".surgery"),
+    **dict.fromkeys(("apply", "base", "compile", "load", "merge", "plan", "remove"), ".surgery"),
+    **dict.fromkeys(("save", "set_task", "task_names", "tasks"), ".surgery"),
+    **dict.fromkeys(("gates", "optimizer", "prune", "ranks", "regularizer"), ".training"),
     **dict.fromkeys(("Plan", "Program"), ".compiler"),
     "combine": ".compiler.combine",
     "trace": ".compiler.trace",

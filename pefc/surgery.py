@@ -1,24 +1,25 @@
 """The functions that users call with a spec and a model. What they do lives in the compiler."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
-from torch import Tensor, nn
-from torch.optim import AdamW
+from torch import nn
 
 from . import compiler
 from .compiler import Plan, Program
 from .compiler.attached import is_attached
-from .compiler.gates import GateValues
-from .compiler.merge import TOLERATED
+from .compiler.merge import TOLERATED, Wish
 from .compiler.texts import tokenize_with
 from .dsl.checked import Checked, Value
 from .dsl.checker import check
+from .dsl.diagnostics import SpecWarning
 from .dsl.parser import parse
 from .dsl.source import Source
 from .dsl.syntax import Spec
+from .runtime.quantized import DTYPES
 
 Model = TypeVar("Model", bound=nn.Module)
 _NONE: Mapping[str, Value] = {}
@@ -38,6 +39,30 @@ def plan(
         SpecError: with every mistake of the spec, and every selector term that matches nothing.
     """
     return compiler.plan(_checked(spec, params), model)
+
+
+def base(
+    spec: Spec | Checked | str,
+    reference: str | Path,
+    *,
+    params: Mapping[str, Value] = _NONE,
+    **options: object,
+) -> nn.Module:
+    """The model of a folder or hub id as a spec wants its base: what `quantize` names is quantized
+    weight by weight as it is read, so that the model never is in memory in floating point.
+
+    `pefc.apply` of the same spec then finds it so, and attaches the rest.
+
+    Args:
+        spec: a spec as `parse` or `read` gives it, or its text.
+        reference: a folder of transformers, a hub id, or `package.module:function`.
+        params: values for the `param`s of the spec.
+        options: of `from_pretrained`, such as `dtype`.
+
+    Raises:
+        SpecError: with every mistake of the spec, and where the reference leads nowhere.
+    """
+    return compiler.base(str(reference), _checked(spec, params), **options)
 
 
 def compile(
@@ -104,14 +129,19 @@ def save(
     Args:
         model: a model with a spec applied.
         folder: where to; an adapter that is there is replaced.
-        resume: keep the networks that compute prefixes and prompts, so that training can go on. By
-            default what they compute is written in their place: it gives the same outputs.
+        resume: keep the networks that compute prefixes and prompts, and what allocates ranks, so
+            that training can go on. By default what networks compute is written in their place, and
+            tensors are cut to the ranks that are left: it gives the same outputs.
         task: write this task alone.
 
     Raises:
         SpecError: nothing is attached to the model, or it has no such task.
+
+    Warns:
+        UserWarning: ranks are still to be allocated, and `resume` is not set.
     """
-    compiler.save(model, Path(folder), resume=resume, task=task)
+    for found in compiler.save(model, Path(folder), resume=resume, task=task):
+        warnings.warn(SpecWarning(found), stacklevel=2)
 
 
 def load(model: Model, folder: str | Path, *, task: str | None = None) -> Model:
@@ -160,7 +190,14 @@ def task_names(model: nn.Module) -> tuple[str, ...]:
     return compiler.task_names(model)
 
 
-def merge(model: Model, *, keep_base: bool = False, loss: float = TOLERATED) -> Model:
+def merge(
+    model: Model,
+    *,
+    keep_base: bool = False,
+    loss: float = TOLERATED,
+    into: Literal["bf16", "fp16", "fp32"] | None = None,
+    requantize: bool = False,
+) -> Model:
     """Fold everything attached into the base weights and leave no trace.
 
     Args:
@@ -168,12 +205,22 @@ def merge(model: Model, *, keep_base: bool = False, loss: float = TOLERATED) -> 
         keep_base: keep copies of what changes, so that `remove` restores the base exactly.
         loss: the largest share of an update, ‖kept − update‖ / ‖update‖, that may be lost to the
             weight's dtype.
+        into: the dtype that the whole model takes; quantized weights become plain ones, the values
+            that the model computes with and the updates.
+        requantize: round sums into quantized weights, and warn of what that lost.
 
     Raises:
-        SpecError: a method is not affine in x, a weight is tied, a bias is missing, or too much
-            would be lost; the model is then as it was.
+        SpecError: a method is not affine in x, a weight is tied, a bias is missing, too much would
+            be lost, or a weight is quantized and neither `into` nor `requantize` is given; the
+            model is then as it was.
+        ValueError: `into` is no dtype that is known, or given with `keep_base`.
     """
-    compiler.merge(model, keep_base=keep_base, loss=loss)
+    if into is not None and into not in DTYPES:
+        raise ValueError(f"`into` is {into!r}: it is one of {', '.join(DTYPES)}")
+    if into is not None and keep_base:
+        raise ValueError("a model that takes another dtype cannot keep its base")
+    dtype = None if into is None else DTYPES[into]
+    compiler.merge(model, Wish(keep_base, loss, dtype, requantize))
     return model
 
 
@@ -189,58 +236,6 @@ def remove(model: Model, *, task: str | None = None) -> Model:
     else:
         compiler.drop(model, task)
     return model
-
-
-def optimizer(model: nn.Module, *, lr: float, decay: float = 0.0, **options: object) -> AdamW:
-    """AdamW over what the spec trains, with the learning rates and decays of its `with` clauses.
-
-    Args:
-        model: a model with a spec applied.
-        lr: the learning rate where the spec says nothing; `with lr=10x` multiplies it.
-        decay: the weight decay where the spec says nothing.
-        options: of `torch.optim.AdamW`.
-
-    Raises:
-        SpecError: nothing is attached to the model.
-    """
-    return AdamW(compiler.parameter_groups(model, lr=lr, decay=decay), **options)  # pyright: ignore[reportArgumentType]
-
-
-def gates(model: nn.Module) -> GateValues:
-    """What gates and fusions let through at the last call of a model, by the path of their tensors:
-    [batch] for a gate, [batch, n, members] for the weights of a fusion. `print` plots it by layer.
-
-    Raises:
-        SpecError: nothing is attached to the model.
-    """
-    return compiler.gates(model)
-
-
-def regularizer(model: nn.Module) -> Tensor:
-    """The sum of the `loss +=` terms of everything attached: add it to the loss of a bare loop.
-
-    Raises:
-        SpecError: nothing is attached to the model.
-    """
-    return compiler.regularizer(model)
-
-
-def prune(model: nn.Module, batches: Iterable[object], *, keep: int) -> dict[str, tuple[str, ...]]:
-    """Keep, at each fusion of a model, the tasks that have most weight there.
-
-    Args:
-        model: a model with `fuse(…)` applied and trained.
-        batches: what its forward takes: mappings of keywords, or single tensors.
-        keep: how many tasks stay at each place, two or more.
-
-    Returns:
-        The tasks that stay, by the path of the place.
-
-    Raises:
-        SpecError: the model has no fusion, `keep` is less than two or more than any fusion has, or
-            there is no batch that the model takes; the model is then as it was.
-    """
-    return {kept.path: kept.tasks for kept in compiler.prune(model, batches, keep)}
 
 
 def _checked(

@@ -8,7 +8,7 @@ from ..compiler.combine import combine as combined
 from ..dsl.diagnostics.combining import UnfitWeight
 from ..dsl.diagnostics.core import SpecError
 from .console import working
-from .totals import size
+from .sizes import size
 
 
 def combine(

@@ -10,16 +10,16 @@ from ..compiler.texts import tokenize_as
 from ..dsl.diagnostics.commands import UnwritableFile
 from ..dsl.diagnostics.core import SpecError
 from .console import working
-from .models import model_named
+from .models import base_named
 from .planning import remark
+from .sizes import size
 from .specs import checked_spec
-from .totals import size
 
 
 def compile(spec: str, reference: str, settings: tuple[str, ...], out: Path) -> None:
     """Write the folder that `pefc.load` reads, and name it."""
     checked = checked_spec(spec, settings)
-    model = model_named(reference, weights=True)
+    model = base_named(reference, checked)
     with working("compiling"):
         program = compiler.compiled(checked, model, tokenize_as(reference))
         program.apply()

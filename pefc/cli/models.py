@@ -9,27 +9,41 @@ from pathlib import Path
 from torch import Tensor, nn
 from transformers.utils import logging
 
+from ..compiler.bases import base
 from ..compiler.models import function_named, read_model, reason_of
+from ..dsl.checked import Checked
 from ..dsl.diagnostics.commands import NeedsWeights
 from ..dsl.diagnostics.core import SpecError
 from ..dsl.diagnostics.models import NotBatches
 from .console import working
 
 
-def model_named(reference: str, *, weights: bool = False) -> nn.Module:
+def model_named(reference: str) -> nn.Module:
     """The model of a folder, hub id or `package.module:function`; maybe on `meta`.
 
-    Raises SpecError where there is none, or weights are asked for and it has none.
+    Raises SpecError where there is none.
     """
+    return _read(reference, lambda: read_model(reference))
+
+
+def base_named(reference: str, checked: Checked) -> nn.Module:
+    """The same with its weights, as a spec wants them.
+
+    Raises SpecError where there is none, or it has no weights.
+    """
+    model = _read(reference, lambda: base(reference, checked))
+    if any(parameter.is_meta for parameter in model.parameters()):
+        raise SpecError([NeedsWeights(reference)])
+    return model
+
+
+def _read(reference: str, read: Callable[[], nn.Module]) -> nn.Module:
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     if ":" in reference:
         _import_from_here()
     with working(f"reading {reference}"):
-        model = read_model(reference, weights=weights)
-    if weights and any(parameter.is_meta for parameter in model.parameters()):
-        raise SpecError([NeedsWeights(reference)])
-    return model
+        return read()
 
 
 def batches_named(reference: str) -> Iterator[object]:

@@ -17,6 +17,7 @@ from ..compiler.prove import Identity, Need
 from ..compiler.site import Site
 from ..compiler.verdict import Verdict
 from ..dsl.source import Span
+from .bits_view import bits_view
 from .console import width
 from .layers import collapsed, shape
 from .roles import sliced
@@ -49,6 +50,7 @@ def plan_view(plan: Plan, model: nn.Module) -> tuple[RenderableType, ...]:
     rows = [*_attached(plan), *_tuned(plan, model)]
     return (
         Text(heading, style="bold"),
+        *bits_view(plan, model),
         *(_statement(own) for own in _grouped(rows, lambda row: _key(row.span))),
         _terms(plan),
         totals(plan, model),

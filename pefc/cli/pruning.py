@@ -9,14 +9,15 @@ from rich.table import Table
 from ..compiler import load, save
 from ..compiler.pruning import Kept
 from ..compiler.pruning import prune as pruned
+from ..compiler.reading import read
 from .console import draw, working
-from .models import batches_named, model_named
-from .totals import size
+from .models import base_named, batches_named
+from .sizes import size
 
 
 def prune(adapter: Path, reference: str, data: str, *, keep: int, out: Path) -> None:
     """Write the folder that `pefc.load` reads, and say which tasks stay where."""
-    model = model_named(reference, weights=True)
+    model = base_named(reference, read(adapter).checked)
     load(model, adapter)
     batches = batches_named(data)
     with working("measuring"):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..compiler.link.materialize import beside
 from ..compiler.plan import Plan
+from .sizes import size
 
 _ADAM = 3
 """Numbers beside each trained parameter: its gradient and two moments."""
@@ -22,6 +23,7 @@ def totals(plan: Plan, model: nn.Module) -> RenderableType:
     share = plan.trainable / plan.total if plan.total else 0
     lines = {
         "trains": f"{plan.trainable:,} of {plan.total:,} parameters ({share:.3%})",
+        **_stays(plan),
         "adapter": f"{size(sum(saved.values()))} on disk, {_dtypes(saved)}",
         "training": f"{size(_ADAM * trained)} for gradients and the two moments of Adam",
         **_added(plan),
@@ -35,13 +37,15 @@ def totals(plan: Plan, model: nn.Module) -> RenderableType:
     return Group(Text(), drawn)
 
 
-def size(count: float) -> str:
-    """A count of bytes, as people read it."""
-    for unit in ("bytes", "KiB", "MiB"):
-        if count < 1024:
-            return f"{count:.0f} bytes" if unit == "bytes" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} GiB"
+def _stays(plan: Plan) -> dict[str, str]:
+    """The linear maps that a plan with quantized weights leaves in floating point."""
+    if not plan.packings:
+        return {}
+    packed = {packing.site.path for packing in plan.packings}
+    linear = {site.path: site for site in plan.table.sites if site.kind == "linear"}
+    left = Counter(site.role or "other" for path, site in linear.items() if path not in packed)
+    maps = ", ".join(f"{role} {count}" for role, count in left.items()) or "no linear map"
+    return {"stays": f"in floating point: {maps}, embeddings, norms and biases"}
 
 
 def _bytes(plan: Plan, model: nn.Module) -> tuple[Mapping[str, int], int]:

@@ -11,7 +11,7 @@ from ..compiler.verify import Measured
 from ..compiler.verify import verify as measure
 from .console import draw, working
 from .failing import FAULT, show
-from .models import model_named
+from .models import base_named
 from .specs import checked_spec
 
 
@@ -19,7 +19,7 @@ def verify(spec: str, reference: str, settings: tuple[str, ...]) -> None:
     """Print what was measured; the status is 1 if something does not hold."""
     checked = checked_spec(spec, settings)
     show(checked.warnings)
-    model = model_named(reference, weights=True)
+    model = base_named(reference, checked)
     with working("measuring"):
         found = tuple(measure(checked, model, tokenize_as(reference)))
     draw(_drawn(found))

@@ -1,5 +1,6 @@
 """From a spec and a model to a plan, to patches, and into the model."""
 
+from .bases import base as base
 from .gates import gates as gates
 from .growing import add as add
 from .growing import drop as drop
@@ -8,12 +9,13 @@ from .loading import load as load
 from .loading import load_task as load_task
 from .merge import merge as merge
 from .merge import remove as remove
-from .optimizing import parameter_groups as parameter_groups
+from .optimizers import optimizer as optimizer
 from .plan import Plan as Plan
 from .planning import plan as plan
 from .program import Program as Program
 from .program import compiled as compiled
 from .pruning import prune as prune
+from .ranking import ranks as ranks
 from .regularizing import regularizer as regularizer
 from .saving import save as save
 from .tasking import set_task as set_task

@@ -14,6 +14,7 @@ from ..dsl.diagnostics.attaching import (
     NothingAttached,
 )
 from ..dsl.diagnostics.core import Diagnostic, SpecError
+from ..dsl.diagnostics.quantizing import QuantizedMerge
 from ..runtime.installed import Installed, record
 
 
@@ -38,7 +39,7 @@ def by_statement(mistakes: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     return tuple(_counted(first, len(others)) for first, *others in groups.values())
 
 
-_Repeated = ForwardReplaced | LossyMerge | NoBiasToMerge | NotAffine | NotFinite
+_Repeated = ForwardReplaced | LossyMerge | NoBiasToMerge | NotAffine | NotFinite | QuantizedMerge
 
 
 def _group(mistake: Diagnostic) -> object:

@@ -9,11 +9,9 @@ from torch import nn
 from ..dsl.diagnostics.compiling import LabelTaken, NoWeight
 from ..dsl.diagnostics.core import SpecError
 from ..dsl.diagnostics.fusion import FusedTwice
-from ..dsl.diagnostics.placing import QuantizedTwice, UnequalShare
-from ..dsl.source import Span
+from ..dsl.diagnostics.placing import UnequalShare
 from .lower.attached import TASK
 from .plan import Planned, shared_path
-from .site import Site
 
 
 @dataclass(slots=True)
@@ -29,8 +27,6 @@ class Claims:
     task, or to none.
     """
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    quantized: dict[str, Span] = field(default_factory=dict)
-    """The statement that quantizes the weight of a module."""
 
     def claim(self, planned: Planned, earlier: Sequence[Planned]) -> None:
         """Raises SpecError where a label is taken, a shared tensor has another shape, or a weight
@@ -39,13 +35,6 @@ class Claims:
         self._label(planned)
         self._shares(planned)
         _readable(planned, earlier)
-
-    def quantize(self, span: Span, sites: Sequence[Site]) -> None:
-        """Raises SpecError where a weight would be quantized twice; slices have one weight."""
-        for site in sites:
-            first = self.quantized.setdefault(site.path, span)
-            if first is not span:
-                raise SpecError([QuantizedTwice(span, site.path, first)])
 
     def _label(self, planned: Planned) -> None:
         """The label must be free at the module, in the model and in the spec."""

@@ -51,6 +51,21 @@ def elaborated_for(
     return replace(method, tensors=tuple(replace(t, scope=None) for t in method.tensors))
 
 
+def counted(method: syntax.Method, sites: tuple[Site, ...]) -> list[dict[str, int]]:
+    """What the formulas of a method may name at each of its sites that counts these, if they do."""
+    used = {node.name for node in syntax.walk(method) if isinstance(node, syntax.Name)}
+    named = {"linear": {"sites"}, "attention": {"layer", "layers"}}
+    count = len(sites)
+    return [
+        {
+            name: number
+            for name, number in (("sites", count), ("layers", count), ("layer", order))
+            if name in used & named.get(site.kind, set())
+        }
+        for order, site in enumerate(sites)
+    ]
+
+
 def largest_dims(dims: list[tuple[Place, dict[str, int]]]) -> dict[str, int]:
     """The largest value of each dim over all sites of a statement."""
     largest: dict[str, int] = {}

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from torch import nn
 
-from ..dsl.checked import Checked, leaves
+from ..dsl.checked import Checked, Quantization, leaves
 from ..dsl.diagnostics.core import SpecError
 from ..dsl.diagnostics.tasks import NoSuchTask, TaskTaken
 from ..runtime.installed import Installed, remember
@@ -40,7 +40,11 @@ def add(
     taken = [name for name in sorted(fresh) if name in before.tasks]
     if taken:
         raise SpecError([TaskTaken(name) for name in taken])
-    steps = (*before.checked.steps, *checked.steps)
+    known = before.checked.steps
+    steps = (
+        *known,
+        *(s for s in checked.steps if not (isinstance(s, Quantization) and s in known)),
+    )
     constants = (*before.checked.constants, *checked.constants)
     after = planned_on(replace(before.checked, steps=steps, constants=constants), bare(model))
     materials = materialize(after, bare(model), tokenize, filled=filled, tasks=frozenset(fresh))

@@ -19,6 +19,10 @@ _OF_SITE = "pefc_"
 """How the names begin under which a patch calls other modules of its site."""
 _NAMES = {
     "base_forward": "base",
+    "base_product": "product",
+    "base_thin_product": "product",
+    "base_squares": "row_squares",
+    "base_values": "values",
     "linalg_vector_norm": "norm",
     "scaled_dot_product_attention": "sdpa",
     "sym_size_int": "size",

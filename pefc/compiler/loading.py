@@ -95,7 +95,7 @@ def _sources(as_task: Plan, as_saved: Plan, model: nn.Module) -> dict[str, str]:
 def _paths(plan: Plan, *, owned: bool) -> list[str]:
     """Tensors of a plan, in the order of its statements: the copies of parameters, or all else."""
     chosen = (planned for planned in plan.attachments if planned.member.owns == owned)
-    return list(dict.fromkeys(p.path(tensor) for p in chosen for tensor in p.tensors))
+    return list(dict.fromkeys(p.path(tensor) for p in chosen for tensor in p.stored))
 
 
 def _same_form(name: str, values: Mapping[str, torch.Tensor], plan: Plan, saved: Saved) -> None:
@@ -104,7 +104,7 @@ def _same_form(name: str, values: Mapping[str, torch.Tensor], plan: Plan, saved:
         planned.path(tensor): tensor.shape
         for planned in plan.attachments
         if planned.task == name
-        for tensor in planned.tensors
+        for tensor in planned.stored
     }
     found = [f"`{path}` is not in the folder" for path in has if path not in values]
     found += [f"`{path}` is not in the task" for path in values if path not in has]
@@ -147,7 +147,7 @@ def _formulas(plan: Plan, name: str) -> dict[tuple[str, str], object]:
 
 
 def _shapes(plan: Plan, model: nn.Module) -> dict[str, tuple[int, ...]]:
-    shapes = {p.path(tensor): tensor.shape for p in plan.attachments for tensor in p.tensors}
+    shapes = {p.path(tensor): tensor.shape for p in plan.attachments for tensor in p.stored}
     tuned = {t.name: tuple(model.get_parameter(t.name).shape) for t in plan.tuned}
     return {**shapes, **tuned}
 

@@ -1,7 +1,9 @@
 """Folding an adapter into the base weights, and taking it out again."""
 
 import math
+import warnings
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
@@ -17,11 +19,15 @@ from ..dsl.diagnostics.attaching import (
 )
 from ..dsl.diagnostics.core import Diagnostic, SpecError
 from ..dsl.diagnostics.dropping import DroppedMerge
+from ..dsl.diagnostics.quantizing import QuantizedMerge
 from ..dsl.diagnostics.state import NoValues
 from ..dsl.diagnostics.tasks import TaskMerge
 from ..runtime.installed import Installed, Merged, forget, record, remember
+from ..runtime.patched import bare
+from ..runtime.quantized import Form, form, is_packed
 from .attached import attached, by_statement
 from .link.live import uninstall
+from .link.packing import floating_weight, plain, plain_modules, put, requantized
 from .lower import LinearFacts, Site, run
 from .patches import Patches
 from .plan import Patched, Plan
@@ -39,28 +45,73 @@ class _Fold:
     weight: torch.Tensor
     bias: torch.Tensor | None
     lost: float
+    made: nn.Module | None = None
+    """The module that comes in the place of a quantized one."""
+    form: Form | None = None
+    """Of the quantized weight that the update is rounded into."""
 
 
-def merge(model: nn.Module, *, keep_base: bool, loss: float) -> None:
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How a merge is to go."""
+
+    keep_base: bool = False
+    """Keep what changes, so that `remove` can undo it."""
+    loss: float = TOLERATED
+    """The share of an update that may be lost to a dtype."""
+    into: torch.dtype | None = None
+    """The dtype that the whole model takes; quantized weights become plain ones."""
+    requantize: bool = False
+    """Round sums into quantized weights, whatever that loses."""
+
+
+def merge(model: nn.Module, wish: Wish) -> None:
     """Fold everything attached into the base weights. On any mistake the model is as it was.
 
     Raises SpecError where the model has tasks, a method is not affine, a constant has no bias to go
-    to, a weight is tied, or storing the sum in the weight's dtype would lose more than `loss` of an
-    update (‖kept − update‖ / ‖update‖).
+    to, a weight is tied, storing the sum in the weight's dtype would lose more than allowed of an
+    update (‖kept − update‖ / ‖update‖), or a weight is quantized and the wish does not say what
+    becomes of it.
     """
     what = attached(model)
     plan: Plan = what.plan  # pyright: ignore[reportAssignmentType]
     _raise_any(_unmergeable(plan, model))
     patches = Patches()
-    folds = [_fold(patched, model, patches) for patched in plan.modules]
-    _raise_any(_losing(folds, loss))
-    kept = Merged((*_changed(folds, model), *what.originals, *_originals(what.earlier)))
+    folds = [_fold(patched, model, patches, wish.into) for patched in plan.modules]
+    _raise_any(_losing(folds, wish))
+    others = {fold.patched.path: fold.made for fold in folds if fold.made is not None}
+    kept = _kept(what, folds, model)
     uninstall(model)
     for fold in folds:
-        _store(fold, model)
+        if fold.made is None:
+            _store(fold, model)
+    put(model, others)
+    if wish.into is not None:
+        put(model, dict(plain_modules(model, wish.into)))
+        model.to(wish.into)
     forget(model)
-    if keep_base:
+    if wish.keep_base:
         remember(model, kept)
+    if wish.requantize:
+        _report(folds)
+
+
+def _kept(what: Installed, folds: list[_Fold], model: nn.Module) -> Merged:
+    tensors = (*_changed(folds, model), *what.originals, *_originals(what.earlier))
+    packed = [fold.patched.path for fold in folds if fold.made is not None]
+    return Merged(tensors, tuple((path, bare(model.get_submodule(path))) for path in packed))
+
+
+def _report(folds: list[_Fold]) -> None:
+    """Say what rounding into quantized weights has lost."""
+    packed = [fold for fold in folds if fold.form is not None]
+    if packed:
+        worst = max(packed, key=lambda fold: fold.lost)
+        warnings.warn(
+            f"rounding into quantized weights lost up to {worst.lost:.1%} of an update, at "
+            f"`{worst.patched.path}`",
+            stacklevel=4,
+        )
 
 
 def remove(model: nn.Module) -> None:
@@ -78,6 +129,8 @@ def remove(model: nn.Module) -> None:
     with torch.no_grad():
         for name, value in what.originals:
             model.get_parameter(name).copy_(value)
+    if isinstance(what, Merged):
+        put(model, {path: deepcopy(module) for path, module in what.modules})
     forget(model)
     if isinstance(what, Installed) and what.earlier is not None:
         remember(model, what.earlier)
@@ -115,12 +168,15 @@ def _unmergeable(plan: Plan, model: nn.Module) -> Iterator[Diagnostic]:
             yield TiedMerge(patched.members[0].span, patched.path, others[0])
 
 
-def _losing(folds: list[_Fold], loss: float) -> Iterator[Diagnostic]:
+def _losing(folds: list[_Fold], wish: Wish) -> Iterator[Diagnostic]:
     for fold in sorted(folds, key=lambda fold: -fold.lost):
         first = fold.patched.members[0]
         if math.isinf(fold.lost):
             yield NotFinite(first.span, fold.patched.path)
-        elif fold.lost > loss:
+        elif fold.form is not None:
+            if not wish.requantize:
+                yield QuantizedMerge(first.span, fold.patched.path, str(fold.form), fold.lost)
+        elif fold.lost > wish.loss:
             stored = str(fold.weight.dtype).removeprefix("torch.")
             yield LossyMerge(first.span, fold.patched.path, fold.lost, stored)
         if not fold.facts.bias and fold.bias is not None and bool(fold.bias.any()):
@@ -137,15 +193,16 @@ def _users_of_weights(model: nn.Module) -> dict[int, list[str]]:
     return users
 
 
-def _fold(patched: Patched, model: nn.Module, patches: Patches) -> _Fold:
+def _fold(patched: Patched, model: nn.Module, patches: Patches, into: torch.dtype | None) -> _Fold:
     module, facts = model.get_submodule(patched.path), patched.facts
     assert isinstance(facts, LinearFacts)
-    wide = torch.promote_types(module.weight.dtype, torch.float32)  # pyright: ignore[reportArgumentType]
+    old = floating_weight(module)
+    wide = torch.promote_types(old.dtype, torch.float32)
 
     def read(path: str) -> object:
         found: object = module
         for part in path.split("."):
-            found = getattr(found, part)
+            found = old if part == "weight" and found is module else getattr(found, part)
         if isinstance(found, torch.Tensor) and found.is_floating_point():
             return found.detach().to(wide)
         return False if path == "training" else found
@@ -153,22 +210,45 @@ def _fold(patched: Patched, model: nn.Module, patches: Patches) -> _Fold:
     with torch.no_grad():
         weight, bias = run(patches.merged(patched), Site(read, _no_module))  # pyright: ignore[reportGeneralTypeIssues]
         stored = weight.T if facts.transposed else weight
-        lost = _lost(module.get_parameter("weight"), stored)
+        if is_packed(module):
+            return _packed_fold(patched, old, stored, bias, model, into)
+        kind = into or old.dtype
+        lost = lost_share(old, stored, stored.to(kind))
         if facts.bias and bias is not None:
-            lost = max(lost, _lost(module.get_parameter("bias"), bias))
-    return _Fold(patched, facts, stored.to(module.weight.dtype).contiguous(), bias, lost)
+            lost = max(lost, lost_share(module.get_parameter("bias"), bias, bias.to(kind)))
+    return _Fold(patched, facts, stored.to(kind).contiguous(), bias, lost)
+
+
+def _packed_fold(
+    patched: Patched,
+    old: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    model: nn.Module,
+    into: torch.dtype | None,
+) -> _Fold:
+    """The module that comes in the place of a quantized one: quantized again, or plain."""
+    module, facts = model.get_submodule(patched.path), patched.facts
+    assert isinstance(facts, LinearFacts)
+    made = (
+        requantized(module, weight.to(old.dtype)) if into is None else plain(module, weight, into)
+    )
+    if bias is not None and made.bias is not None:
+        made.bias = nn.Parameter(bias.to(made.bias.dtype), requires_grad=made.bias.requires_grad)
+    lost = lost_share(old, weight, floating_weight(made))
+    return _Fold(patched, facts, weight, bias, lost, made, form(module) if into is None else None)
 
 
 def _no_module(name: str) -> Callable[..., object]:
     raise AssertionError(f"a merged weight is made of tensors alone, not of {name}")
 
 
-def _lost(old: torch.Tensor, merged: torch.Tensor) -> float:
-    """The share of an update that the dtype of a parameter does not keep; infinite where the update
-    is not finite.
+def lost_share(old: torch.Tensor, merged: torch.Tensor, stored: torch.Tensor) -> float:
+    """The share of an update that a parameter does not keep as it is stored; infinite where the
+    update is not finite.
     """
     update = merged - old
-    kept = merged.to(old.dtype).to(merged.dtype) - old
+    kept = stored.to(merged.dtype) - old
     size = float(update.norm())
     if not math.isfinite(size):
         return math.inf
@@ -177,6 +257,8 @@ def _lost(old: torch.Tensor, merged: torch.Tensor) -> float:
 
 def _changed(folds: list[_Fold], model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     for fold in folds:
+        if fold.made is not None:
+            continue
         module = model.get_submodule(fold.patched.path)
         for name in ("weight", "bias") if fold.facts.bias else ("weight",):
             yield f"{fold.patched.path}.{name}", module.get_parameter(name).detach().clone()
@@ -185,6 +267,10 @@ def _changed(folds: list[_Fold], model: nn.Module) -> Iterator[tuple[str, torch.
 def _store(fold: _Fold, model: nn.Module) -> None:
     module = model.get_submodule(fold.patched.path)
     with torch.no_grad():
-        module.get_parameter("weight").copy_(fold.weight)
+        weight = module.get_parameter("weight")
+        if weight.dtype == fold.weight.dtype:
+            weight.copy_(fold.weight)
+        else:
+            weight.data = fold.weight
         if fold.facts.bias and fold.bias is not None:
             module.get_parameter("bias").copy_(fold.bias)

@@ -15,21 +15,27 @@ from ..dsl.diagnostics.core import SpecError
 from ..dsl.diagnostics.models import FunctionNotFound, ModelNotFound, NotModel, UnknownArchitecture
 
 
-def read_model(reference: str, *, weights: bool = False) -> nn.Module:
-    """The model that a reference means, on `meta` unless its weights are asked for and there.
+def read_model(reference: str, *, weights: bool = False, **options: object) -> nn.Module:
+    """The model that a reference means, on `meta` unless its weights are asked for and there; these
+    are read with `options` of `from_pretrained`.
 
     Raises SpecError where the reference leads nowhere.
     """
-    if ":" in reference and not Path(reference).exists():
+    if not is_folder(reference):
         return _made(reference)
     config = _config(reference)
     architecture = _architecture(reference, config)
     try:
         if weights and _has_weights(reference):
-            return (architecture or AutoModel).from_pretrained(reference).eval()
+            return (architecture or AutoModel).from_pretrained(reference, **options).eval()  # pyright: ignore[reportArgumentType]
         return _without_weights(architecture, config).eval()
     except Exception as error:
         raise SpecError([NotModel(reference, reason_of(error))]) from error
+
+
+def is_folder(reference: str) -> bool:
+    """Whether a reference means a folder or a hub id, not a function."""
+    return ":" not in reference or Path(reference).exists()
 
 
 def _without_weights(

@@ -72,8 +72,6 @@ def _refusal(site: Site, module: nn.Module) -> str | None:
         return "which normalises over the rows of a batch"
     if site.kind == "embedding" and site.role != "embed":
         return "which embeds something else than tokens"
-    if any(not parameter.is_floating_point() for parameter in module.parameters(recurse=False)):
-        return "whose weight is quantized"
     return None
 
 

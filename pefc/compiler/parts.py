@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..dsl.checked import Attachment, Checked, Fusion, Modified, Step, Tuning, leaves
+from ..dsl.checked import Attachment, Checked, Fusion, Modified, Quantization, Step, Tuning, leaves
 from ..dsl.diagnostics.core import SpecError
 from ..dsl.diagnostics.tasks import NotATask
 from .fusing import FUSION
@@ -23,22 +23,23 @@ def renamed(checked: Checked, name: str) -> Checked:
 
     Raises SpecError where the spec holds several tasks, or what cannot be in one.
     """
-    found = {task_of(step) for step in leaves(checked.steps)}
-    if len(found) > 1 or not all(
-        isinstance(step, Attachment | Tuning) for step in leaves(checked.steps)
-    ):
+    own = [step for step in leaves(checked.steps) if not isinstance(step, Quantization)]
+    found = {task_of(step) for step in own}
+    if len(found) > 1 or not all(isinstance(step, Attachment | Tuning) for step in own):
         raise SpecError([NotATask(name, tuple(sorted(each or "" for each in found)))])
     return replace(checked, steps=tuple(_as_task(step, name) for step in checked.steps))
 
 
 def without(steps: tuple[Step, ...], name: str | None) -> Iterator[Step]:
-    """The steps that do not belong to a task, or, for None, those that belong to some."""
+    """The steps that do not belong to a task, or, for None, those that belong to some. How the base
+    is quantized belongs to all.
+    """
     for step in steps:
         if isinstance(step, Modified):
             body = tuple(without(step.body, name))
             if body:
                 yield replace(step, body=body)
-        elif task_of(step) != name:
+        elif isinstance(step, Quantization) or task_of(step) != name:
             yield step
 
 
@@ -50,6 +51,24 @@ def _as_task(step: Step, name: str) -> Step:
             return replace(step, task=name)
         case _:
             return step
+
+
+def in_turn(steps: tuple[Step, ...]) -> list[Step]:
+    """Steps in the order in which they are planned: `quantize` is applied to the base first, and a
+    fusion reads what tasks have.
+    """
+    return sorted(steps, key=_turn)
+
+
+def _turn(step: Step) -> int:
+    """`quantize` is applied to the base first; a fusion reads what tasks have."""
+    match step:
+        case Quantization():
+            return 0
+        case Fusion():
+            return 2
+        case _:
+            return 1
 
 
 def task_of(step: Step) -> str | None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from torch.fx import Graph
 
-from .lower import LinearFacts, Member, merged_parameters, plain_patch
+from .lower import Facts, LinearFacts, Member, merged_parameters, plain_patch
 from .passes import optimized
 from .plan import Patched
 
@@ -28,7 +28,7 @@ class Patches:
     def fast(self, patched: Patched) -> Graph:
         """The same function in its fast order of evaluation."""
         if patched.key not in self.fast_graphs:
-            self.fast_graphs[patched.key] = optimized(self.plain(patched))
+            self.fast_graphs[patched.key] = fast(patched.facts, self.plain(patched))
         return self.fast_graphs[patched.key]
 
     def fast_without(self, patched: Patched, dropped: frozenset[int]) -> Graph | None:
@@ -38,7 +38,7 @@ class Patches:
             return None
         key = (patched.key, dropped)
         if key not in self.fast_graphs:
-            self.fast_graphs[key] = optimized(plain_patch(patched.facts, kept))
+            self.fast_graphs[key] = fast(patched.facts, plain_patch(patched.facts, kept))
         return self.fast_graphs[key]
 
     def of_task(self, patched: Patched, task: str | None, dropped: frozenset[int]) -> Graph:
@@ -51,7 +51,7 @@ class Patches:
         members = tuple(planned.member for planned in kept)
         key = (patched.facts, tuple((p.dropping, form(p.member)) for p in kept))
         if key not in self.fast_graphs:
-            self.fast_graphs[key] = optimized(plain_patch(patched.facts, members))
+            self.fast_graphs[key] = fast(patched.facts, plain_patch(patched.facts, members))
         return self.fast_graphs[key]
 
     def forms(self, patched: Patched) -> tuple[Graph, ...]:
@@ -69,6 +69,12 @@ class Patches:
         return self.merged_graphs[patched.key]
 
 
+def fast(facts: Facts, graph: Graph) -> Graph:
+    """A graph of a site in its fast order of evaluation."""
+    packed = isinstance(facts, LinearFacts) and facts.packed is not None
+    return optimized(graph, packed=packed)
+
+
 def tasks_of(patched: Patched) -> tuple[str, ...]:
     """The tasks that have methods at a module."""
     return tuple(dict.fromkeys(p.task for p in patched.members if p.task is not None))
@@ -82,6 +88,7 @@ def form(member: Member) -> object:
         method.attachment.method,
         method.attachment.arguments,
         frozenset(method.numbers.items()),
+        tuple(method.lengths.items()),
         tuple(tensor.shape for tensor in method.tensors),
         member.rows,
         member.gated,

@@ -1,7 +1,9 @@
 """Placing: the module that carries the patch of a site, and what the patch depends on."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from inspect import signature
+from typing import Literal
 
 from torch import nn
 from transformers import PreTrainedModel
@@ -23,6 +25,8 @@ from .lower import (
 from .ports import AttentionPorts, BlockPorts, Projection, TokenPorts
 from .site import Site, SiteTable
 
+_PACKED: Mapping[str, Literal[4, 8]] = {"Linear4bit": 4, "Linear8bitLt": 8}
+"""The classes of modules that arrive quantized."""
 Ports = BlockPorts | AttentionPorts | TokenPorts
 
 
@@ -56,7 +60,10 @@ def linear_facts(site: Site) -> LinearFacts:
     """What the patch of a linear map depends on."""
     assert site.inputs is not None
     assert site.outputs is not None
-    return LinearFacts(site.inputs, site.outputs, site.bias, transposed=site.class_name == "Conv1D")
+    transposed = site.class_name == "Conv1D"
+    return LinearFacts(
+        site.inputs, site.outputs, site.bias, transposed, packed=_PACKED.get(site.class_name)
+    )
 
 
 def _leaf(module: nn.Module) -> LeafFacts:

@@ -6,6 +6,7 @@ from math import prod
 from ..dsl.checked import Checked
 from ..dsl.source import Span
 from ..dsl.syntax import Setting
+from ..runtime.quantized import Form
 from .lower import Declared, Elaborated, Facts, Member
 from .lower.attached import TASK
 from .placing import Place, Ports
@@ -45,6 +46,11 @@ class Planned:
     @property
     def tensors(self) -> tuple[Declared, ...]:
         return self.method.tensors
+
+    @property
+    def stored(self) -> tuple[Declared, ...]:
+        """All that the statement puts into the model here: tensors, and what trains their ranks."""
+        return (*self.method.tensors, *self.method.states)
 
     @property
     def home(self) -> str:
@@ -91,6 +97,17 @@ class Tuned:
 
 
 @dataclass(frozen=True, slots=True)
+class Packing:
+    """A base weight that is kept in few bits."""
+
+    site: Site
+    form: Form
+    is_there: bool
+    """The model arrived with it."""
+    span: Span = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Patched:
     """A module with the methods that stand on it, in the order of the spec."""
 
@@ -119,6 +136,7 @@ class Plan:
     fused: frozenset[str] = frozenset()
     """Tasks that a fusion reads: they do not train any more."""
     drops: tuple[Dropping, ...] = ()
+    packings: tuple[Packing, ...] = ()
     shift: int = 0
     """By how much the positions of the text's tokens grow."""
 

@@ -8,16 +8,15 @@ from torch import nn
 
 from ..dsl import syntax
 from ..dsl.checked import Attachment, Checked, Fusion, Modified, Quantization, Step, Tuning
-from ..dsl.diagnostics.compiling import (
-    NeverCalled,
-    NotCompiled,
-)
+from ..dsl.diagnostics.compiling import NeverCalled, NotCompiled
 from ..dsl.diagnostics.core import Diagnostic, SpecError
-from ..dsl.diagnostics.dropping import OutsideLayers, TooManyDropped
+from ..dsl.diagnostics.dropping import OutsideLayers
 from ..dsl.diagnostics.placing import NoSites
 from .claims import Claims
+from .dropping import dropped
 from .fitting import (
     check_count,
+    counted,
     elaborated_for,
     judged,
     largest_dims,
@@ -29,24 +28,25 @@ from .fitting import (
 )
 from .fusing import Parts, fusing, parts
 from .grouping import patched_modules
-from .lower import (
-    Elaborated,
-    Member,
-)
+from .lengths import lengths_at
+from .lower import Elaborated, Member
 from .lower.attached import TASK
 from .owning import Owning
+from .parts import in_turn
 from .placing import Place, place
 from .plan import Dropping, Plan, Planned
+from .quantizing import Quantizing
 from .reach import check_positions, check_reach
 from .roles import find_sites
 from .select import Selected, TermMatch, select
+from .shrinking import uneven_schedules
 from .site import Site, SiteTable
-from .training import Training, parameter_names, place_of
+from .training import Training, parameter_count, parameter_names, place_of
 from .verdict import Verdict
 
 _RULES = (syntax.Rule, syntax.Extend, syntax.Loss, syntax.Shrink, syntax.Rebase, syntax.When)
 _PATCHED = {"linear", "any", "block", "attention", "tokens"}
-"""The kinds of site that a method may change; `any` only where it is linear."""
+"""What a method may change; `any` only where it is linear."""
 
 
 def plan(checked: Checked, model: nn.Module) -> Plan:
@@ -56,11 +56,14 @@ def plan(checked: Checked, model: nn.Module) -> Plan:
     Raises SpecError with every mistake that the model brings to light.
     """
     table = find_sites(model)
-    training = Training(model, parameter_names(model))
+    names = parameter_names(model)
+    quantizing = Quantizing(model, names)
+    training = Training(model, names, quantizing.packings)
     claims = Claims(model, table.model)
-    planner = _Planner(model, checked, table, training, claims, Owning(model))
-    for step in sorted(checked.steps, key=lambda step: isinstance(step, Fusion)):
+    planner = _Planner(model, checked, table, training, claims, quantizing, Owning(model))
+    for step in in_turn(checked.steps):
         planner.take(step, _Around())
+    planner.mistakes.extend(uneven_schedules(planner.attachments))
     if planner.mistakes:
         raise SpecError(planner.mistakes)
     return planner.result()
@@ -91,6 +94,7 @@ class _Planner:
     table: SiteTable
     training: Training
     claims: Claims
+    quantizing: Quantizing
     owning: Owning
     mistakes: list[Diagnostic] = field(default_factory=list)
     attachments: list[Planned] = field(default_factory=list)
@@ -121,15 +125,13 @@ class _Planner:
                 case Fusion():
                     self._fuse(step, around)
                 case Quantization():
-                    self.mistakes.append(NotCompiled(step.span, "`quantize`"))
-                    self.claims.quantize(step.span, self._select(step.selection, "linear"))
+                    self.quantizing.take(step, self._select(step.selection, "linear"))
                 case _:
                     assert_never(step)
         except SpecError as error:
             self.mistakes.extend(stated(diagnostic, step) for diagnostic in error.diagnostics)
 
     def result(self) -> Plan:
-        seen: dict[int, int] = {id(p): p.numel() for p in self.model.parameters()}
         shifts = {id(p.method.attachment): p.method.shift for p in self.attachments}
         return Plan(
             type(self.model).__name__,
@@ -139,10 +141,11 @@ class _Planner:
             tuple(patched_modules(self.attachments, self.keys)),
             tuple(self.training.tuned),
             tuple(self.terms),
-            sum(seen.values()),
+            parameter_count(self.model),
             tuple(dict.fromkeys(p.task for p in self.attachments if p.task is not None)),
             frozenset(self.fused),
             tuple(self.drops),
+            tuple(self.quantizing.packings.values()),
             sum(shifts.values()),
         )
 
@@ -152,16 +155,10 @@ class _Planner:
         return selected.sites
 
     def _drop(self, step: Modified, around: _Around) -> None:
-        given = dict(step.arguments)
-        numbers, fixed = given["layers"], given.get("eval", 0)
-        assert isinstance(numbers, range)
-        assert isinstance(fixed, int)
-        most = max(numbers[-1], fixed)
-        if self.table.layers and most > self.table.layers:
-            raise SpecError([TooManyDropped(step.span, most, self.table.layers)])
+        dropping = dropped(step, self.table.layers)
         if around.dropping is not None:
             raise SpecError([NotCompiled(step.span, "`adapterdrop` inside of `adapterdrop`")])
-        self.drops.append(Dropping(numbers, fixed))
+        self.drops.append(dropping)
         number = len(self.drops) - 1
         for inner in step.body:
             self.take(inner, replace(around, dropping=number))
@@ -172,7 +169,7 @@ class _Planner:
         sites = self._select(step.selection, "block")
         self.fused.update(step.members)
         for site in sites:
-            where, numbers = self._dims(attachment, site, 0, len(sites))
+            where, numbers = self._dims(attachment, site, {})
             found = parts(step, where, self.attachments)
             self._place(attachment, site, where, numbers, numbers, _Around(parts=found))
 
@@ -190,14 +187,15 @@ class _Planner:
                 raise SpecError([NotCompiled(step.span, "training the base in `adapterdrop`")])
             self._train(step, sites, tuned_parameters(step.method))
             return
-        dims = [self._dims(step, site, order, len(sites)) for order, site in enumerate(sites)]
+        pairs = zip(sites, counted(step.method, sites), strict=True)
+        dims = [self._dims(step, site, count) for site, count in pairs]
         for site, (where, numbers) in zip(sites, dims, strict=True):
             if around.dropping is not None and site.layer is None:
                 raise SpecError([OutsideLayers(place_of(step), site.path)])
             self._place(step, site, where, numbers, largest_dims(dims), around)
 
     def _dims(
-        self, step: Attachment, site: Site, order: int, count: int
+        self, step: Attachment, site: Site, counts: Mapping[str, int]
     ) -> tuple[Place, dict[str, int]]:
         """The place of a site, and the numbers that its formulas may name."""
         if step.method.site in {"linear", "any"} and site.kind != "linear":
@@ -206,13 +204,13 @@ class _Planner:
         if not site.called:
             raise SpecError([NeverCalled(place_of(step), site.path)])
         where = place(site, self.table, self.model, place_of(step))
+        where = self.quantizing.packed(where, site.path)
         if site.kind == "linear":
             assert site.inputs is not None
             assert site.width is not None
-            return where, {"in": site.inputs, "out": site.width}
-        named = {"layer": order, "layers": count} if site.kind == "attention" else {}
-        used = {node.name for node in syntax.walk(step.method) if isinstance(node, syntax.Name)}
-        return where, {**where.facts.dims, **{n: v for n, v in named.items() if n in used}}  # pyright: ignore[reportAttributeAccessIssue]
+            sizes = {"in": site.inputs, "out": site.width}
+            return where, {**sizes, **counts, **lengths_at(step, site)}
+        return where, {**where.facts.dims, **counts}  # pyright: ignore[reportAttributeAccessIssue]
 
     def _place(
         self,

@@ -11,6 +11,7 @@ from .fusing import FUSION
 from .link.graph import linked_graph
 from .link.live import check_free, install
 from .link.materialize import Materials, materialize
+from .link.packing import Modules, packed_modules, with_modules
 from .patches import Patches
 from .plan import Plan
 from .planning import plan
@@ -31,7 +32,21 @@ class Program:
     """How the model reads a text that an initial value is made from."""
     filled: bool = field(default=True, repr=False)
     """New tensors get their initial values; False where saved ones follow."""
+    _modules: Modules | None = field(default=None, repr=False)
     _materials: Materials | None = field(default=None, repr=False)
+
+    @property
+    def modules(self) -> Modules:
+        """The modules that the spec quantizes, beside those of the model."""
+        if self._modules is None:
+            with torch.inference_mode(mode=False):
+                self._modules = packed_modules(self.plan, self.model)
+        return self._modules
+
+    @property
+    def base(self) -> nn.Module:
+        """The model with its quantized modules: the model itself where nothing is quantized."""
+        return with_modules(self.model, self.modules)
 
     @property
     def materials(self) -> Materials:
@@ -39,7 +54,7 @@ class Program:
         if self._materials is None:
             with torch.inference_mode(mode=False):
                 self._materials = materialize(
-                    self.plan, self.model, self.tokenize, filled=self.filled
+                    self.plan, self.base, self.tokenize, filled=self.filled
                 )
         return self._materials
 
@@ -48,7 +63,7 @@ class Program:
         """The whole traced model with every patch inlined at its site; it shares all parameters
         with the model.
         """
-        return linked_graph(self.plan, self.model, self.materials, self.patches)
+        return linked_graph(self.plan, self.base, self.materials, self.patches)
 
     def apply(self) -> nn.Module:
         """Put the patches into the model, in place, and return it. All or nothing.
@@ -56,7 +71,7 @@ class Program:
         Raises SpecError where the model carries a spec already or a patch could not run.
         """
         check_free(self.plan, self.model)
-        install(self.plan, self.model, self.materials, self.patches)
+        install(self.plan, self.model, self.materials, self.patches, self.modules)
         if FUSION in self.plan.tasks:
             set_task(self.model, FUSION)
         return self.model

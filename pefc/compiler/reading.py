@@ -21,6 +21,7 @@ from ..runtime.state import (
     NoFolderError,
     read_folder,
 )
+from .lengths import with_lengths
 from .saving import FORMAT, SPEC, TENSORS, method_digests
 
 
@@ -46,7 +47,9 @@ def read(folder: Path) -> Saved:
     checked = check(parse(_spec(files, folder)))
     _same_methods(checked, manifest, folder)
     base: Fingerprint = manifest["base"]  # pyright: ignore[reportAssignmentType]
-    return Saved(folder, checked, _read_tensors(files, folder), base, manifest.get("plan"))
+    plan = manifest.get("plan")
+    shorter = with_lengths(checked, plan, folder / MANIFEST)
+    return Saved(folder, shorter, _read_tensors(files, folder), base, plan)
 
 
 def _files(folder: Path) -> tuple[Mapping[str, bytes], Mapping[str, object]]:

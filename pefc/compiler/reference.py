@@ -10,9 +10,12 @@ from torch.nn import functional
 
 from ..runtime.attention import attended
 from .exercise import SEED, distance
+from .link.packing import floating_weight
 from .link.wiring import module_paths
 from .lower import AttentionFacts, LinearFacts, Site, run
 from .lower.nodes import BASE, TOKENS, shape
+from .passes import packed
+from .passes.packed import READINGS
 from .patches import Patches
 from .plan import Patched
 
@@ -47,7 +50,8 @@ def _reader(module: nn.Module) -> Callable[[str], object]:
     def read(path: str) -> object:
         found: object = module
         for part in path.split("."):
-            found = getattr(found, part)
+            is_weight = part == "weight" and found is module
+            found = floating_weight(module) if is_weight else getattr(found, part)
         return found.double() if isinstance(found, Tensor) and found.is_floating_point() else found
 
     return read
@@ -57,6 +61,8 @@ def _modules(patched: Patched, model: nn.Module) -> Callable[[str], Callable[...
     paths = dict(module_paths(patched))
 
     def named(name: str) -> Callable[..., object]:
+        if name in READINGS:
+            return _reading(name, model.get_submodule(patched.path))
         if name != BASE:
             return copy.deepcopy(model.get_submodule(paths[name])).double()
         if isinstance(patched.facts, AttentionFacts):
@@ -64,6 +70,18 @@ def _modules(patched: Patched, model: nn.Module) -> Callable[[str], Callable[...
         return _linear(patched, model.get_submodule(patched.path))
 
     return named
+
+
+def _reading(name: str, module: nn.Module) -> Callable[..., Tensor]:
+    """What a patch reads of a quantized weight."""
+    weight = floating_weight(module).double()
+    match name:
+        case packed.SQUARES:
+            return lambda: weight.square().sum(-1)
+        case packed.VALUES:
+            return lambda: weight
+        case _:
+            return lambda x: functional.linear(x, weight)
 
 
 def _attention(q: Tensor, keys: Tensor, values: Tensor, _: int) -> Tensor:
@@ -74,7 +92,7 @@ def _attention(q: Tensor, keys: Tensor, values: Tensor, _: int) -> Tensor:
 def _linear(patched: Patched, module: nn.Module) -> Callable[[Tensor], Tensor]:
     facts = patched.facts
     assert isinstance(facts, LinearFacts)
-    weight = module.get_parameter("weight").double()
+    weight = floating_weight(module).double()
     bias = module.get_parameter("bias").double() if facts.bias else None
     oriented = weight.T if facts.transposed else weight
     return lambda x: functional.linear(x, oriented, bias)

@@ -1,36 +1,55 @@
 """Regularisers: what methods add to the loss."""
 
-import torch
-from torch import Tensor, nn
+from collections.abc import Callable, Iterator
 
+from torch import Tensor, nn
+from torch.fx import Graph
+
+from ..dsl.diagnostics.training import MissingTerms
+from ..runtime.losses import Owed, Term, Terms, summed
 from .attached import attached
-from .lower import Site, loss_value, run
+from .link.code import function
+from .lower import loss_value
+from .lower.attached import TASK
 from .plan import Plan, Planned
+from .warn import warn
 
 
 def regularizer(model: nn.Module) -> Tensor:
-    """The sum of the `loss +=` terms of everything attached; 0 where there is none.
+    """The sum of the `loss +=` terms of everything attached that runs; 0 where there is none.
 
     Raises SpecError where nothing is attached.
     """
-    plan: Plan = attached(model).plan  # pyright: ignore[reportAssignmentType]
-    total = next(model.parameters()).new_zeros(())
+    attached(model)
+    terms = model.__dict__.get("pefc_terms")
+    if not isinstance(terms, Terms):
+        return summed([], model)
+    terms.owed.pay()
+    return terms.total(model)
+
+
+def terms(plan: Plan) -> Terms:
+    """The terms of a plan, as functions."""
+    return Terms(tuple(_terms(plan)), Owed(_missing))
+
+
+def _terms(plan: Plan) -> Iterator[Term]:
+    made: dict[object, Callable[..., Tensor]] = {}
     for planned in plan.attachments:
         for number in range(len(planned.method.losses)):
-            total = total + _value(planned, model, number)
-    return total
+            key = (id(planned.method), planned.prefix, number)
+            if key not in made:
+                made[key] = function(_of_task(loss_value(planned.member, number), planned))  # pyright: ignore[reportArgumentType]
+            yield Term(planned.home, made[key], planned.task)
 
 
-def _value(planned: Planned, model: nn.Module, number: int) -> Tensor:
-    module = model.get_submodule(planned.home)
+def _of_task(graph: Graph, planned: Planned) -> Graph:
+    """`self.task.lora.B --> self.movies.lora.B`, for a method of the task `movies`."""
+    if planned.task is not None:
+        for node in graph.find_nodes(op="get_attr"):
+            node.target = f"{planned.task}.{str(node.target).removeprefix(f'{TASK}.')}"
+    return graph
 
-    def read(path: str) -> object:
-        found: object = module
-        for part in f"{planned.prefix}{path.removeprefix(planned.member.prefix)}".split("."):
-            found = getattr(found, part)
-        return found
 
-    graph = loss_value(planned.member, number)
-    value = run(graph, Site(read, model.get_submodule))
-    assert isinstance(value, torch.Tensor)
-    return value
+def _missing(model: nn.Module) -> None:
+    warn(MissingTerms(type(model).__name__))

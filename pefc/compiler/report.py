@@ -5,8 +5,10 @@ from dataclasses import asdict
 from math import prod
 
 from ..dsl.checked import leaves
+from ..runtime.quantized import DTYPES
 from .costs import Costs
-from .plan import Plan, Planned
+from .packing import kept_bytes
+from .plan import Packing, Plan, Planned
 
 
 def report(plan: Plan) -> dict[str, object]:
@@ -18,9 +20,22 @@ def report(plan: Plan) -> dict[str, object]:
         "model": plan.model,
         "trainable": plan.trainable,
         "total": plan.total,
+        "quantized": [_packing(packing) for packing in plan.packings],
         "attachments": [_attachment(planned, numbers) for planned in plan.attachments]
         + [_tuned(index, plan) for index in range(len(plan.tuned))],
         "terms": [{"text": term.text, "matched": term.matched} for term in plan.terms],
+    }
+
+
+def _packing(packing: Packing) -> dict[str, object]:
+    compute = {dtype: name for name, dtype in DTYPES.items()}.get(packing.form.compute)  # pyright: ignore[reportArgumentType, reportCallIssue]
+    return {
+        "site": packing.site.path,
+        "format": packing.form.format,
+        "double": packing.form.double,
+        "compute": compute,
+        "bytes": kept_bytes(packing),
+        "span": str(packing.span),
     }
 
 
@@ -32,7 +47,8 @@ def _attachment(planned: Planned, numbers: Mapping[int, int]) -> dict[str, objec
         "role": planned.site.role,
         "label": planned.label,
         "method": planned.method.attachment.method.name,
-        "tensors": {planned.path(tensor): list(tensor.shape) for tensor in planned.tensors},
+        "tensors": {planned.path(tensor): list(tensor.shape) for tensor in planned.stored},
+        **({"lengths": dict(planned.method.lengths)} if planned.method.lengths else {}),
         "parameters": sum(prod(tensor.shape) for tensor in planned.tensors if not tensor.frozen),
         "identity": planned.verdict.identity.value,
         "merges": planned.verdict.merges,

@@ -13,7 +13,7 @@ from ..dsl import library
 from ..dsl.canonical import canonical
 from ..dsl.checked import Attachment, Checked, leaves
 from ..dsl.diagnostics.commands import UnwritableFile
-from ..dsl.diagnostics.core import SpecError
+from ..dsl.diagnostics.core import Diagnostic, SpecError
 from ..dsl.diagnostics.state import NoValues
 from ..dsl.diagnostics.tasks import NoSuchTask
 from ..dsl.format import format as format_spec
@@ -26,16 +26,19 @@ from .parts import only
 from .plan import Plan
 from .planning import plan as planned_on
 from .report import report
+from .settling import settled
 
 FORMAT = 1
 SPEC = "spec.peft"
 TENSORS = "adapter.safetensors"
 
 
-def save(model: nn.Module, folder: Path, *, resume: bool, task: str | None) -> None:
+def save(
+    model: nn.Module, folder: Path, *, resume: bool, task: str | None
+) -> tuple[Diagnostic, ...]:
     """Write the adapter of a model, or one task of it: its tensors and the model's own parameters
-    that it trains, and nothing else. Networks that compute prefixes are kept only where training
-    is to `resume`.
+    that it trains, and nothing else. Networks that compute prefixes, and what allocates ranks, are
+    kept only where training is to `resume`. Returns what is probably not meant.
 
     Raises SpecError where nothing is attached, there is no such task, or tensors are on `meta`.
     """
@@ -44,23 +47,33 @@ def save(model: nn.Module, folder: Path, *, resume: bool, task: str | None) -> N
         if task not in plan.tasks:
             raise SpecError([NoSuchTask(task, plan.tasks)])
         plan = planned_on(only(plan.checked, task), bare(model))
-    write(plan, model, folder, resume=resume)
+    return write(plan, model, folder, resume=resume)
 
 
-def write(plan: Plan, model: nn.Module, folder: Path, *, resume: bool) -> None:
-    """Write the adapter folder of a plan whose tensors are in the model."""
-    if any(tensor.is_meta for tensor in adapter_tensors(plan, model).values()):
+def write(
+    plan: Plan,
+    model: nn.Module,
+    folder: Path,
+    *,
+    resume: bool,
+    values: Mapping[str, torch.Tensor] = MappingProxyType({}),
+) -> tuple[Diagnostic, ...]:
+    """Write the adapter folder of a plan whose tensors are in the model, or in `values`."""
+    if any(tensor.is_meta for tensor in adapter_tensors(plan, model, values).values()):
         raise SpecError([NoValues(plan.model)])
     base = fingerprint(bare(model), without=_owned(plan))
-    computed: Mapping[str, torch.Tensor] = {}
+    computed = values
+    warnings: tuple[Diagnostic, ...] = ()
     if not resume:
         fold = folded(plan, model)
-        plan, computed = fold.plan, fold.values
+        rest = settled(fold.plan, model)
+        plan, computed, warnings = rest.plan, {**fold.values, **rest.values}, rest.unfinished
     tensors = {
         name: tensor.detach().contiguous().cpu()
         for name, tensor in adapter_tensors(plan, model, computed).items()
     }
     write_files(folder, plan.checked, tensors, base=base, plan=report(plan))
+    return warnings
 
 
 def write_files(
@@ -97,19 +110,20 @@ def adapter_tensors(
     """
     found = {}
     for planned in plan.attachments:
-        for tensor in planned.tensors:
+        for tensor in planned.stored:
             path = planned.path(tensor)
             owner, _, name = path.rpartition(".")
             known = computed.get(path)
             found[path] = getattr(model.get_submodule(owner), name) if known is None else known
     for tuned in plan.tuned:
-        found[tuned.name] = model.get_parameter(tuned.name)
+        known = computed.get(tuned.name)
+        found[tuned.name] = model.get_parameter(tuned.name) if known is None else known
     return found
 
 
 def _owned(plan: Plan) -> frozenset[str]:
     """Names of parameters that are not the base: what was attached, and what trains."""
-    attached = {planned.path(tensor) for planned in plan.attachments for tensor in planned.tensors}
+    attached = {planned.path(tensor) for planned in plan.attachments for tensor in planned.stored}
     return frozenset(attached | {tuned.name for tuned in plan.tuned})
 
 

@@ -8,7 +8,9 @@ from torch import nn
 from ..dsl.checked import Attachment, Tuning
 from ..dsl.diagnostics.compiling import NoBias, NotCompiled, TiedTune
 from ..dsl.diagnostics.core import SpecError
+from ..dsl.diagnostics.quantizing import QuantizedTune
 from ..dsl.source import Span
+from ..runtime.quantized import is_packed, size
 from .plan import Tuned
 from .select import may_be_empty
 from .site import Site
@@ -21,6 +23,8 @@ class Training:
     model: nn.Module
     names: Mapping[int, list[str]]
     """Every name of each parameter, by its `id`; tied ones have several."""
+    packings: Mapping[str, object]
+    """By the path of a module whose weight the spec quantizes."""
     tuned: list[Tuned] = field(default_factory=list)
 
     def train(
@@ -46,7 +50,11 @@ class Training:
         """
         anything = False
         for site in sites:
-            own = dict(self.model.get_submodule(site.path).named_parameters(recurse=False))
+            module = self.model.get_submodule(site.path)
+            packed = site.path in self.packings or is_packed(module)
+            if packed and "weight" in names:
+                raise SpecError([QuantizedTune(place_of(step), site.path)])
+            own = dict(module.named_parameters(recurse=False))
             found = tuple(n for n in (names if len(names) == 1 else own) if n in own)
             anything = anything or bool(found)
             if found:
@@ -78,6 +86,13 @@ def parameter_names(model: nn.Module) -> dict[int, list[str]]:
     for name, parameter in model.named_parameters(remove_duplicate=False):
         names.setdefault(id(parameter), []).append(name)
     return names
+
+
+def parameter_count(model: nn.Module) -> int:
+    """The numbers that a model's parameters stand for, tied ones once."""
+    packed = {id(m.weight): size(m) for m in model.modules() if is_packed(m)}
+    sizes = {id(p): packed.get(id(p), p.numel()) for p in model.parameters()}
+    return sum(sizes.values())
 
 
 def place_of(step: Attachment | Tuning) -> Span:

@@ -10,9 +10,11 @@ from torch import Tensor, nn
 from ..dsl.checked import Checked
 from ..dsl.diagnostics.core import SpecError
 from .exercise import SEED, Inputs, digests, distance, gradients, outputs, random_inputs
-from .merge import TOLERATED, merge, remove
+from .link.packing import packed_modules, put
+from .merge import Wish, merge, remove
 from .patches import Patches
 from .plan import Plan
+from .planning import plan
 from .program import Program, compiled
 from .prove import Identity
 from .reference import patch_distance
@@ -47,6 +49,7 @@ def verify(
 
     Raises SpecError where the spec does not compile on the model.
     """
+    model = _base(checked, model)
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
@@ -57,6 +60,15 @@ def verify(
     finally:
         for module, mode in modes.items():
             module.training = mode
+
+
+def _base(checked: Checked, model: nn.Module) -> nn.Module:
+    """The model, or a copy of it whose weights are quantized as the spec says."""
+    modules = packed_modules(plan(checked, model), model)
+    if modules:
+        model = deepcopy(model)
+        put(model, modules)
+    return model
 
 
 def _is_narrow(parameter: Tensor) -> bool:
@@ -191,7 +203,7 @@ def _merged(
     """Merges the model, or leaves it attached where the plan says that it does not merge."""
     affine = all(planned.verdict.merges for planned in plan.attachments)
     try:
-        merge(model, keep_base=True, loss=TOLERATED)
+        merge(model, Wish(keep_base=True))
     except SpecError as error:
         title = error.diagnostics[0].title()
         if not affine:

@@ -2,5 +2,6 @@
 
 from .checker import check as check
 from .diagnostics.core import SpecError as SpecError
+from .diagnostics.core import SpecWarning as SpecWarning
 from .reading import parse as parse
 from .reading import read as read

@@ -14,6 +14,9 @@ Value = int | float | bool | str | range | tuple["Value", ...]
 `-4..-1` is `range(-4, 0)`.
 """
 
+Lengths = tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
+"""By site, the lengths of axes by the parameter that they had."""
+
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
@@ -33,6 +36,8 @@ class Attachment:
     settings: tuple[Setting, ...]
     task: str | None
     span: Span = field(compare=False, repr=False)
+    lengths: Lengths = ()
+    """Of axes that have lost ranks in a saved adapter."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from .diagnostics import Diagnostic
 from .format.method import enumerated
 from .nearest import nearest
 from .syntax import Alias, Enumeration, Method, NamedType, Parameter, Recipe, Text
-from .vocabulary import FUNCTIONS, MODULES, SITES, Function, SiteWords
+from .vocabulary import FUNCTIONS, MODULES, POLICIES, SITES, Function, SiteWords
 
 
 @cache
@@ -36,14 +36,15 @@ def explain(word: str) -> str | None:
         return f"{word}\n\n{entry(codes()[word])}\n"
     if word in SITES:
         return _site(SITES[word])
-    if word in FUNCTIONS or word in MODULES:
-        return f"{(FUNCTIONS.get(word) or MODULES[word]).signature}\n"
+    function = {**FUNCTIONS, **MODULES, **POLICIES}.get(word)
+    if function is not None:
+        return f"{function.signature}\n"
     return None
 
 
 def near(word: str) -> str | None:
     """The word with an entry that was probably meant."""
-    return nearest(word, (*library.names(), *codes(), *SITES, *FUNCTIONS, *MODULES))
+    return nearest(word, (*library.names(), *codes(), *SITES, *FUNCTIONS, *MODULES, *POLICIES))
 
 
 def entry(kind: type[Diagnostic]) -> str:

@@ -37,7 +37,7 @@ SITES: dict[str, SiteWords] = {
             ("weight", "bias", "input", "output"),
             ports=("x", "y"),
             weights=("W", "b"),
-            dims=("in", "out"),
+            dims=("in", "out", "sites"),
             tunes=("weight", "bias"),
         ),
         SiteWords(
@@ -129,7 +129,7 @@ class Function:
     """How many of them must be given."""
     variadic: bool = False
     """The last one may be given many times."""
-    family: Literal["number", "tensor", "distribution", "position"] = "tensor"
+    family: Literal["number", "tensor", "distribution", "position", "policy"] = "tensor"
     """`number` functions take numbers as well as tensors and may stand in constants and shapes."""
     results: int = 1
 
@@ -161,7 +161,7 @@ def _function(family: str, line: str) -> Function:
     words = words[:-1] if variadic else words
     required = sum(not word.endswith("?") for word in words)
     names = tuple(word.rstrip("?") for word in words)
-    assert family in ("number", "tensor", "distribution", "position")
+    assert family in ("number", "tensor", "distribution", "position", "policy")
     return Function(name, names, required, variadic, family, int(results or 1))
 
 
@@ -214,8 +214,12 @@ FLAGS = ("both",)
 
 TYPES = ("int", "float", "prob", "bool", "string", "range", "list", "method", "methods")
 SCOPES = ("model", "kind", "group")
-POLICIES = ("sensitivity",)
+POLICIES: dict[str, Function] = _table(
+    "policy", "sensitivity(steps, start?, settle?, every?, beta1?, beta2?)"
+)
 """Rank allocators of the runtime, for `shrink`."""
+MEANINGS = {"steps": "the number of all optimizer steps of the training"}
+"""What the arguments say that policies cannot do without."""
 SETTINGS = ("lr", "decay")
 
 BUILTINS: dict[str, tuple[tuple[str, str | tuple[str, ...], str | bool | int | None], ...]] = {

@@ -81,6 +81,14 @@ def widths(cache: Cache | None, tokens: int) -> list[int]:
     return [layer.get_mask_sizes(tokens)[0] for layer in _sized(cache)]
 
 
+def reach(cache: Cache | None, tokens: int) -> int:
+    """How many tokens a cache counts up to the next ones, these included, and those too that a
+    sliding window has left behind; for a static one, as many as it holds at most; 0 for a cache
+    that counts none.
+    """
+    return max([0, *(sum(layer.get_mask_sizes(tokens)) for layer in _sized(cache))])
+
+
 def full(cache: Cache | None) -> list[int]:
     """How many tokens the layers of a static cache hold at most, but for sliding ones."""
     layers = (layer for layer in _sized(cache) if not getattr(layer, "is_sliding", False))

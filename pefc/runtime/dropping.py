@@ -16,12 +16,16 @@ class Drop:
         self.range = numbers
         self.fixed = fixed
         self.n = fixed
-        # A generator of its own draws the same in every process, whatever else is random there.
-        self._random = Random(seed)  # noqa: S311
+        self.drawn = 0
+        """How many numbers have been drawn; the next one follows from it."""
+        self._seed = seed
 
     def draw(self) -> None:
         """Draw the number for one step of training."""
-        self.n = self._random.choice(self.range)
+        # A generator of its own draws the same in every process, whatever else is random there.
+        random = Random(f"{self._seed} {self.drawn}")  # noqa: S311
+        self.n = random.choice(self.range)
+        self.drawn += 1
 
     def settle(self) -> None:
         """Take the number of evaluation."""

@@ -60,8 +60,6 @@ def _roomy(
     """A static cache with room for the new tokens."""
     rows = given.get("batch_size")
     new = prompts.new(model, rows if isinstance(rows, int) else 0)
-    if new.seen is not None:
-        raise ValueError("rows with prompts of different lengths need a cache that grows")
     length = new.length
     cache = prepare(max_cache_len=max_cache_len + length, **given)
     assert isinstance(cache, Cache)
@@ -80,15 +78,20 @@ def _masked(
     **given: object,
 ) -> object:
     """Masks for the tokens that the stem will run."""
-    new = prompts.new(model, inputs_embeds.shape[0])
+    rows, tokens = inputs_embeds.shape[:2]
+    new = prompts.new(model, rows)
     length = new.length
     caches.make_room(past_key_values, length, model.config)
+    if not caches.is_begun(past_key_values):
+        tokens += length
+        inputs_embeds = inputs_embeds.new_empty((rows, tokens, 0))
+        prompted.grow_types(given, length)
+    reach = caches.reach(past_key_values, tokens)
+    if attention_mask is None and new.seen is not None and reach:
+        # `generate` drops a mask that hides nothing, but the new tokens of some rows are padded.
+        attention_mask = new.seen.new_ones((rows, reach - length))
     if isinstance(attention_mask, Tensor) and attention_mask.ndim == 2:
         attention_mask = token_masks.widened(attention_mask, new)
-    if not caches.is_begun(past_key_values):
-        rows, tokens = inputs_embeds.shape[:2]
-        inputs_embeds = inputs_embeds.new_empty((rows, tokens + length, 0))
-        prompted.grow_types(given, length)
     return make(
         inputs_embeds=inputs_embeds,
         attention_mask=attention_mask,

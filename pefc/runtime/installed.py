@@ -36,6 +36,8 @@ class Merged:
     """Copies of the parameters that the merge or the training changed, as they were before the
     spec.
     """
+    modules: tuple[tuple[str, nn.Module], ...] = ()
+    """Quantized modules, as they were before the merge replaced them."""
 
     def __deepcopy__(self, memo: object) -> Self:
         return self

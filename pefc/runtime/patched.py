@@ -3,6 +3,7 @@
 import linecache
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import wraps
 from itertools import count
 
 from torch import nn
@@ -10,11 +11,16 @@ from torch import nn
 from .tensors import Tensors
 
 _NUMBERS = count()
+_LIVES = "pefc_lives"
+"""What a forward has that runs the one of whatever class a module has. Wrappers take it over."""
 
 
-def patched_class(base: type[nn.Module], names: Mapping[str, object]) -> type[nn.Module]:
+def patched_class(
+    base: type[nn.Module], names: Mapping[str, object], *, outlived: bool = False
+) -> type[nn.Module]:
     """A subclass of a module's class, with the name of that class and `names` of its own. Patched
-    classes may stand on patched classes.
+    classes may stand on patched classes. Its forward may be `outlived` by who keeps it: Accelerate
+    wraps that of a model which trains in lower precision, and leaves it so.
     """
     own = {
         "__module__": base.__module__,
@@ -22,7 +28,43 @@ def patched_class(base: type[nn.Module], names: Mapping[str, object]) -> type[nn
         "__qualname__": base.__qualname__,
         "pefc_base": base,
     }
-    return type(base.__name__, (base,), {**own, **names})
+    made = type(base.__name__, (base,), {**own, **names})
+    if outlived and "forward" in names:
+        made.forward = _living(made)
+    return made
+
+
+def _living(patched: type[nn.Module]) -> Callable[..., object]:
+    """The forward of a patched class, which runs that of whatever class the module has by then."""
+    forward = patched.forward
+
+    @wraps(forward)
+    def living(self: nn.Module, *args: object, **kwargs: object) -> object:
+        run = forward if isinstance(self, patched) else type(self).forward
+        return run(self, *args, **kwargs)
+
+    setattr(living, _LIVES, True)
+    return living
+
+
+def passing_names(base: type[nn.Module]) -> dict[str, object]:
+    """The names of a subclass whose forward is that of the class, for who keeps it."""
+
+    @wraps(base.forward)
+    def forward(self: nn.Module, *args: object, **kwargs: object) -> object:
+        return base.forward(self, *args, **kwargs)
+
+    return {"forward": forward}
+
+
+def is_bypassed(module: nn.Module) -> bool:
+    """Whether a module has a forward of its own that runs another than that of its class."""
+    found = module.__dict__.get("forward")
+    if found is None:
+        return False
+    while found is not None and not hasattr(found, _LIVES):
+        found = getattr(found, "__wrapped__", None)
+    return found is None
 
 
 def compiled_function(source: str, scope: Mapping[str, object]) -> Callable[..., object]:
@@ -61,6 +103,11 @@ def bare(module: nn.Module) -> nn.Module:
     return _Copying(lambda parameter: parameter).copy(module)
 
 
+def replacing(module: nn.Module, others: Mapping[int, nn.Module]) -> nn.Module:
+    """A tree of its own over the same tensors, with other modules in the place of some, by `id`."""
+    return _Copying(lambda parameter: parameter, dict(others)).copy(module)
+
+
 def frozen_twin(module: nn.Module, trained: Collection[int]) -> nn.Module:
     """A module without patches, as a tree of its own whose parameters do not train, over the same
     storage; but for those in `trained`, by `id`, which are the module's own.
@@ -91,7 +138,9 @@ class _Copying:
         copy.__dict__.update(
             (name, value) for name, value in module.__dict__.items() if not is_wire(name)
         )
-        copy.__dict__["_buffers"] = dict(module._buffers)
+        copy.__dict__["_buffers"] = {
+            name: value for name, value in module._buffers.items() if not is_wire(name)
+        }
         copy.__dict__["_parameters"] = {
             name: value if value is None else self.parameter(value)
             for name, value in module._parameters.items()

@@ -84,6 +84,16 @@ def grow_types(given: Given, length: int) -> None:
             given[name] = torch.cat((new, types), -1)
 
 
+def pad_behind(given: Given, new: New) -> None:
+    """Let the padding of rows with fewer new tokens stand at their end, for a stem that counts the
+    positions itself.
+    """
+    for name in ("inputs_embeds", "attention_mask", "position_ids"):
+        values = given.get(name)
+        if isinstance(values, Tensor):
+            given[name] = new.behind(values)
+
+
 def origin(module: nn.Module) -> int:
     """The position of a model's first token: those of RoBERTa's kind count from the padding on."""
     embeddings = getattr(module, "embeddings", None)
@@ -96,12 +106,12 @@ def grown_positions(positions: Tensor, new: New, first: int) -> Tensor:
     """The positions of new tokens, from `first` on, before those of the text, which follow. Padding
     before the new tokens has the first one.
     """
-    if new.seen is not None:
+    length, text = new.length, positions + new.before
+    if new.seen is None:
+        steps = torch.arange(first, first + length, dtype=text.dtype, device=text.device)
+    else:
         steps = (new.seen.cumsum(1) - 1).clamp(min=0) + first
-        return torch.cat((steps, positions.expand(len(steps), -1) + new.before), -1)
-    length = new.length
-    steps = torch.arange(first, first + length, dtype=positions.dtype, device=positions.device)
-    return torch.cat((steps.expand(*positions.shape[:-1], length), positions + length), -1)
+    return torch.cat((steps.expand(*text.shape[:-1], length), text), -1)
 
 
 def next_positions(tokens: Tensor, held: int | Tensor, first: int) -> Tensor:

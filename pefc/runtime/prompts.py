@@ -26,6 +26,16 @@ class New:
         """How many stand before the text of each row."""
         return self.length if self.seen is None else self.seen.sum(1, keepdim=True)
 
+    def behind(self, values: Tensor) -> Tensor:
+        """Values [batch, n, …] of the new tokens and a text whose padding is moved from before the
+        new tokens to the end of the row.
+        """
+        if self.seen is None:
+            return values
+        size, device = values.shape[1], values.device
+        order = (torch.arange(size, device=device) + self.length - self.before) % size
+        return values[torch.arange(len(values), device=device)[:, None], order]
+
 
 NONE = New(0)
 KIND = "pefc_kind_prompts"

@@ -31,7 +31,7 @@ class Stem:
     """Added to the positions of all tokens, in a model that takes positions."""
     trims: bool = True
     """Whether the new tokens are cut off what the stem returns; an encoder that a decoder reads
-    keeps them.
+    keeps them, and has the padding of rows with fewer of them at the end.
     """
 
 
@@ -74,7 +74,7 @@ def memory_names(base: type[nn.Module], prompts: Prompts) -> dict[str, object]:
             if mask is None and new.seen is not None:
                 mask = new.seen.new_ones((memory.shape[0], own))
             if isinstance(mask, Tensor) and mask.shape[-1] == own:
-                given["encoder_attention_mask"] = token_masks.widened(mask, new)
+                given["encoder_attention_mask"] = new.behind(token_masks.widened(mask, new))
         return base.forward(self, **given)
 
     return {"forward": forward}
@@ -91,7 +91,7 @@ def _prompted(
         caches.make_room(cache, new.length, module.config)
         _complete(module, stem, new, given, cache)
     else:
-        _continue(new, given, cache)
+        _continue(module, new, given, cache)
     _shift(module, stem, given, held)
     tokens, offsets = _tokens(given), caches.offsets(cache)
     output, as_tuple = _called(module, base, given)
@@ -114,35 +114,43 @@ def _complete(
     mask, positions = given.get("attention_mask"), given.get("position_ids")
     given["input_ids"], given["inputs_embeds"] = None, tokens
     if new.seen is not None:
+        if not _takes(module, "attention_mask"):
+            raise ValueError(
+                "rows with prompts of different lengths need a model that takes a mask"
+            )
         mask = new.seen.new_ones(text.shape[:2]) if mask is None else mask
-        positions = prompted.next_positions(text, 0, 0) if positions is None else positions
+        if positions is None:
+            positions = prompted.next_positions(text, 0, prompted.origin(module))
     if mask is not None:
         full = caches.full(cache)
         given["attention_mask"] = token_masks.grown(mask, new, tokens.shape[1], module, full)
-    if isinstance(positions, Tensor) and _takes_positions(module):
+    if isinstance(positions, Tensor) and _takes(module, "position_ids"):
         first = prompted.origin(module)
         given["position_ids"] = prompted.grown_positions(positions, new, first)
     prompted.grow_types(given, new.length)
+    if not stem.trims:
+        prompted.pad_behind(given, new)
 
 
-def _continue(new: New, given: prompted.Given, cache: Cache | None) -> None:
+def _continue(
+    module: PreTrainedModel, new: New, given: prompted.Given, cache: Cache | None
+) -> None:
     """Let a later call know that new tokens stand in the cache."""
     tokens, mask = _tokens(given), given.get("attention_mask")
     if tokens is None:
         return
     widths = caches.widths(cache, tokens.shape[1])
-    if mask is None and new.seen is not None and widths:
-        mask = new.seen.new_ones((tokens.shape[0], widths[0] - new.length))
+    reach = caches.reach(cache, tokens.shape[1])
+    if mask is None and new.seen is not None and reach:
+        mask = new.seen.new_ones((tokens.shape[0], reach - new.length))
     if mask is not None:
         given["attention_mask"] = token_masks.later(mask, new, widths, caches.full(cache))
     positions = given.get("position_ids")
+    if positions is None and new.seen is not None and _takes(module, "position_ids"):
+        held = caches.held(cache) - new.length
+        positions = prompted.next_positions(tokens, held, prompted.origin(module))
     if isinstance(positions, Tensor):
         given["position_ids"] = positions + new.before
-    elif new.seen is not None:
-        raise ValueError(
-            "rows with prompts of different lengths go on only with `position_ids`, as `generate` "
-            "gives them"
-        )
 
 
 def _shift(module: PreTrainedModel, stem: Stem, given: prompted.Given, held: int | Tensor) -> None:
@@ -170,8 +178,8 @@ def _rows(tokens: object) -> int:
     return tokens.shape[0] if isinstance(tokens, Tensor) else 0
 
 
-def _takes_positions(module: nn.Module) -> bool:
-    return "position_ids" in signature(type(module).forward).parameters
+def _takes(module: nn.Module, name: str) -> bool:
+    return name in signature(type(module).forward).parameters
 
 
 def _tokens(given: prompted.Given) -> Tensor | None:

@@ -16,10 +16,13 @@ class Tensors(nn.Module):
     """Tensors of the same method that several sites share; they are registered once, at the top of
     the model.
     """
+    allocator: object
+    """What allocates ranks here and at other sites; it lives as long as its tensors."""
 
     def __init__(self) -> None:
         super().__init__()
         object.__setattr__(self, "shared", None)
+        object.__setattr__(self, "allocator", None)
         # The fused kernel of nn.TransformerEncoderLayer reads weights past forward, unless a hook
         # stands below it.
         self.register_forward_pre_hook(_never_called)
@@ -55,7 +58,7 @@ class Tensors(nn.Module):
 
 def is_taken(name: str) -> bool:
     """Whether a tensor cannot have this name, because it stands for something else in `Tensors`."""
-    return name == "rows" or iskeyword(name) or hasattr(Tensors(), name)
+    return name in {"rows", "shrinking"} or iskeyword(name) or hasattr(Tensors(), name)
 
 
 def _never_called(module: nn.Module, inputs: object) -> None:

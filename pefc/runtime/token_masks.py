@@ -12,12 +12,13 @@ def grown(mask: object, new: New, tokens: int, module: nn.Module, full: list[int
     A mask over both axes that has rows for the new tokens comes from `generate` and stays. One that
     the caller made grows by rows and columns: every token of the text sees the new tokens. These
     see one another, in order where the model is causal; else also what any token sees. One over
-    one axis grows by columns, but for the widths `full`, of static caches, which `generate` makes.
+    one axis grows by columns, but for those that `generate` makes: of as many tokens, or of the
+    widths `full` of static caches.
     """
     if isinstance(mask, dict):
         return {kind: grown(one, new, tokens, module, full) for kind, one in mask.items()}
     if mask is None or _is_flat(mask):
-        return _completed(mask, new, full)
+        return _completed(mask, new, [*full, tokens])
     rows = mask.shape[-2]  # pyright: ignore[reportAttributeAccessIssue]
     if rows == tokens:
         return mask
@@ -28,27 +29,31 @@ def grown(mask: object, new: New, tokens: int, module: nn.Module, full: list[int
 
 def later(mask: object, new: New, widths: list[int], full: list[int]) -> object:
     """A mask of a call that follows others: over one axis; or over both, and then as wide as a
-    layer of the cache has tokens, new ones included, which a mask that the caller made lacks.
+    layer of the cache has tokens, new ones included, which a mask that the caller made lacks. One
+    of several kinds over one axis comes from `generate`: it speaks of the tokens of this call.
     """
     if isinstance(mask, dict):
-        return {kind: later(one, new, widths, full) for kind, one in mask.items()}
+        return {
+            kind: one if one is None or _is_flat(one) else later(one, new, widths, full)
+            for kind, one in mask.items()
+        }
     if mask is None or _is_flat(mask):
         return _completed(mask, new, full)
     width = mask.shape[-1]  # pyright: ignore[reportAttributeAccessIssue]
     return widened(mask, new) if width not in widths and width + new.length in widths else mask
 
 
-def widened(mask: object, new: New) -> Tensor | None:
+def widened(mask: object, new: New) -> Tensor:
     """A mask with new columns, which all rows see, on the left."""
-    if mask is None:
-        return None
     if not isinstance(mask, Tensor):
         raise _unknown()
     return torch.cat((_seen(mask, new), mask), -1)
 
 
 def _completed(mask: object, new: New, full: list[int]) -> object:
-    return mask if isinstance(mask, Tensor) and mask.shape[-1] in full else widened(mask, new)
+    if mask is None or (isinstance(mask, Tensor) and mask.shape[-1] in full):
+        return mask
+    return widened(mask, new)
 
 
 def _seen(mask: Tensor, new: New) -> Tensor:

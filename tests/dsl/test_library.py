@@ -23,15 +23,18 @@ def test_every_file_defines_its_name(name: str) -> None:
         assert definition.documentation is not None
 
 
-FUSION = "task a { adapter on ffn }\ntask b { adapter on ffn }\nfuse(a, b) on ffn"
-"""How a method over tasks is used."""
+USES = {
+    "adapter_fusion": "task a { adapter on ffn }\ntask b { adapter on ffn }\nfuse(a, b) on ffn",
+    "adalora": "adalora(steps=100) on linear",
+}
+"""How those are used that need more than a name and a place."""
 
 
 @pytest.mark.parametrize("name", library.names())
 def test_every_definition_can_be_used_as_it_is(name: str) -> None:
     method = library.method(name)
     place = "" if method is None or SITES[method.site].selector != "required" else " on linear"
-    text = FUSION if name == "adapter_fusion" else name + place
+    text = USES.get(name, name + place)
     assert check(parse(Source("<use>", text))).steps
 
 

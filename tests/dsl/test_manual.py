@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 
 from pefc.dsl import library, manual
-from pefc.dsl.vocabulary import FUNCTIONS, MODULES, SITES
+from pefc.dsl.vocabulary import FUNCTIONS, MODULES, POLICIES, SITES
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-@pytest.mark.parametrize("word", [*library.names(), *manual.codes(), *SITES, *FUNCTIONS, *MODULES])
+@pytest.mark.parametrize(
+    "word", [*library.names(), *manual.codes(), *SITES, *FUNCTIONS, *MODULES, *POLICIES]
+)
 def test_every_word_is_explained(word: str) -> None:
     assert manual.explain(word)
 

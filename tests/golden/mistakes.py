@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 import pefc
+from pefc.compiler.saving import save
 
 from ..models import Plain, llama, pair, perturb, plain
 
@@ -179,6 +180,11 @@ def other_sites() -> None:
     pefc.load(model, "out")
 
 
+def unfinished_shrinking() -> None:
+    model = pefc.apply("adalora(r=4, target=2, steps=1000, settle=100) on attn.{q,v}", llama())
+    raise pefc.SpecError(save(model, Path("out"), resume=False, task=None))
+
+
 MISTAKES: tuple[Callable[[], None], ...] = (
     already_attached,
     nothing_attached,
@@ -202,4 +208,5 @@ MISTAKES: tuple[Callable[[], None], ...] = (
     other_base,
     other_architecture,
     other_sites,
+    unfinished_shrinking,
 )

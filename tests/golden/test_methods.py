@@ -24,7 +24,7 @@ from pefc.dsl.render import full
 from ..models import bert, llama, pair
 
 FOLDER = Path(__file__).parent / "graph"
-ARGUMENTS = {"c3a": "(size=16)", "oft": "(size=4)"}
+ARGUMENTS = {"adalora": "(steps=100)", "c3a": "(size=16)", "oft": "(size=4)"}
 """For methods whose defaults do not fit the map."""
 PLACES = {
     "linear": " on linear",

@@ -21,10 +21,19 @@ from ..models import Step, bert, gpt2, llama, pair, plain, sdpa
 from .combine_mistakes import COMBINE_MISTAKES
 from .command_mistakes import COMMAND_MISTAKES, RefusedError
 from .mistakes import MISTAKES
+from .quantize_mistakes import QUANTIZE_MISTAKES
 from .task_mistakes import TASK_MISTAKES
+from .training_mistakes import TRAINING_MISTAKES
 
 FOLDER = Path(__file__).parent / "model"
-ALL_MISTAKES = (*MISTAKES, *COMMAND_MISTAKES, *COMBINE_MISTAKES, *TASK_MISTAKES)
+ALL_MISTAKES = (
+    *MISTAKES,
+    *COMMAND_MISTAKES,
+    *COMBINE_MISTAKES,
+    *QUANTIZE_MISTAKES,
+    *TASK_MISTAKES,
+    *TRAINING_MISTAKES,
+)
 SPECS = sorted(FOLDER.glob("*.peft"))
 
 
@@ -80,9 +89,11 @@ def _models_are_read_once() -> object:
         yield
 
 
-def rendered(error: pefc.SpecError | RefusedError) -> str:
+def rendered(error: pefc.SpecError | pefc.SpecWarning | RefusedError) -> str:
     if isinstance(error, RefusedError):
         return str(error)
+    if isinstance(error, pefc.SpecWarning):
+        return full(error.diagnostic)
     return "\n".join(map(full, error.diagnostics))
 
 
@@ -104,7 +115,7 @@ def test_mistake(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    with pytest.raises((pefc.SpecError, RefusedError)) as caught:
+    with pytest.raises((pefc.SpecError, pefc.SpecWarning, RefusedError)) as caught:
         mistake()
     golden(FOLDER / f"{_called(mistake)}.err", rendered(caught.value))
 

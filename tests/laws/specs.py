@@ -195,10 +195,11 @@ def _bindings(draw: st.DrawFn) -> Let | Init | Extend:
     return kind(left, right, AT)
 
 
+calls = st.builds(Call, st.builds(Name, names, st.just(AT)), arguments, st.just(AT))
 modules = st.builds(
     Module,
     names,
-    st.builds(Call, st.builds(Name, names, st.just(AT)), arguments, st.just(AT)),
+    calls,
     scopes,
     span=st.just(AT),
 )
@@ -220,7 +221,7 @@ plain_items = st.one_of(
     ),
     st.builds(Tune, several(st.builds(Name, words, st.just(AT))), st.just(AT)),
     st.builds(Loss, expressions, st.just(AT)),
-    st.builds(Shrink, names, expressions, names, st.just(AT)),
+    st.builds(Shrink, names, expressions, calls, st.just(AT)),
     st.builds(Rebase, expressions, st.just(AT)),
 )
 items = st.recursive(

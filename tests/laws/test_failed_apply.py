@@ -80,7 +80,9 @@ WRONG = {
     "lora(r=2) on attn.q as weight": "label-taken",
     "oft(size=7) on attn.q": "requirement-failed",
     "lora(r=2) on attn.q expect 3": "expect-mismatch",
-    "quantize(nf4) on linear": "not-compiled",
+    "quantize(nf4) on linear; ssf on norm": "not-compiled",
+    "quantize(nf4) on linear; quantize(int8) on attn.q": "quantized-twice",
+    "quantize(nf4) on linear; tune weight on attn.q": "quantized-tune",
     "lora(r=2) on attn.q; tune bias on attn.q": "no-bias",
 }
 

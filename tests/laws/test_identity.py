@@ -54,8 +54,8 @@ AROUND_CHANGES = {
 }
 """Of methods on blocks, attentions and tokens."""
 
-EXACT = {"beft", "bitfit", "delora", "ia3", "lora", "peanut", "rslora", "ssf", "vera"}
-ROUNDING = {"boft", "deft", "dora", "glora", "hira", "loha", "oft"}
+EXACT = {"adalora", "beft", "bitfit", "delora", "ia3", "lora", "peanut", "rslora", "ssf", "vera"}
+ROUNDING = {"boft", "deft", "dora", "glora", "hira", "loha", "oft", "olora", "osf", "pissa", "psoft"}
 
 
 def calls() -> list[str]:
@@ -66,7 +66,8 @@ def calls() -> list[str]:
         if method is None or method.site not in {"linear", "any"}:
             continue
         known = {parameter.name for parameter in method.parameters}
-        sizes = [f"{key}={value}" for key, value in (("r", 2), ("size", 4)) if key in known]
+        given = (("r", 2), ("size", 4), ("target", 1), ("steps", 9))
+        sizes = [f"{key}={value}" for key, value in given if key in known]
         found.append(f"{name}({', '.join(sizes)})" if sizes else name)
     return found
 

@@ -51,7 +51,7 @@ def told(spec: str, model: nn.Module) -> list[tuple[str, str]]:
         ("lora(r=-3) on attn.q", ("not-positive", "-3")),
         ("lora(r=8, r=16) on attn.q", ("repeated-argument", "r=16")),
         ("lora(r=8) on attn.qq", ("unmatched-selector", "attn.qq")),
-        ("adalora(r=8) on attn.q", ("not-lowered", None)),
+        ("adalora(r=8) on attn.q", ("missing-argument", "adalora(r=8)")),
     ],
     ids=[
         "a typo among targets",
@@ -64,7 +64,7 @@ def told(spec: str, model: nn.Module) -> list[tuple[str, str]]:
         "a negative rank",
         "an argument twice",
         "a role that is not there",
-        "a method that needs a hook",
+        "a training of unknown length",
     ],
 )
 def test_a_mistake_is_an_error_at_its_place(spec: str, expected: tuple[str, str | None]) -> None:

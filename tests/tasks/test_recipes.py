@@ -22,7 +22,7 @@ TUNED = {"houlsby": ("norm", "ln_", "layernorm"), "p_tuning_v2": ("lm_head",)}
 """Words in the names of the parameters of the model that train."""
 TIED = ("gpt2", "t5")
 """The head of these is the embedding, which `tune` refuses to train."""
-SEED = 1
+SEED = 2
 """Of a start at which no bottleneck of width 1 is shut for all texts: it would not train."""
 CASES = [
     (name, call)

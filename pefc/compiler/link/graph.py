@@ -18,6 +18,7 @@ from ..patches import Patches
 from ..plan import Dropping, Patched, Plan
 from ..trace import original_path, trace
 from .materialize import Materials
+from .packing import Reading, readings
 from .patching import Patching
 from .stand_in import stand_ins
 from .wiring import dropping, wires
@@ -124,6 +125,10 @@ def _site(module: nn.Module, patched: Patched, materials: Materials) -> nn.Modul
     """The module of the twin, with the tensors of its methods beside its own."""
     for planned in patched.members:
         module._modules[planned.child] = materials.children[patched.path, planned.child]
+    assert isinstance(patched.facts, LinearFacts)
+    if patched.facts.packed is not None:
+        for name, read in readings().items():
+            module._modules[name] = Reading(module, read)
     return module
 
 
@@ -158,8 +163,8 @@ def _copied(graph: Graph, patch: Graph, name: str, call: Node) -> Node:
             case "get_attr":
                 copies[node] = graph.create_node("get_attr", f"{name}.{node.target}")
             case "call_module":
-                assert node.target == BASE
-                copies[node] = graph.create_node("call_module", name, copied(node.args))  # pyright: ignore[reportArgumentType]
+                target = name if node.target == BASE else f"{name}.{node.target}"
+                copies[node] = graph.create_node("call_module", target, copied(node.args))  # pyright: ignore[reportArgumentType]
             case "output":
                 return copied(node.args[0])  # pyright: ignore[reportReturnType]
             case _:

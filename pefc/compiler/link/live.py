@@ -15,6 +15,7 @@ from ..attached import attached, by_statement
 from ..patches import Patches
 from ..plan import Plan
 from .materialize import Materials
+from .packing import Modules, settle
 from .patching import Patching
 
 
@@ -44,11 +45,18 @@ def check_unattached(model: nn.Module) -> None:
         raise SpecError([AlreadyAttached(type(model).__name__, first)])
 
 
-def install(plan: Plan, model: nn.Module, materials: Materials, patches: Patches) -> None:
-    """Put the tensors and patched classes in place. On any failure the model is as it was."""
+def install(
+    plan: Plan, model: nn.Module, materials: Materials, patches: Patches, modules: Modules
+) -> None:
+    """Put the tensors and patched classes in place, and the quantized modules. On any failure the
+    model is as it was.
+    """
     patching = Patching(model, patches)
     try:
-        _install(plan, patching, materials)
+        patching.replace(modules)
+        settle(model)
+        if not is_of_base(plan):
+            _install(plan, patching, materials)
     except BaseException:
         patching.undo()
         raise
@@ -69,6 +77,11 @@ def _install(plan: Plan, patching: Patching, materials: Materials) -> None:
     earlier = record(model)
     assert not isinstance(earlier, Installed)
     remember(model, Installed(plan, flags, originals, earlier))
+
+
+def is_of_base(plan: Plan) -> bool:
+    """Nothing but quantization: the base is another one then, and carries no spec."""
+    return bool(plan.packings) and not plan.attachments and not plan.tuned
 
 
 def train(plan: Plan, patching: Patching, before: Plan | None = None) -> None:
@@ -94,19 +107,24 @@ def unpatch(model: nn.Module) -> Callable[[], None]:
     """Give every module its own class back, without wires; tensors stay. The function that comes of
     it puts the same classes and wires in again.
     """
-    taken: list[tuple[nn.Module, type[nn.Module], dict[str, object]]] = []
+    classes: list[tuple[nn.Module, type[nn.Module]]] = []
+    taken: list[tuple[dict[str, object], dict[str, object]]] = []
     for module in model.modules():
-        wires = {name: value for name, value in module.__dict__.items() if is_wire(name)}
-        taken.append((module, type(module), wires))
+        classes.append((module, type(module)))
         if is_patched(module):
             module.__class__ = base_class(module)
-        for name in wires:
-            del module.__dict__[name]
+        stores: tuple[dict[str, object], ...] = (module.__dict__, module._buffers)  # pyright: ignore[reportAssignmentType]
+        for store in stores:
+            wires = {name: value for name, value in store.items() if is_wire(name)}
+            taken.append((store, wires))
+            for name in wires:
+                del store[name]
 
     def patch_again() -> None:
-        for module, patched, wires in taken:
+        for module, patched in classes:
             module.__class__ = patched
-            module.__dict__.update(wires)
+        for store, wires in taken:
+            store.update(wires)
 
     return patch_again
 

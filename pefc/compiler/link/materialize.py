@@ -4,23 +4,29 @@ written.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.fx import Graph
 
 from ...dsl import syntax
+from ...runtime.allocating import Allocator
 from ...runtime.initial import draw, draw_rows
 from ...runtime.patched import base_class
+from ...runtime.quantized import dtype, is_packed
 from ...runtime.tensors import Tensors
 from ..lower import Declared, Site, initial_value, run
 from ..lower.attached import TASK
 from ..lower.declared import VOCABULARY
 from ..lower.nodes import BASE
+from ..lower.shrinking import Shrinking
 from ..lower.tokens import EMBED
-from ..passes import optimized
+from ..passes.packed import READINGS
+from ..patches import fast
 from ..plan import Patched, Plan, Planned
 from ..texts import Tokenize, embedded
+from .packing import readings
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,7 @@ def materialize(
         for position, planned in enumerate(patched.members):
             if tasks is None or planned.task in tasks:
                 making.attach(patched, position, planned)
+    making.allocate()
     return Materials(making.children, making.shared)
 
 
@@ -64,6 +71,7 @@ class _Making:
     children: dict[tuple[str, str], Tensors] = field(default_factory=dict)
     shared: dict[str, Tensors] = field(default_factory=dict)
     graphs: dict[object, Graph] = field(default_factory=dict)
+    shrinking: dict[int, list[tuple[Tensors, Shrinking]]] = field(default_factory=dict)
 
     def attach(self, patched: Patched, position: int, planned: Planned) -> None:
         weight = beside(self.model, patched.path)
@@ -76,11 +84,26 @@ class _Making:
             assert home is not None
             if tensor.scope is not None and _has(home, tensor.name):
                 continue
-            dtype = weight.dtype if weight.is_floating_point() else torch.float32
-            value = torch.empty(tensor.shape, dtype=dtype, device=weight.device)
+            kind = weight.dtype if weight.is_floating_point() else torch.float32
+            value = torch.empty(tensor.shape, dtype=kind, device=weight.device)
             if self.filled:
                 self._fill(value, patched, position, tensor)
             home.place(tensor.name, value, frozen=tensor.frozen)
+        for tensor in planned.method.states:
+            dtype = tensor.dtype or torch.promote_types(weight.dtype, torch.float32)
+            value = torch.zeros(tensor.shape, dtype=dtype, device=weight.device)
+            self._fill(value, patched, position, tensor)
+            owner.place(tensor.name, value, frozen=True)
+        if planned.method.shrinking is not None:
+            self.shrinking.setdefault(id(planned.method.attachment), []).append(
+                (owner, planned.method.shrinking)
+            )
+
+    def allocate(self) -> None:
+        """An allocator for the sites of each statement that shrinks; its tensors keep it."""
+        for members in self.shrinking.values():
+            schedule = members[0][1].schedule
+            Allocator(schedule, [(tensors, what.ranked) for tensors, what in members])
 
     def _owner(self, path: str, planned: Planned, device: torch.device) -> Tensors:
         child, *rest = planned.prefix.split(".")
@@ -127,7 +150,8 @@ class _Making:
         task = patched.members[position].task
         if key not in self.graphs:
             before = [p.member for p in patched.members[: position + 1] if p.task in {None, task}]
-            self.graphs[key] = optimized(initial_value(patched.facts, tuple(before), tensor))
+            graph = initial_value(patched.facts, tuple(before), tensor)
+            self.graphs[key] = fast(patched.facts, graph)
         module = self.model.get_submodule(patched.path)
         site = Site(
             lambda path: self._read(patched.path, module, path, task),
@@ -142,6 +166,8 @@ class _Making:
         module = self.model.get_submodule(patched.path)
         if name == BASE:
             return lambda x: base_class(module).forward(module, x)
+        if name in READINGS:
+            return partial(readings()[name], module)
         assert name == EMBED, name
         span = patched.members[position].span
         return lambda text, length: embedded(text, length, self._embedding(), self.tokenize, span)
@@ -161,9 +187,12 @@ class _Making:
 
 def beside(model: nn.Module, path: str) -> Tensor:
     """The weight that new tensors of a module stand beside: its own, or the nearest one."""
-    own = model.get_submodule(path)._parameters.get("weight")
-    if own is not None:
+    module = model.get_submodule(path)
+    own = module._parameters.get("weight")
+    if own is not None and not is_packed(module):
         return own
+    if own is not None and (kind := dtype(module)) is not None:
+        return torch.empty(0, dtype=kind, device=own.device)
     while True:
         parameters = model.get_submodule(path).parameters()
         found = next((p for p in parameters if p.is_floating_point()), None)

@@ -5,10 +5,15 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from torch import nn
+from transformers import PreTrainedModel
 
+from ...dsl.diagnostics.attaching import ForwardReplaced
+from ...dsl.diagnostics.core import SpecError
+from ...runtime.checkpoints import checkpoint_names
 from ...runtime.dropping import Drop, drawing_names
 from ...runtime.gates import Gates
-from ...runtime.patched import patched_class
+from ...runtime.losses import adding_names
+from ...runtime.patched import base_class, is_bypassed, passing_names, patched_class
 from ...runtime.positions import TextPart
 from ...runtime.prompts import KIND
 from ...runtime.recalled import recalling_names
@@ -18,12 +23,16 @@ from ...runtime.taps import Aside, Tap, tapped_names
 from ...runtime.tasks import Tasks
 from ...runtime.tensors import Tensors
 from ...runtime.texts import noting_names
+from ..checkpoints import write_checkpoint
 from ..lower import LeafFacts, LinearFacts, TokenFacts
 from ..lower.gating import GATES
+from ..passes.packed import SQUARES
 from ..patches import Patches, tasks_of
 from ..plan import Patched, Plan
 from ..ports import TokenPorts
+from ..regularizing import terms
 from .materialize import Materials
+from .packing import Modules, places, readings
 from .stems import stems
 from .wiring import Wires, argument, dropping, kind_attribute, names, wires
 
@@ -57,6 +66,13 @@ class Patching:
             module = self.model.get_submodule(path)
             tensors.train(module.training)
             self.add_child(module, label, tensors)
+
+    def replace(self, modules: Modules) -> None:
+        """Put other modules at some paths, and at every other path of the same modules."""
+        for parent, name, new in places(self.model, modules):
+            before = parent._modules[name]
+            self.undone_by.append(partial(parent._modules.__setitem__, name, before))
+            parent._modules[name] = new
 
     def add_child(self, module: nn.Module, label: str, tensors: Tensors) -> None:
         """Add one child."""
@@ -94,6 +110,9 @@ class Patching:
         shared = (patched.key, tuple(wired.own.items()), tuple(wired.tapped), _output(patched))
         self._derive(module, lambda base: names(patched, base, self.patches, wired), shared)
         self._wire(module, wired)
+        if wired.squares:
+            self.undone_by.append(partial(module._buffers.pop, "pefc_row_squares", None))
+            readings()[SQUARES](module)
         if tasks_of(patched):
             self._set(module, "pefc_tasks", self.tasks)
             self._set(module, "pefc_slot", None)
@@ -146,6 +165,20 @@ class Patching:
             self._derive(self.model, drawing_names, "drawing")
             self._set(self.model, "pefc_drops", drops)
         self._keep_states(plan, drops)
+        self._train(plan)
+
+    def _train(self, plan: Plan) -> None:
+        """The loss that the model returns, and the checkpoints that a Trainer writes."""
+        if any(planned.method.losses for planned in plan.attachments):
+            self._derive(self.model, adding_names, "adding")
+            self._set(self.model, "pefc_terms", terms(plan))
+        if type(self.model).forward is base_class(self.model).forward:
+            self._derive(self.model, passing_names, "passing")
+        elif is_bypassed(self.model):
+            raise SpecError([ForwardReplaced(plan.attachments[0].span, plan.model)])
+        if isinstance(self.model, PreTrainedModel):
+            self._derive(self.model, checkpoint_names, "checkpoints")
+            self._set(self.model, "pefc_checkpoint", write_checkpoint)
 
     def _know(self, module: nn.Module) -> None:
         """The new tokens of a module's calls depend on the task."""
@@ -175,7 +208,8 @@ class Patching:
         self.undone_by.append(partial(setattr, module, "__class__", before))
         key = (before, shared)
         if key not in self.classes:
-            self.classes[key] = patched_class(before, made(before))
+            outlived = module is self.model
+            self.classes[key] = patched_class(before, made(before), outlived=outlived)
         module.__class__ = self.classes[key]
 
     def _set(self, module: nn.Module, name: str, value: object) -> None:

@@ -20,12 +20,14 @@ from ..lower import AttentionFacts, BlockFacts, LeafFacts, LinearFacts, TokenFac
 from ..lower.attention import projection
 from ..lower.block import NORM, PRESENT
 from ..lower.gating import GATES
+from ..passes.packed import SQUARES
 from ..patches import Patches, tasks_of
 from ..plan import Patched
 from ..ports import AttentionPorts, BlockPorts, Entry
 from ..reach import port_entries, read_ports
 from .code import function, with_call
 from .lifting import lifted
+from .packing import readings
 
 Function = Callable[..., object]
 
@@ -44,6 +46,8 @@ class Wires:
     """It asks which positions hold the first and last tokens."""
     gated: bool
     """It notes the values of gates."""
+    squares: bool
+    """It reads the norms of the rows of a quantized weight."""
 
 
 def wires(patched: Patched, patches: Patches) -> Wires:
@@ -56,7 +60,7 @@ def wires(patched: Patched, patches: Patches) -> Wires:
     calls = {str(n.target) for graph in graphs for n in graph.find_nodes(op="call_module")}
     modules = {name: path for name, path in module_paths(patched) if name in calls}
     gated = any(n.target == GATES for graph in graphs for n in graph.find_nodes(op="get_attr"))
-    return Wires(own, tapped, modules, PRESENT in read, gated)
+    return Wires(own, tapped, modules, PRESENT in read, gated, SQUARES in calls)
 
 
 def argument(entry: Entry) -> Argument:
@@ -178,7 +182,10 @@ def task_kinds(patched: Patched, patches: Patches) -> dict[str | None, int]:
 
 
 def _linear(base: type[nn.Module], patched: Patched, patches: Patches) -> dict[str, object]:
+    assert isinstance(patched.facts, LinearFacts)
     base_forward = {"base_forward": base.forward}
+    if patched.facts.packed is not None:
+        base_forward.update(readings())
     name = next(n for n in inspect.signature(base.forward).parameters if n != "self")
     if not dropping(patched) and not tasks_of(patched):
         return {"forward": _as_called(patches.fast(patched), name), **base_forward}

@@ -2,8 +2,8 @@
 
 from .attached import Member as Member
 from .declared import Declared as Declared
-from .elaborate import Elaborated as Elaborated
 from .elaborate import elaborate as elaborate
+from .elaborated import Elaborated as Elaborated
 from .facts import AttentionFacts as AttentionFacts
 from .facts import BlockFacts as BlockFacts
 from .facts import Facts as Facts

@@ -11,7 +11,8 @@ from ...dsl.diagnostics.compiling import FormulaFailed, NotLowered
 from ...dsl.diagnostics.core import SpecError
 from .arithmetic import binary
 from .declared import Declared
-from .elaborate import Elaborated
+from .drift import start
+from .elaborated import Elaborated
 from .facts import Rows
 from .formula import Applicable, Formula
 from .functions import Affine
@@ -72,13 +73,18 @@ class Attached:
                 return ports[name]()
             return self._name(name, written)
 
-        written = Formula(self.graph, lookup, self.method.largest, self._map)
+        def as_it_was(name: str) -> object:
+            began = start(name)
+            return self.tensor(began) if self._has(began) else lookup(name)
+
+        method = self.method
+        written = Formula(self.graph, lookup, method.largest, self._map, method.lengths, as_it_was)
         return written
 
     def initial(self, tensor: Declared) -> Node:
         """The node of a tensor's symbolic initial value, in the tensor's shape."""
         assert tensor.value is not None
-        value = self.formula().write(tensor.value)
+        value = self._initial_formula().write(tensor.value)
         if isinstance(value, Node):
             return (
                 value
@@ -91,11 +97,23 @@ class Attached:
         like = self.like()
         return call(self.graph, torch.Tensor.new_full, like, tensor.shape, value, axes=tensor.axes)
 
+    def _initial_formula(self) -> Formula:
+        """Writes initial values, which may name what `init` computes."""
+
+        def value(name: str) -> Port:
+            return lambda: written.write(self.method.inits[name])
+
+        written = self.formula(**{name: value(name) for name in self.method.inits})
+        return written
+
+    def _has(self, name: str) -> bool:
+        return any(tensor.name == name for tensor in self.method.tensors)
+
     def _name(self, name: str, formula: Formula) -> object:
         method = self.method
         if name in method.lets:
             return formula.write(method.lets[name])
-        if any(tensor.name == name for tensor in method.tensors):
+        if self._has(name):
             return self.tensor(name)
         if name in self.ports:
             return self.ports[name]()

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+import torch
+
 from ...dsl import syntax
 from ...dsl.source import Span
 from .nodes import Axes
@@ -24,3 +26,5 @@ class Declared:
     distribution: tuple[str, tuple[object, ...]] | None
     seed: int | None
     span: Span = field(compare=False, repr=False)
+    dtype: torch.dtype | None = None
+    """None where it follows the weight that the tensor stands beside."""

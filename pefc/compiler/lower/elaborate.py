@@ -3,9 +3,7 @@ tensors.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from math import sqrt
-from typing import Self
 
 from torch.fx import Graph
 
@@ -22,58 +20,13 @@ from ...dsl.vocabulary import MODULES
 from ...runtime.initial import DISTRIBUTIONS as DRAWN
 from ...runtime.tensors import is_taken
 from .declared import VOCABULARY, Declared
+from .drift import starts
+from .elaborated import Elaborated
 from .formula import Formula
 from .recurrent import Network
+from .shrinking import Shrinking, shrinking, states
 
 _DISTRIBUTIONS = frozenset({*DRAWN, VOCABULARY})
-
-
-@dataclass(frozen=True, slots=True)
-class Elaborated:
-    """What a method is at the sites of one size."""
-
-    attachment: Attachment
-    numbers: Mapping[str, object]
-    """Hyper-parameters and dims."""
-    largest: Mapping[str, int]
-    tensors: tuple[Declared, ...]
-    maps: tuple[str, ...]
-    """The names of declared affine maps, whose tensors are `NAME.weight` and `NAME.bias`."""
-    lets: Mapping[str, syntax.Expression]
-    networks: Mapping[str, Network]
-    """Declared recurrent networks, whose tensors are `NAME.weight_ih_l0` and so on."""
-    rules: tuple[syntax.Rule, ...]
-    extends: tuple[syntax.Extend, ...]
-    losses: tuple[syntax.Expression, ...]
-    """What the method adds to the loss."""
-    shift: int
-    """By how much the positions of the text's tokens grow."""
-    tunes: tuple[str, ...]
-    """`weight` or `bias`: the site's own parameters that train."""
-
-    @property
-    def reads_weight(self) -> bool:
-        """A formula names W, or replaces the weight."""
-        values = (tensor.value for tensor in self.tensors if tensor.value is not None)
-        parts = (*self.rules, *self.lets.values(), *values)
-        return any(_reads_weight(node) for part in parts for node in syntax.walk(part))
-
-    def without(self, dim: str) -> Self:
-        """The method with a dim forgotten, where no formula names it; else the method itself."""
-        values = (tensor.value for tensor in self.tensors if tensor.value is not None)
-        parts = (*self.rules, *self.extends, *self.lets.values(), *values)
-        nodes = (node for part in parts for node in syntax.walk(part))
-        if any(isinstance(node, syntax.Name) and node.name == dim for node in nodes):
-            return self
-        return replace(self, numbers={n: v for n, v in self.numbers.items() if n != dim})
-
-
-def _reads_weight(node: object) -> bool:
-    match node:
-        case syntax.Name("W") | syntax.Rule("weight", "=" | "*="):
-            return True
-        case _:
-            return False
 
 
 def elaborate(
@@ -94,8 +47,11 @@ class _Elaboration:
         self.attachment = attachment
         self.site = site
         self.largest = largest
+        parameters = {parameter.name for parameter in attachment.method.parameters}
+        self.lengths = {name: length for name, length in dims.items() if name in parameters}
         self.numbers: dict[str, object] = dict(dims)
         self.lets: dict[str, syntax.Expression] = {}
+        self.inits: dict[str, syntax.Expression] = {}
         self.tensors: list[Declared] = []
         self.maps: list[str] = []
         self.networks: dict[str, Network] = {}
@@ -104,25 +60,32 @@ class _Elaboration:
         self.losses: list[syntax.Expression] = []
         self.shift = 0
         self.tunes: list[str] = []
-        self.formula = Formula(Graph(), self._number, largest)
+        self.shrinks: list[syntax.Shrink] = []
+        self.formula = Formula(Graph(), self._number, largest, lengths=self.lengths)
 
     def result(self) -> Elaborated:
         self._bind()
         for item in self._chosen(self.attachment.method.body):
             self._take(item)
+        tensors = (*self.tensors, *starts(self.tensors, self.rules))
+        shrunk = self._shrinking(tensors)
         return Elaborated(
             self.attachment,
             self.numbers,
             self.largest,
-            tuple(self.tensors),
+            tensors,
             tuple(self.maps),
             self.lets,
+            self.inits,
             self.networks,
             tuple(self.rules),
             tuple(self.extends),
             tuple(self.losses),
             self.shift,
             tuple(self.tunes),
+            self.lengths,
+            shrunk,
+            () if shrunk is None else states(shrunk, tensors),
         )
 
     def _number(self, name: str) -> object:
@@ -170,10 +133,10 @@ class _Elaboration:
                 self._affine(item)
             case syntax.Module():
                 self._network(item)
-            case syntax.Let(names, values) if len(names) == len(values):
-                self.lets.update(zip(names, values, strict=True))
-            case syntax.Let():
-                raise SpecError([NotLowered(item.span, "a `let` of several names")])
+            case syntax.Let(names, values):
+                self.lets.update(_bound(names, values))
+            case syntax.Init(names, values):
+                self.inits.update(_bound(names, values))
             case syntax.Require(condition):
                 self._require(condition)
             case syntax.Rule("positions"):
@@ -186,9 +149,22 @@ class _Elaboration:
                 self.losses.append(value)
             case syntax.Tune(parameters):
                 self.tunes.extend(parameter.name for parameter in parameters)
+            case syntax.Shrink() if self._may_shrink():
+                self.shrinks.append(item)
             case _:
                 word = item.span.text.split(maxsplit=1)[0]
                 raise SpecError([NotLowered(item.span, f"`{word}`")])
+
+    def _may_shrink(self) -> bool:
+        """Once in a method, on a linear map."""
+        return not self.shrinks and self.attachment.method.site in {"linear", "any"}
+
+    def _shrinking(self, tensors: tuple[Declared, ...]) -> Shrinking | None:
+        """How ranks are allocated, where there is any choice left."""
+        for item in self.shrinks:
+            if item.dim not in self.lengths:
+                return shrinking(item, tensors, self.formula.write, self.attachment.span)
+        return None
 
     def _require(self, condition: syntax.Expression) -> None:
         if not self.formula.write(condition):
@@ -250,8 +226,9 @@ class _Elaboration:
             self.tensors.append(Declared(name, shape, names, False, *rest))  # noqa: FBT003
 
     def _size(self, expression: syntax.Expression) -> int:
-        value = self.formula.write(expression)
-        is_whole = isinstance(value, int | float) and value == int(value) and value >= 1
+        value = self.formula.size(expression)
+        least = 0 if isinstance(expression, syntax.Name) and expression.name in self.lengths else 1
+        is_whole = isinstance(value, int | float) and value == int(value) and value >= least
         if not is_whole:
             found = f"{value:g}" if isinstance(value, int | float) else "not a number"
             raise SpecError([WrongSize(expression.span, found, self.site)])
@@ -274,6 +251,18 @@ class _Elaboration:
 
     def _seed(self, expression: syntax.Expression | None) -> int | None:
         return None if expression is None else int(self.formula.write(expression))  # pyright: ignore[reportArgumentType]
+
+
+def _bound(
+    names: tuple[str, ...], values: tuple[syntax.Expression, ...]
+) -> Iterator[tuple[str, syntax.Expression]]:
+    """Each name with its value; of a single value that is taken apart, with its part."""
+    if len(names) == len(values):
+        yield from zip(names, values, strict=True)
+        return
+    (whole,) = values
+    for place, name in enumerate(names):
+        yield name, syntax.Index(whole, (syntax.Number(place, whole.span),), whole.span)
 
 
 def axis_name(size: syntax.Expression) -> str | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 Rows = tuple[tuple[int, int], ...]
 """The [start, stop) ranges of output features that are meant."""
@@ -16,6 +17,8 @@ class LinearFacts:
     bias: bool
     transposed: bool
     """The module stores its weight as [in, out], as transformers' `Conv1D` does."""
+    packed: Literal[4, 8] | None = None
+    """The weight is quantized to so many bits."""
 
 
 @dataclass(frozen=True, slots=True)

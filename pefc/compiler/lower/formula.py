@@ -1,8 +1,8 @@
 """From an expression of a formula to nodes of a patch graph; what is a number stays a number."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from typing import Protocol, Self
 
 from torch.fx import Graph, Node
 
@@ -10,7 +10,8 @@ from ...dsl import syntax
 from ...dsl.diagnostics.compiling import FormulaFailed, NotLowered
 from ...dsl.diagnostics.core import SpecError
 from .arithmetic import binary, negate, transpose
-from .functions import BY_AXIS, FUNCTIONS, TENSOR_METHODS, Function, index
+from .drift import DRIFT
+from .functions import BY_AXIS, FUNCTIONS, SIZED, TENSOR_METHODS, Function, index
 
 Lookup = Callable[[str], object]
 """The value of a name; raises KeyError where there is none."""
@@ -39,6 +40,22 @@ class Formula:
     """The largest value of each dim over all sites of the statement, for `max in`."""
     map: Callable[[str], Applicable] = _no_maps
     """What a name means that is called; raises KeyError where that is nothing."""
+    lengths: Mapping[str, int] = field(default_factory=dict)
+    """What names mean in the sizes of tensors, where axes are shorter than it was asked for."""
+    as_it_was: Lookup = _no_maps
+    """The value of a name when the method was attached."""
+
+    def size(self, expression: syntax.Expression) -> object:
+        """The value of an expression that is a size of a tensor."""
+        return self._in_sizes().write(expression)
+
+    def _in_sizes(self) -> Self:
+        lengths, lookup = self.lengths, self.lookup
+        if not lengths:
+            return self
+        return replace(
+            self, lookup=lambda name: lengths[name] if name in lengths else lookup(name), lengths={}
+        )
 
     def write(self, expression: syntax.Expression) -> object:
         """The value of an expression: a number, text, tuple, none, or a node.
@@ -115,14 +132,20 @@ class Formula:
 
     def _plain_call(self, call: syntax.Call) -> object:
         match call.function:
+            case syntax.Name(name) if name == DRIFT:
+                (argument,) = call.arguments
+                before = replace(self, lookup=self.as_it_was).write(argument.value)
+                return binary(self.graph, "-", self.write(argument.value), before)
             case syntax.Name(name) if (mapped := self._map(name)) is not None:
                 values = [self.write(argument.value) for argument in call.arguments]
                 return mapped.of(self.graph, *values)
             case syntax.Name(name) if (function := self._function(name)) is not None:
-                positional, named = self._arguments(call, by_axis=name in BY_AXIS)
+                written = self._in_sizes() if name in SIZED else self
+                positional, named = written._arguments(call, by_axis=name in BY_AXIS)
                 return function(self.graph, *positional, **named)
             case syntax.Attribute(value, name) if name in TENSOR_METHODS:
-                positional, named = self._arguments(call, by_axis=False)
+                written = self._in_sizes() if name in SIZED else self
+                positional, named = written._arguments(call, by_axis=False)
                 return TENSOR_METHODS[name](self.graph, self.write(value), *positional, **named)
             case _:
                 raise SpecError([NotLowered(call.function.span, f"`{call.function.span.text}`")])

@@ -12,6 +12,7 @@ from torch.fx import Graph, Node
 from torch.nn import functional
 
 from .arithmetic import broadcast_axes
+from .decompositions import qr, svd
 from .matrices import block_diag, cayley, householder, identity, skew
 from .nodes import Axes, axes, call, holds_tokens, shape
 
@@ -176,11 +177,15 @@ FUNCTIONS: dict[str, Function] = {
     "householder": householder,
     "skew": skew,
     "orthonormal": _orthonormal,
+    "svd": svd,
+    "qr": qr,
     "cayley": cayley,
     "block_diag": block_diag,
 }
 
 
+SIZED = frozenset({"eye", "reshape"})
+"""Functions whose arguments are sizes of tensors."""
 BY_AXIS = frozenset({"norm", "sum", "mean", "softmax"})
 """Functions whose second argument names an axis by its dim."""
 

@@ -9,7 +9,7 @@ from ...dsl import syntax
 from ...runtime.gates import Gates, gate_value, gated_rows, kept, noted
 from .attached import Attached
 from .declared import Declared
-from .elaborate import Elaborated
+from .elaborated import Elaborated
 from .nodes import axes, call
 
 GATES = "pefc_gates"

@@ -10,6 +10,7 @@ from .diagonal import Diagonal, Rescale
 from .distribute import Distribute
 from .dtype import KeepDtype
 from .fuse import FuseAdd
+from .packed import ReadPacked
 from .reassociate import Reassociate
 from .rewrite import Pass
 from .scalars import Scalars
@@ -32,13 +33,25 @@ LAST: tuple[Pass, ...] = (Rescale(), CallBase(), FuseAdd(), KeepDtype(), Share()
 """Run once, when the shape of the computation is settled."""
 
 
-def optimized(graph: Graph) -> Graph:
-    """The same function in its fast order of evaluation."""
+def _packed(passes: tuple[Pass, ...]) -> tuple[Pass, ...]:
+    """The same over a quantized weight, whose module has a product of its own for tokens, which
+    nothing else equals bit for bit.
+    """
+    others = {Distribute: Distribute(keeps_base=True), CallBase: CallBase(tokens_only=True)}
+    return tuple(others.get(type(rewrite), rewrite) for rewrite in passes)
+
+
+PACKED, PACKED_LAST = _packed(PASSES), (*_packed(LAST), ReadPacked())
+
+
+def optimized(graph: Graph, *, packed: bool = False) -> Graph:
+    """The same function in its fast order of evaluation; with `packed`, over a quantized weight."""
+    passes = PACKED if packed else PASSES
     before = ""
     while before != str(graph):
         before = str(graph)
-        for rewrite in PASSES:
+        for rewrite in passes:
             graph = rewrite(graph)
-    for rewrite in LAST:
+    for rewrite in PACKED_LAST if packed else LAST:
         graph = rewrite(graph)
     return graph

@@ -1,12 +1,13 @@
 """The base map runs as the model's author wrote it."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch.fx import Graph, Node
 from torch.nn import functional
 
-from ..lower.nodes import axes, base_call, call, shape
+from ..lower.nodes import axes, base_call, call, holds_tokens, shape
 from .rewrite import everywhere, is_bias, is_biased, is_call, is_weight
 
 
@@ -24,12 +25,15 @@ class RowsOfBase:
 
 @dataclass(frozen=True, slots=True)
 class CallBase:
-    """`linear(x, W, b) --> base(x)`, bit for bit what the module computes by itself."""
+    """`linear(x, W, b) --> base(x)`, bit for bit what the module computes by itself; or that for
+    tokens alone, and not for rows of the method.
+    """
 
     name: str = "call-base"
+    tokens_only: bool = False
 
     def __call__(self, graph: Graph) -> Graph:
-        return everywhere(graph, _call_base)
+        return everywhere(graph, partial(_call_base, tokens_only=self.tokens_only))
 
 
 _TAKES = (torch.narrow, torch.index_select)
@@ -50,8 +54,10 @@ def _rows_of_base(graph: Graph, node: Node) -> Node | None:
     return call(graph, taken.target, whole, -1, *taken.args[2:], axes=axes(node))  # pyright: ignore[reportArgumentType, reportAttributeAccessIssue, reportOptionalMemberAccess]
 
 
-def _call_base(graph: Graph, node: Node) -> Node | None:
+def _call_base(graph: Graph, node: Node, *, tokens_only: bool) -> Node | None:
     if not is_call(node, functional.linear) or not is_weight(node.args[1]):
+        return None
+    if tokens_only and not holds_tokens(node.args[0]):  # pyright: ignore[reportArgumentType]
         return None
     bias = node.args[2] if len(node.args) > 2 else None
     is_whole = is_bias(bias) if is_biased(node.args[1]) else bias is None  # pyright: ignore[reportGeneralTypeIssues]

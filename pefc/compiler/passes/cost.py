@@ -16,9 +16,16 @@ def applying(matrix: Node) -> int:
         return TOKENS * rows
     if is_call(matrix, torch.mul, torch.div, torch.neg) and not isinstance(matrix.args[-1], Node):
         return applying(matrix.args[0]) + TOKENS * rows  # pyright: ignore[reportArgumentType]
+    if is_call(matrix, torch.add, torch.sub) and _are_matrices(matrix):
+        return sum(applying(term) for term in matrix.args) + TOKENS * rows  # pyright: ignore[reportArgumentType]
     if is_call(matrix, torch.matmul):
         return min(in_turn(matrix), TOKENS * rows * columns + forming(matrix))
     return TOKENS * rows * columns + forming(matrix)
+
+
+def _are_matrices(total: Node) -> bool:
+    """No summand is broadcast."""
+    return all(isinstance(term, Node) and shape(term) == shape(total) for term in total.args)
 
 
 def in_turn(product: Node) -> int:

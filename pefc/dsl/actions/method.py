@@ -274,8 +274,9 @@ def loss(span: Span, value: Expression) -> Loss:
     return Loss(value, span)
 
 
-def shrink(span: Span, dim: Token, to: Expression, policy: Token) -> Shrink:
-    return Shrink(dim.text, to, policy.text, span)
+def shrink(span: Span, dim: Token, to: Expression, policy: Use) -> Shrink:
+    name = Name(policy.name, policy.name_span)
+    return Shrink(dim.text, to, Call(name, policy.arguments, policy.span), span)
 
 
 def rebase(span: Span, value: Expression) -> Rebase:

@@ -40,8 +40,9 @@ def bind(
             _positional(argument.value, binding)
         else:
             _keyword(argument, argument.name, binding)
+    meanings = dict(table.meanings)
     found += [
-        diagnostics.MissingArgument(table.owner, name, words(kind), use.span)
+        diagnostics.MissingArgument(table.owner, name, words(kind), use.span, meanings.get(name))
         for name, kind in table.types.items()
         if name in table.required and name not in binding.places
     ]

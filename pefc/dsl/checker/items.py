@@ -39,6 +39,7 @@ SEED = Place(Stage.SIZE, "a seed")
 INITIAL = Place(Stage.TENSOR, "an initial value")
 INIT = Place(Stage.TENSOR, "`init`")
 CONDITION = Place(Stage.SIZE, "`require`")
+SHRINK = Place(Stage.SIZE, "`shrink`")
 
 
 def read(item: MethodItem, frame: Frame) -> None:
@@ -227,7 +228,7 @@ def _merge(branch: Frame, frame: Frame) -> None:
 
 
 def _shrink(item: Shrink, frame: Frame) -> None:
-    look(item.to, CONDITION, frame)
+    look(item.to, SHRINK, frame)
     known = frame.names.get(item.dim)
     if known is None or known.owner != "a parameter":
         names = tuple(name for name, entry in frame.names.items() if entry.owner == "a parameter")
@@ -236,6 +237,11 @@ def _shrink(item: Shrink, frame: Frame) -> None:
             diagnostics.UnknownPolicy(item.dim, span, names, "no parameter of the method")
         )
     frame.used.add(item.dim)
-    if item.policy not in POLICIES:
-        span = word_in(item.span, item.policy)
-        frame.found.append(diagnostics.UnknownPolicy(item.policy, span, POLICIES, "no allocator"))
+    name = item.policy.function.span.text
+    if name in POLICIES:
+        frame.found.extend(misfits(POLICIES[name], item.policy))
+    else:
+        span, known = item.policy.function.span, tuple(POLICIES)
+        frame.found.append(diagnostics.UnknownPolicy(name, span, known, "no allocator"))
+    for argument in item.policy.arguments:
+        look(argument.value, SHRINK, frame)

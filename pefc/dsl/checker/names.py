@@ -1,5 +1,6 @@
 """What the name of a method means in a file: a method behind its aliases, a recipe, or nothing."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from .. import diagnostics, library
@@ -76,7 +77,8 @@ def _behind(alias: Alias, home: Scope, run: Run, trail: tuple[str, ...]) -> Usab
         run.found.append(diagnostics.AliasOfRecipe(alias.name, name, span))
         return None
     table = base.table
-    given = bind(alias.base, table, constants=home.constants, found=run.found)
+    some = replace(table, required=frozenset())  # what an alias leaves open, its use gives
+    given = bind(alias.base, some, constants=home.constants, found=run.found)
     own = dict(given[len(table.fixed) :])
     return Usable(base.method, alias_table(alias, table, own), base.tensors)
 

@@ -1,6 +1,7 @@
 """Parameters of a method, recipe or modifier, as a table that arguments are bound against."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import cache
 
 from ..checked import Value
@@ -10,6 +11,7 @@ from ..syntax import (
     Alias,
     Binary,
     Bool,
+    Call,
     Enumeration,
     Expression,
     Indices,
@@ -22,11 +24,12 @@ from ..syntax import (
     Range,
     Recipe,
     Sequence,
+    Shrink,
     Tensor,
     Text,
     When,
 )
-from ..vocabulary import BUILTINS
+from ..vocabulary import BUILTINS, MEANINGS, POLICIES
 
 Type = str | tuple[str, ...]
 """The name of a type, or the members of an enumeration."""
@@ -63,6 +66,8 @@ class Table:
     """What an alias gives already."""
     base: str = ""
     """The method behind an alias."""
+    meanings: tuple[tuple[str, str], ...] = ()
+    """What parameters are that must be given."""
 
 
 def words(kind: Type) -> str:
@@ -88,7 +93,8 @@ def takes_text(parameter: Parameter) -> bool:
 
 def method_table(method: Method) -> Table:
     """The table of a method."""
-    return _table(method.name, method.parameters, _sizes(method))
+    table = _table(method.name, method.parameters, _sizes(method))
+    return replace(table, meanings=tuple(_meanings(method.body)))
 
 
 def recipe_table(recipe: Recipe) -> Table:
@@ -108,6 +114,7 @@ def alias_table(alias: Alias, base: Table, fixed: dict[str, Value]) -> Table:
         base.texts,
         (*base.fixed, *fixed.items()),
         alias.base.name,
+        base.meanings,
     )
 
 
@@ -171,6 +178,22 @@ def _size_names(body: tuple[MethodItem, ...]) -> list[str]:
             case _:
                 pass
     return found
+
+
+def _meanings(body: tuple[MethodItem, ...]) -> Iterator[tuple[str, str]]:
+    """What parameters say that are handed on to the policy of a `shrink`."""
+    for item in body:
+        match item:
+            case Shrink(policy=Call(Name(policy), arguments)) if policy in POLICIES:
+                names = POLICIES[policy].parameters
+                for place, argument in zip(names, arguments, strict=False):
+                    meaning = MEANINGS.get(argument.name or place)
+                    if meaning is not None and isinstance(argument.value, Name):
+                        yield argument.value.name, meaning
+            case When(then=then, otherwise=otherwise):
+                yield from _meanings((*then, *otherwise))
+            case _:
+                pass
 
 
 def _guards(test: Expression, name: str) -> bool:

@@ -11,6 +11,7 @@ from .core import Diagnostic as Diagnostic
 from .core import Fix as Fix
 from .core import Label as Label
 from .core import SpecError as SpecError
+from .core import SpecWarning as SpecWarning
 
 if TYPE_CHECKING:
     from .arguments import FixedArgument as FixedArgument
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from .blocks import NotACount as NotACount
     from .blocks import NothingToModify as NothingToModify
     from .blocks import NotModifier as NotModifier
-    from .blocks import RepeatedMember as RepeatedMember
     from .blocks import TooManySteps as TooManySteps
     from .blocks import UnknownTask as UnknownTask
     from .declarations import Rebound as Rebound
@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from .formulas import TooLate as TooLate
     from .formulas import UnknownAttribute as UnknownAttribute
     from .formulas import WrongUnpacking as WrongUnpacking
+    from .fusion import RepeatedMember as RepeatedMember
     from .imports import CircularImport as CircularImport
     from .imports import ImportOutside as ImportOutside
     from .imports import MissingImport as MissingImport
@@ -126,6 +127,7 @@ _MODULES = (
     "declarations",
     "embedding",
     "formulas",
+    "fusion",
     "imports",
     "methods",
     "names",

@@ -160,6 +160,7 @@ class MissingArgument(Diagnostic):
     name: str
     type: str
     span: Span
+    meaning: str | None = None
 
     def title(self) -> str:
         return f"`{self.method}` needs `{self.name}`"
@@ -168,7 +169,8 @@ class MissingArgument(Diagnostic):
         return (Label(self.span, f"`{self.name}` is not given"),)
 
     def notes(self) -> tuple[str, ...]:
-        return (f"`{self.name}` is {self.type}",)
+        meaning = "" if self.meaning is None else f": {self.meaning}"
+        return (f"`{self.name}` is {self.type}{meaning}",)
 
 
 @dataclass(frozen=True)

@@ -65,32 +65,6 @@ class FewMembers(Diagnostic):
 
 
 @dataclass(frozen=True)
-class RepeatedMember(Diagnostic):
-    """A fusion names one of its tasks twice.
-
-        task sst {
-          adapter on ffn
-        }
-        fuse(sst, sst) on ffn
-
-    Fusion weighs the adapters of different tasks: name each once.
-    """
-
-    name: str
-    span: Span
-    first: Span
-
-    def title(self) -> str:
-        return f"`fuse` names the task `{self.name}` twice"
-
-    def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, "named again here"), Label(self.first, "first named here"))
-
-    def help(self) -> str:
-        return "name each task once"
-
-
-@dataclass(frozen=True)
 class DuplicateTask(Diagnostic):
     """Two tasks have one name.
 

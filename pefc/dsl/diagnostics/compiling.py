@@ -11,7 +11,13 @@ from .core import Diagnostic, Label
 class NotLowered(Diagnostic):
     """A formula uses a word that the compiler has no lowering for.
 
-        adalora(r=8) on ffn.up
+        method thin(r: int = 8, steps: int) on block {
+          A: [d, r] ~ kaiming(sqrt(5))
+          E: [r]    = 0
+          output += sum(E) * norm(A) * y
+          shrink r to r // 2 by sensitivity(steps=steps)
+        }
+        thin(steps=100) on ffn
 
     `pefc check` accepts the whole language; compiling needs a lowering for each word that a formula
     uses. Write the formula with other words, or choose another method.
@@ -65,12 +71,12 @@ class FormulaFailed(Diagnostic):
 class NotCompiled(Diagnostic):
     """A statement that parses and checks, but that this version cannot compile.
 
-        quantize(nf4) on linear
+        ssf on norm
 
     Methods on linear maps, blocks, attentions and tokens compile, and so do `tune`, `adapterdrop`,
-    tasks, gates and fusion. Quantization does not yet, nor do methods that change norms,
-    embeddings, convolutions or bare tensors: those are trained as they are, by `tune`. Take the
-    statement out to compile the rest.
+    tasks, gates, fusion and `quantize`. Methods that change norms, embeddings, convolutions or bare
+    tensors do not yet: those are trained as they are, by `tune`. Take the statement out to compile
+    the rest.
     """
 
     span: Span

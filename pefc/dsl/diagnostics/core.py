@@ -67,3 +67,12 @@ class SpecError(Exception):
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics: tuple[Diagnostic, ...] = tuple(diagnostics)
         super().__init__("; ".join(f"{d.code()}: {d.title()}" for d in self.diagnostics))
+
+
+class SpecWarning(UserWarning):
+    """One diagnostic that stops nothing."""
+
+    def __init__(self, diagnostic: Diagnostic) -> None:
+        self.diagnostic = diagnostic
+        parts = (f"{diagnostic.code()}: {diagnostic.title()}", diagnostic.help())
+        super().__init__("; ".join(part for part in parts if part is not None))

@@ -152,31 +152,6 @@ class UnequalShare(Diagnostic):
 
 
 @dataclass(frozen=True, slots=True)
-class QuantizedTwice(Diagnostic):
-    """Two statements quantize one weight.
-
-        quantize(nf4) on linear
-        quantize(int8) on attn.q
-
-    A weight lives in one format. Take the sites of one statement out of the other:
-    `quantize(nf4) on linear except attn.q`.
-    """
-
-    span: Span
-    path: str
-    earlier: Span
-
-    def title(self) -> str:
-        return f"the weight of `{self.path}` is quantized twice"
-
-    def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, "quantized here"), Label(self.earlier, "quantized here before"))
-
-    def help(self) -> str:
-        return "take the sites of one statement out of the other, with `except`"
-
-
-@dataclass(frozen=True, slots=True)
 class NoSites(Diagnostic):
     """A statement without a selector means every site of its method's kind, and there is none.
 

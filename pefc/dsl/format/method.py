@@ -58,7 +58,7 @@ def item(node: MethodItem) -> str:
         case Loss():
             return f"loss += {expression(node.value)}"
         case Shrink():
-            return f"shrink {node.dim} to {expression(node.to)} by {node.policy}"
+            return f"shrink {node.dim} to {expression(node.to)} by {expression(node.policy)}"
         case Rebase():
             return f"rebase W = {expression(node.value)}"
         case _:

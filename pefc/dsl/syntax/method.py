@@ -171,11 +171,11 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Shrink:
-    """`shrink r to target by sensitivity`: a rank allocator of the runtime."""
+    """`shrink r to target by sensitivity(steps=steps)`: a rank allocator of the runtime."""
 
     dim: str
     to: Expression
-    policy: str
+    policy: Call
     span: Span = field(compare=False, repr=False)
 
 

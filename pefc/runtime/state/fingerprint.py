@@ -7,21 +7,32 @@ from collections.abc import Collection, Mapping
 import torch
 from torch import nn
 
+from .. import quantized
+from ..quantized import form, is_packed
+
 Fingerprint = Mapping[str, Mapping[str, object]]
-"""By the name of a parameter: its shape, and samples of its values (none on `meta`)."""
+"""By the name of a parameter: its shape, samples of its values (none on `meta`), and in how many
+bits it is kept, where it is quantized. A quantized weight counts as the one that it stands for.
+"""
 
 _SAMPLES = 8
 _TOLERANCE = 0.01
 """Relative to the largest sample; wider than the steps of bfloat16, narrower than any training."""
+_ROUNDED = 0.5
+"""Of the norm of the samples, where a weight is compared with itself in 4 bits: that takes about a
+tenth, and another weight is off by more than the whole.
+"""
 
 
 def fingerprint(model: nn.Module, without: Collection[str]) -> Fingerprint:
     """Shapes and samples of the parameters of a model, leaving some out by name."""
-    return {
-        name: {"shape": list(parameter.shape), "samples": _samples(parameter)}
-        for name, parameter in model.named_parameters()
-        if name not in without
-    }
+    packed = {id(m.weight): m for m in model.modules() if is_packed(m)}
+    found: dict[str, Mapping[str, object]] = {}
+    for name, parameter in model.named_parameters():
+        if name not in without:
+            module = packed.get(id(parameter))
+            found[name] = _facts(parameter) if module is None else _packed(module)
+    return found
 
 
 def differences(expected: Fingerprint, found: Fingerprint) -> tuple[tuple[str, str], ...]:
@@ -32,12 +43,43 @@ def differences(expected: Fingerprint, found: Fingerprint) -> tuple[tuple[str, s
             result.append((name, "is not in the base of the adapter"))
         elif facts["shape"] != expected[name]["shape"]:
             result.append((name, f"has shape {facts['shape']}, not {expected[name]['shape']}"))
-        elif not _close(expected[name]["samples"], facts["samples"]):
+        elif not _are_close(expected[name], facts):
             result.append((name, "has other values"))
     return tuple(result)
 
 
-def _samples(parameter: nn.Parameter) -> list[float] | None:
+def _facts(parameter: torch.Tensor) -> dict[str, object]:
+    return {"shape": list(parameter.shape), "samples": _samples(parameter)}
+
+
+def _packed(module: nn.Module) -> dict[str, object]:
+    """A weight of few bits, in the orientation of the module that it was made from."""
+    if module.get_parameter("weight").is_meta:
+        return {"shape": [module.out_features, module.in_features], "samples": None, "bits": 4}
+    kind = form(module)
+    assert kind is not None
+    weight = quantized.reading.values(module)
+    made_from = getattr(module, "source_cls", None)
+    if getattr(made_from, "__name__", "") == "Conv1D":
+        weight = weight.T
+    return {**_facts(weight), "bits": 8 if kind.format == "int8" else 4}
+
+
+def _are_close(expected: Mapping[str, object], found: Mapping[str, object]) -> bool:
+    if expected.get("bits") == found.get("bits"):
+        return _close(expected["samples"], found["samples"])
+    return _resemble(expected["samples"], found["samples"])
+
+
+def _resemble(expected: object, found: object) -> bool:
+    """A weight and itself in fewer bits."""
+    if not isinstance(expected, list) or not isinstance(found, list):
+        return True
+    apart = sum((a - b) ** 2 for a, b in zip(expected, found, strict=True))
+    return apart <= _ROUNDED**2 * sum(a * a for a in expected)
+
+
+def _samples(parameter: torch.Tensor) -> list[float] | None:
     if parameter.is_meta:
         return None
     flat = parameter.detach().reshape(-1)

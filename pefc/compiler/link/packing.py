@@ -1,0 +1,133 @@
+"""Quantized modules in the place of plain ones."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from ...dsl.diagnostics.core import SpecError
+from ...dsl.diagnostics.state import NoValues
+from ...runtime import quantized
+from ...runtime.patched import replacing
+from ...runtime.quantized import form, is_packed
+from ...runtime.taps import Aside
+from ..families import is_transposed
+from ..passes.packed import READINGS
+from ..plan import Plan
+
+Modules = Mapping[str, nn.Module]
+"""By path."""
+
+
+def packed_modules(plan: Plan, model: nn.Module) -> Modules:
+    """The modules of a model that a plan quantizes, made anew; the model is not changed.
+
+    Raises SpecError where the model has no values.
+    """
+    return dict(_packed(plan, model))
+
+
+def _packed(plan: Plan, model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    for packing in plan.packings:
+        if packing.is_there:
+            continue
+        module = model.get_submodule(packing.site.path)
+        weight = module.get_parameter("weight")
+        if weight.is_meta:
+            raise SpecError([NoValues(plan.model)])
+        with torch.no_grad():
+            rows = weight.T if is_transposed(module) else weight
+            yield packing.site.path, quantized.packing.packed(module, packing.form, rows)
+
+
+def with_modules(model: nn.Module, modules: Modules) -> nn.Module:
+    """A tree of its own with other modules at some paths; without any, the model itself."""
+    if not modules:
+        return model
+    return replacing(model, {id(model.get_submodule(path)): new for path, new in modules.items()})
+
+
+def floating_weight(module: nn.Module) -> Tensor:
+    """The weight of a linear map as it stores it, or as floating point where it is quantized."""
+    if not is_packed(module):
+        return module.get_parameter("weight")
+    return quantized.reading.values(module)
+
+
+def requantized(module: nn.Module, weight: Tensor) -> nn.Linear:
+    """A quantized module with another weight [out, in], in the same form."""
+    kind = form(module)
+    assert kind is not None
+    made = quantized.packing.packed(module, kind, weight)
+    made.source_cls = getattr(module, "source_cls", nn.Linear)  # pyright: ignore[reportArgumentType]
+    return made
+
+
+def plain(module: nn.Module, weight: Tensor, dtype: torch.dtype) -> nn.Linear:
+    """A plain module for a quantized one, with a weight [out, in]."""
+    outputs, inputs = weight.shape
+    bias = module._parameters.get("bias")
+    made = nn.Linear(inputs, outputs, bias=bias is not None, device="meta")
+    made.weight = nn.Parameter(weight.to(dtype), requires_grad=False)
+    made._parameters["bias"] = bias
+    return made.train(module.training)
+
+
+def plain_modules(model: nn.Module, dtype: torch.dtype) -> Iterator[tuple[str, nn.Linear]]:
+    """Plain modules for all quantized ones of a model."""
+    for path, module in model.named_modules():
+        if is_packed(module):
+            yield path, plain(module, floating_weight(module), dtype)
+
+
+def put(model: nn.Module, modules: Modules) -> None:
+    """Put modules into the model itself."""
+    for parent, name, new in places(model, modules):
+        parent._modules[name] = new
+    settle(model)
+
+
+def places(model: nn.Module, modules: Modules) -> list[tuple[nn.Module, str, nn.Module]]:
+    """Every place of the modules that others stand for: its parent, its name there, and what comes
+    there.
+    """
+    others = {id(model.get_submodule(path)): new for path, new in modules.items()}
+    return [
+        (parent, name, others[id(child)])
+        for parent in model.modules()
+        for name, child in parent._modules.items()
+        if id(child) in others
+    ]
+
+
+def settle(model: nn.Module) -> None:
+    """Let quantized weights stay what they are while the model evaluates."""
+    for module in model.modules():
+        if is_packed(module):
+            quantized.packing.settled(module)
+
+
+def readings() -> dict[str, Callable[..., Tensor]]:
+    """How a patch reads a quantized weight: functions of the module, by the names that patches
+    call.
+    """
+    functions = (
+        quantized.reading.product,
+        quantized.reading.thin_product,
+        quantized.reading.row_squares,
+        quantized.reading.values,
+    )
+    return dict(zip(READINGS, functions, strict=True))
+
+
+class Reading(nn.Module):
+    """One such function as a module, for graphs."""
+
+    def __init__(self, module: nn.Module, read: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self.module = Aside(module)
+        self.read = read
+
+    def forward(self, *operands: Tensor) -> Tensor:
+        """What the function reads of the module."""
+        return self.read(self.module.module, *operands)

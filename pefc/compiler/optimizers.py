@@ -1,0 +1,56 @@
+"""Optimizers of what a spec trains: AdamW of torch, and of bitsandbytes where it is asked for."""
+
+from collections.abc import Mapping
+from importlib import import_module
+
+from torch import nn
+from torch.optim import AdamW, Optimizer
+
+from ..dsl.diagnostics.core import SpecError
+from ..dsl.diagnostics.training import NoBitsandbytes, NotPaged, UnknownOptimizer
+from ..dsl.nearest import nearest
+from .optimizing import parameter_groups
+from .warn import warn
+
+_ADAMW = "adamw"
+_CLASSES = {
+    "adamw8bit": "AdamW8bit",
+    "paged_adamw": "PagedAdamW",
+    "paged_adamw8bit": "PagedAdamW8bit",
+}
+"""What bitsandbytes calls them."""
+KINDS = (_ADAMW, *_CLASSES)
+_UNPAGED = {"paged_adamw": "adamw", "paged_adamw8bit": "adamw8bit"}
+
+
+def optimizer(
+    model: nn.Module, *, lr: float, decay: float, kind: str, options: Mapping[str, object]
+) -> Optimizer:
+    """An optimizer with the parameter groups of a spec.
+
+    Raises SpecError where nothing is attached, the kind is unknown or bitsandbytes is missing.
+    """
+    if kind not in KINDS:
+        raise SpecError([UnknownOptimizer(kind, KINDS, nearest(kind, KINDS))])
+    groups = parameter_groups(model, lr=lr, decay=decay)
+    made = _class(kind)
+    instead = _UNPAGED.get(kind)
+    if instead is not None and _is_on_cpu(model):
+        made = _class(instead)
+        warn(NotPaged(kind, instead))
+    return made(groups, **options)  # pyright: ignore[reportArgumentType]
+
+
+def _class(kind: str) -> type[Optimizer]:
+    if kind == _ADAMW:
+        return AdamW
+    try:
+        module = import_module("bitsandbytes.optim")
+    except (ImportError, OSError, RuntimeError) as error:
+        raise SpecError([NoBitsandbytes(kind, str(error).splitlines()[0])]) from error
+    return getattr(module, _CLASSES[kind])
+
+
+def _is_on_cpu(model: nn.Module) -> bool:
+    """Whether nothing that trains is on a GPU."""
+    return all(p.device.type == "cpu" for p in model.parameters() if p.requires_grad)

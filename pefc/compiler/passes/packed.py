@@ -1,0 +1,70 @@
+"""A quantized weight is read by what it can give cheaply."""
+
+from dataclasses import dataclass
+
+import torch
+from torch.fx import Graph, Node
+from torch.nn import functional
+
+from ..lower.nodes import annotated, axes, holds_tokens
+from .rewrite import everywhere, is_call, is_weight
+from .thin_norm import row_products
+
+PRODUCT = "base_product"
+"""The name under which a patch calls the product with the base weight, without bias."""
+THIN = "base_thin_product"
+"""The product with the base weight of a method's own rows."""
+SQUARES = "base_squares"
+"""The squared norms of the rows of the base weight."""
+VALUES = "base_values"
+"""The base weight itself, worked out anew."""
+READINGS = (PRODUCT, THIN, SQUARES, VALUES)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPacked:
+    """`linear(x, W) --> base_product(x)`, `linear(A, W) --> base_thin_product(A)`, `row_products(W,
+    W) --> base_squares()`; what else reads W reads `base_values()`.
+    """
+
+    name: str = "read-packed"
+
+    def __call__(self, graph: Graph) -> Graph:
+        fresh = everywhere(graph, _read)
+        weight = next((node for node in fresh.nodes if is_weight(node)), None)
+        if weight is None or not weight.users:
+            return fresh
+        with fresh.inserting_before(weight):
+            values = _call(fresh, VALUES, (), weight)
+        values.meta.update(weight.meta)
+        weight.replace_all_uses_with(values)
+        fresh.erase_node(weight)
+        return fresh
+
+
+def _read(graph: Graph, node: Node) -> Node | None:
+    if is_call(node, functional.linear) and is_weight(node.args[1]):
+        bias = node.args[2] if len(node.args) > 2 else None
+        if bias is not None:
+            return None
+        x = node.args[0]  # pyright: ignore[reportGeneralTypeIssues]
+        name = PRODUCT if holds_tokens(x) else THIN  # pyright: ignore[reportArgumentType]
+        return _call(graph, name, (x,), node)
+    if is_call(node, row_products) and all(is_weight(operand) for operand in node.args):
+        return _call(graph, SQUARES, (), node)
+    if is_call(node, torch.Tensor.type_as) and is_weight(node.args[1]):
+        like = next((n for n in graph.find_nodes(op="get_attr") if _is_float(n)), None)
+        if like is not None:
+            fresh = graph.call_function(torch.Tensor.type_as, (node.args[0], like))
+            return annotated(fresh, node.meta["val"], axes(node))
+    return None
+
+
+def _is_float(node: Node) -> bool:
+    """A tensor of the method: they have the dtype that the weight had."""
+    return "trained" in node.meta and node.meta["val"].is_floating_point()
+
+
+def _call(graph: Graph, name: str, operands: tuple[object, ...], like: Node) -> Node:
+    node = graph.create_node("call_module", name, operands)  # pyright: ignore[reportArgumentType]
+    return annotated(node, like.meta["val"], axes(like))

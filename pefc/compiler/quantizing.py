@@ -1,0 +1,91 @@
+"""The base weights that a spec keeps in few bits: which ones, in what form, and what stands against
+it.
+"""
+
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from torch import nn
+
+from ..dsl.checked import Quantization
+from ..dsl.diagnostics.core import Diagnostic, SpecError
+from ..dsl.diagnostics.quantizing import (
+    DoubleInt8,
+    NoQuantizer,
+    OtherForm,
+    QuantizedTwice,
+    SharedQuantize,
+)
+from ..dsl.source import Span
+from ..runtime.quantized import DTYPES, Form, form
+from .lower import LinearFacts
+from .placing import Place
+from .plan import Packing
+from .site import Site
+
+
+@dataclass(slots=True)
+class Quantizing:
+    """Collects the weights that statements quantize, before anything else is planned."""
+
+    model: nn.Module
+    names: Mapping[int, list[str]]
+    """Every name of each parameter, by its `id`; tied ones have several."""
+    packings: dict[str, Packing] = field(default_factory=dict)
+
+    def take(self, step: Quantization, sites: tuple[Site, ...]) -> None:
+        """Quantize the weights of sites. Raises SpecError with every one that cannot be."""
+        wanted = _form(step)
+        mistakes: list[Diagnostic] = []
+        for site in {site.path: replace(site, slice=None) for site in sites}.values():
+            try:
+                self._pack(step, site, wanted)
+            except SpecError as error:
+                mistakes += error.diagnostics
+        if mistakes:
+            raise SpecError(mistakes[:1] if _are_alike(mistakes) else mistakes)
+
+    def packed(self, where: Place, path: str) -> Place:
+        """The place of a linear map as it is once its weight is quantized."""
+        packing = self.packings.get(path)
+        if packing is None or not isinstance(where.facts, LinearFacts):
+            return where
+        bits = 8 if packing.form.format == "int8" else 4
+        return replace(where, facts=replace(where.facts, transposed=False, packed=bits))
+
+    def _pack(self, step: Quantization, site: Site, wanted: Form) -> None:
+        place = place_of(step)
+        earlier = self.packings.get(site.path)
+        if earlier is not None:
+            raise SpecError([QuantizedTwice(place, site.path, earlier.span)])
+        module = self.model.get_submodule(site.path)
+        found = form(module)
+        if found is not None and found != wanted:
+            raise SpecError([OtherForm(place, site.path, str(found), str(wanted))])
+        others = [name.rpartition(".")[0] for name in self.names[id(module.weight)]]
+        others = [path for path in others if path != site.path]
+        if found is None and others:
+            raise SpecError([SharedQuantize(place, site.path, others[0])])
+        self.packings[site.path] = Packing(site, wanted, found is not None, step.span)
+
+
+def place_of(step: Quantization) -> Span:
+    """The selection, where one is written."""
+    return step.span if step.selection is None else step.selection.span
+
+
+def _form(step: Quantization) -> Form:
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise SpecError([NoQuantizer(step.span)])
+    given = dict(step.arguments)
+    kind, double = given.get("format", "nf4"), bool(given.get("double", False))
+    if kind == "int8":
+        if double:
+            raise SpecError([DoubleInt8(step.span)])
+        return Form("int8", double=False, compute=None)
+    return Form(kind, double, DTYPES[str(given.get("compute", "bf16"))])  # pyright: ignore[reportArgumentType]
+
+
+def _are_alike(mistakes: list[Diagnostic]) -> bool:
+    return len({type(mistake) for mistake in mistakes}) == 1

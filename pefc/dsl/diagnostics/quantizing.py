@@ -1,0 +1,182 @@
+"""Mistakes with base weights in few bits."""
+
+from dataclasses import dataclass
+
+from ..source import Span
+from .core import Diagnostic, Label
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizedTwice(Diagnostic):
+    """Two statements quantize one weight.
+
+        quantize(nf4) on linear
+        quantize(int8) on attn.q
+
+    A weight has one form. Take what the second one names out of the first: `linear except attn.q`.
+    """
+
+    span: Span
+    path: str
+    first: Span
+
+    def title(self) -> str:
+        return f"`{self.path}` is quantized twice"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, "and here"), Label(self.first, "quantized here"))
+
+    def help(self) -> str:
+        return "let the selections have no module in common: `A except B`"
+
+
+@dataclass(frozen=True, slots=True)
+class OtherForm(Diagnostic):
+    """A model arrives with a quantized weight, and the spec wants another form of it.
+
+        model = AutoModelForCausalLM.from_pretrained(folder, quantization_config=four_bits)
+        pefc.apply("quantize(int8) on linear", model)
+
+    What was lost in the first form does not come back. Load the base without quantization, or leave
+    `quantize` out of the spec: methods attach to quantized weights as they are.
+    """
+
+    span: Span
+    path: str
+    found: str
+    wanted: str
+
+    def title(self) -> str:
+        return f"`{self.path}` is quantized in another form"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, f"asks for {self.wanted}"),)
+
+    def notes(self) -> tuple[str, ...]:
+        return (f"it is {self.found}",)
+
+    def help(self) -> str:
+        return "load the base without quantization, or leave the statement out"
+
+
+@dataclass(frozen=True, slots=True)
+class SharedQuantize(Diagnostic):
+    """A weight that other modules use is to be quantized.
+
+        quantize(nf4) on head
+
+    A head is often tied to the embedding, which looks up rows of the weight. Leave it in floating
+    point (`linear` is without it), or untie the weights first.
+    """
+
+    span: Span
+    path: str
+    other: str
+
+    def title(self) -> str:
+        return f"`{self.path}` shares its weight with `{self.other}`"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, "a shared weight cannot be quantized"),)
+
+    def help(self) -> str:
+        return "leave it out: `linear` names every linear map but the head"
+
+
+@dataclass(frozen=True, slots=True)
+class DoubleInt8(Diagnostic):
+    """`double` quantizes the scales of 4-bit blocks; int8 has one scale a row.
+
+        quantize(int8, double) on linear
+
+    Leave `double` out, or take a 4-bit format.
+    """
+
+    span: Span
+
+    def title(self) -> str:
+        return "`double` means nothing with int8"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, "int8 has one scale a row, in full precision"),)
+
+    def help(self) -> str:
+        return "write `quantize(int8)` or `quantize(nf4, double)`"
+
+
+@dataclass(frozen=True, slots=True)
+class NoQuantizer(Diagnostic):
+    """A spec quantizes weights, and the library that does it is not installed.
+
+        quantize(nf4) on linear
+
+    Install it with `pip install pefc[quant]`.
+    """
+
+    span: Span
+
+    def title(self) -> str:
+        return "quantization needs bitsandbytes"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, "and it is not installed"),)
+
+    def help(self) -> str:
+        return "run `pip install pefc[quant]`"
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizedTune(Diagnostic):
+    """A quantized weight is to be trained.
+
+        quantize(nf4) on linear
+        tune weight on attn.q
+
+    Gradients do not move a weight of 4 or 8 bits. Leave the module out of `quantize`, or attach a
+    method; biases train.
+    """
+
+    span: Span
+    path: str
+
+    def title(self) -> str:
+        return f"the weight of `{self.path}` is quantized, so it cannot train"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, "trains it"),)
+
+    def help(self) -> str:
+        return "leave the module out of `quantize`, or attach a method such as `lora`"
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizedMerge(Diagnostic):
+    """A merge would write into a quantized weight, whose steps are wide beside the update.
+
+        pefc.merge(pefc.load(model, "qlora"))
+
+    The loss is ‖kept − update‖ / ‖update‖, measured. `pefc.merge(model, into="bf16")` makes the
+    weights 16-bit copies of what the base computes with, the update included, and
+    `pefc.merge(model, requantize=True)` rounds the sum to the form of the base again. On the
+    command line they are `--into bf16` and `--requantize`.
+    """
+
+    span: Span
+    path: str
+    form: str
+    lost: float
+    more: int = 0
+
+    def title(self) -> str:
+        return f"merging into `{self.path}` would lose {self.lost:.1%} of the update"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, f"its base is {self.form}"),)
+
+    def notes(self) -> tuple[str, ...]:
+        if not self.more:
+            return ()
+        return (f"and less at {self.more} other site{'s' if self.more > 1 else ''}",)
+
+    def help(self) -> str:
+        return 'make a 16-bit copy with `into="bf16"`, or accept the loss with `requantize=True`'

@@ -1,0 +1,103 @@
+"""Mistakes that show when a model trains, and choices that are made for its user."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from .core import Diagnostic, Label
+
+
+@dataclass(frozen=True, slots=True)
+class MissingTerms(Diagnostic):
+    """A step of training has used a loss without the `loss +=` terms of what is attached.
+
+        logits = model(input_ids).logits
+        cross_entropy(logits, labels).backward()
+
+    A loss that the model returns while it trains has the terms in it. To one that you compute
+    yourself, or let a Trainer compute (`label_smoothing_factor`, `compute_loss_func`), add
+    `pefc.regularizer(model)`. It is said once.
+    """
+
+    model: str
+    severity: ClassVar[Literal["error", "warning"]] = "warning"
+
+    def title(self) -> str:
+        return f"the loss that trains this {self.model} has no `loss +=` terms in it"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(None, "a gradient came back from a loss that the model did not return"),)
+
+    def help(self) -> str:
+        return "add `pefc.regularizer(model)` to the loss, or use the one that the model returns"
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownOptimizer(Diagnostic):
+    """`pefc.optimizer` is asked for an optimizer that it does not know.
+
+        pefc.optimizer(model, lr=1e-3, kind="adam8bit")
+
+    It knows `adamw`, and `adamw8bit`, `paged_adamw` and `paged_adamw8bit` of bitsandbytes. For any
+    other, hand `pefc.optimizer(model, lr=1e-3).param_groups` to its class.
+    """
+
+    kind: str
+    known: tuple[str, ...]
+    near: str | None
+
+    def title(self) -> str:
+        return f"there is no optimizer `{self.kind}`"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(None, f"there are {', '.join(f'`{name}`' for name in self.known)}"),)
+
+    def help(self) -> str:
+        if self.near is not None:
+            return f"did you mean `{self.near}`?"
+        return "hand `pefc.optimizer(model, lr=…).param_groups` to the class of another optimizer"
+
+
+@dataclass(frozen=True, slots=True)
+class NoBitsandbytes(Diagnostic):
+    """An optimizer of bitsandbytes is asked for, and bitsandbytes cannot be imported.
+
+        pefc.optimizer(model, lr=1e-3, kind="adamw8bit")
+
+    Install it, as a part of pefc: `python -m pip install ".[quant]"`.
+    """
+
+    kind: str
+    reason: str
+
+    def title(self) -> str:
+        return f"`{self.kind}` is an optimizer of bitsandbytes, which cannot be imported"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(None, self.reason),)
+
+    def help(self) -> str:
+        return "install bitsandbytes, or take `adamw`"
+
+
+@dataclass(frozen=True, slots=True)
+class NotPaged(Diagnostic):
+    """A paged optimizer is asked for, for parameters on a CPU.
+
+        pefc.optimizer(model.cpu(), lr=1e-3, kind="paged_adamw8bit")
+
+    Pages move between the memory of a GPU and that of its host. On a CPU there is nothing to move:
+    the same optimizer without pages is made, which computes the same.
+    """
+
+    kind: str
+    instead: str
+    severity: ClassVar[Literal["error", "warning"]] = "warning"
+
+    def title(self) -> str:
+        return f"`{self.kind}` is `{self.instead}` on a CPU"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(None, "pages move between a GPU and its host"),)
+
+    def help(self) -> str:
+        return f"move the model to a GPU before, or take `{self.instead}`"

@@ -1,0 +1,124 @@
+"""What a patch may read of a quantized weight: products, the norms of its rows, or, at a price, its
+values.
+"""
+
+from collections.abc import Iterator
+from math import gcd
+
+import bitsandbytes.functional as bnb
+import torch
+from bitsandbytes.autograd._functions import matmul_4bit
+from bitsandbytes.nn.modules import Linear8bitLt
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..patched import base_class
+from .forms import form
+
+_SQUARES = "pefc_row_squares"
+_ROWS = 1024
+"""About as many rows are read at once."""
+
+
+def values(module: nn.Module) -> Tensor:
+    """The weight [out, in] that a module computes with, as floating point."""
+    kind = form(module)
+    assert kind is not None
+    weight = module.get_parameter("weight")
+    if kind.format == "int8":
+        return bnb.int8_vectorwise_dequant(weight.data, _scales(module))
+    return bnb.dequantize_4bit(weight.data, _state(weight))
+
+
+def product(module: nn.Module, x: Tensor) -> Tensor:
+    """x Wᵀ as the module computes it, without its bias: [..., in] gives [..., out]."""
+    if not isinstance(module, Linear8bitLt):
+        return thin_product(module, x)
+    y = base_class(module).forward(module, x)
+    return y if module.bias is None else y - module.bias
+
+
+def thin_product(module: nn.Module, x: Tensor) -> Tensor:
+    """x Wᵀ for a few rows x, of a method's tensor: [r, in] gives [r, out]. In 4 bits the weight is
+    never held as a whole where the kernels of the device can do without; in 8 bits it is, since
+    there the module would round x too.
+    """
+    kind = form(module)
+    assert kind is not None
+    if kind.format == "int8":
+        return functional.linear(x, values(module).to(x.dtype))
+    weight = module.get_parameter("weight")
+    wide = x if kind.compute is None else x.to(kind.compute)
+    return matmul_4bit(wide, weight, quant_state=_state(weight)).to(x.dtype)
+
+
+def row_squares(module: nn.Module) -> Tensor:
+    """The squared norms [out] of the rows of a quantized weight, in at least 32 bits: constants of
+    the base, worked out once, some rows at a time.
+    """
+    found = module._buffers.get(_SQUARES)
+    if found is None:
+        with torch.no_grad():
+            found = torch.cat([rows.float().square().sum(-1) for rows in _by_rows(module)])
+        module.register_buffer(_SQUARES, found, persistent=False)
+    return found
+
+
+def forget(module: nn.Module) -> None:
+    """Leave nothing of what was worked out."""
+    module._buffers.pop(_SQUARES, None)
+    module._non_persistent_buffers_set.discard(_SQUARES)
+
+
+def _by_rows(module: nn.Module) -> Iterator[Tensor]:
+    kind = form(module)
+    assert kind is not None
+    if kind.format == "int8":
+        yield values(module)
+        return
+    weight = module.get_parameter("weight")
+    state = _state(weight)
+    outputs, inputs = state.shape  # pyright: ignore[reportGeneralTypeIssues]
+    data = weight.data.reshape(-1).view(torch.uint8)
+    scales = _absmax(state)
+    step = state.blocksize // gcd(inputs, state.blocksize)  # pyright: ignore[reportArgumentType, reportOptionalOperand]
+    step *= max(1, _ROWS // step)
+    for start in range(0, outputs, step):
+        stop = min(start + step, outputs)
+        first, last = start * inputs, stop * inputs
+        own = scales[first // state.blocksize : -(-last // state.blocksize)]
+        part = bnb.QuantState(
+            own,
+            shape=torch.Size((stop - start, inputs)),
+            code=state.code,
+            blocksize=state.blocksize,
+            quant_type=state.quant_type,
+            dtype=state.dtype,
+        )
+        packed = data[first // 2 : -(-last // 2)].unsqueeze(1)
+        yield bnb.dequantize_4bit(packed, part)
+
+
+def _absmax(state: bnb.QuantState) -> Tensor:
+    """The scales of the blocks, as floating point."""
+    if not state.nested:
+        return state.absmax
+    assert state.offset is not None
+    return (bnb.dequantize_blockwise(state.absmax, state.state2) + state.offset).float()
+
+
+def _state(weight: nn.Parameter) -> bnb.QuantState:
+    """What bitsandbytes keeps beside a 4-bit weight."""
+    state = getattr(weight, "quant_state")  # noqa: B009
+    assert isinstance(state, bnb.QuantState)
+    return state
+
+
+def _scales(module: nn.Module) -> Tensor:
+    """The scales of the rows in 8 bits, which bitsandbytes moves from the weight to the module at
+    its first call.
+    """
+    found = getattr(module.weight, "SCB", None)
+    found = module.state.SCB if found is None else found  # pyright: ignore[reportAttributeAccessIssue]
+    assert isinstance(found, Tensor)
+    return found

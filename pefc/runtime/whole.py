@@ -1,0 +1,31 @@
+"""Tensors that may be spread over the processes of a training, as `fully_shard` does it."""
+
+import sys
+from typing import TYPE_CHECKING, TypeGuard
+
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch.distributed.tensor import DTensor
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """All of a tensor."""
+    return tensor.full_tensor() if _is_spread(tensor) else tensor
+
+
+def fill_zero(tensor: Tensor, where: Tensor) -> None:
+    """Put zeros into a tensor, in the part of it that is here, where the whole mask says so."""
+    if _is_spread(tensor):
+        from torch.distributed.tensor import distribute_tensor  # noqa: PLC0415
+
+        mask = distribute_tensor(where, tensor.device_mesh, tensor.placements, src_data_rank=None)
+        tensor.to_local().masked_fill_(mask.to_local(), 0)
+    else:
+        tensor.masked_fill_(where, 0)
+
+
+def _is_spread(tensor: Tensor) -> "TypeGuard[DTensor]":
+    """Importing what spreads tensors takes a second; where nobody did, none is spread."""
+    module = sys.modules.get("torch.distributed.tensor")
+    return module is not None and isinstance(tensor, module.DTensor)

@@ -1,0 +1,82 @@
+"""The functions that users call while a model with a spec trains, and to see what it has learned.
+What they do lives in the compiler.
+"""
+
+from collections.abc import Iterable
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from . import compiler
+from .compiler.gates import GateValues
+from .compiler.ranking import Ranks
+
+
+def optimizer(
+    model: nn.Module, *, lr: float, decay: float = 0.0, kind: str = "adamw", **options: object
+) -> Optimizer:
+    """An optimizer of what the spec trains, with the learning rates and decays of its `with`
+    clauses: `Trainer(…, optimizers=(pefc.optimizer(model, lr=1e-3), None))`.
+
+    Args:
+        model: a model with a spec applied.
+        lr: the learning rate where the spec says nothing; `with lr=10x` multiplies it.
+        decay: the weight decay where the spec says nothing.
+        kind: `adamw` of torch; `adamw8bit`, `paged_adamw` or `paged_adamw8bit` of bitsandbytes. On
+            a CPU one without pages takes the place of a paged one, with a warning.
+        options: of the optimizer's class.
+
+    Raises:
+        SpecError: nothing is attached to the model, there is no such kind, or bitsandbytes cannot
+            be imported.
+    """
+    return compiler.optimizer(model, lr=lr, decay=decay, kind=kind, options=options)
+
+
+def gates(model: nn.Module) -> GateValues:
+    """What gates and fusions let through at the last call of a model, by the path of their tensors:
+    [batch] for a gate, [batch, n, members] for the weights of a fusion. `print` plots it by layer.
+
+    Raises:
+        SpecError: nothing is attached to the model.
+    """
+    return compiler.gates(model)
+
+
+def ranks(model: nn.Module) -> Ranks:
+    """How many ranks each site has where a formula says `shrink`, by the path of its tensors.
+
+    `.history` has every allocation: (step, {path: rank}). `print` plots both by layer.
+
+    Raises:
+        SpecError: nothing is attached to the model.
+    """
+    return compiler.ranks(model)
+
+
+def regularizer(model: nn.Module) -> Tensor:
+    """The sum of the `loss +=` terms of everything attached that runs: for a loss that you compute
+    yourself. One that the model returns while it trains has them already.
+
+    Raises:
+        SpecError: nothing is attached to the model.
+    """
+    return compiler.regularizer(model)
+
+
+def prune(model: nn.Module, batches: Iterable[object], *, keep: int) -> dict[str, tuple[str, ...]]:
+    """Keep, at each fusion of a model, the tasks that have most weight there.
+
+    Args:
+        model: a model with `fuse(…)` applied and trained.
+        batches: what its forward takes: mappings of keywords, or single tensors.
+        keep: how many tasks stay at each place, two or more.
+
+    Returns:
+        The tasks that stay, by the path of the place.
+
+    Raises:
+        SpecError: the model has no fusion, `keep` is less than two or more than any fusion has, or
+            there is no batch that the model takes; the model is then as it was.
+    """
+    return {kept.path: kept.tasks for kept in compiler.prune(model, batches, keep)}

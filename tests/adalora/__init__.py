@@ -1,0 +1,1 @@
+"""AdaLoRA: ranks that are allocated while a model trains."""

@@ -1,0 +1,1 @@
+"""Base weights in few bits."""

@@ -1,0 +1,1 @@
+"""Training by the Trainers of transformers, and by a loop of one's own."""
