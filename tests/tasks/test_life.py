@@ -1,72 +1,26 @@
 """Tasks come and go while a model lives: the others stay what they are, bit for bit."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 import pefc
-from pefc.compiler.link.patching import Patching
 
 from ..models import llama, perturb, words
+from .living import MIXED, PLAIN, SPEC, all_alone, alone, same, untouched
 from .models import MODELS, ROWS, computed, tasked
 
-MIXED = {
-    "one": "lora(r=2) on attn.q, ffn; vera(r=2) on attn.v",
-    "two": "adapter(r=2) on ffn; prefix(len=2) all layers",
-    "three": "prompt(len=2); lora(r=2) on attn.q",
-}
-SPEC = "\n".join(f"task {name} {{ {body} }}" for name, body in MIXED.items())
-PLAIN = "task one { lora(r=2) on attn.q }\ntask two { lora(r=2) on attn.q; ia3 on ffn }\n"
 NAMES = ("llama", "gpt2", "bert", "t5")
-
-
-def alone(model: nn.Module, task: str | None) -> Tensor:
-    pefc.set_task(model, task)
-    with torch.no_grad():
-        return computed(model)
-
-
-def all_alone(model: nn.Module) -> dict[str | None, Tensor]:
-    return {task: alone(model, task) for task in (*pefc.task_names(model), None)}
-
-
-def same(found: dict[str | None, Tensor], expected: dict[str | None, Tensor]) -> None:
-    for task, value in expected.items():
-        assert torch.equal(found[task], value), task
-
-
-@contextmanager
-def untouched(model: nn.Module) -> Iterator[None]:
-    """Everything about a model that a failed call must leave."""
-    state = {key: value.clone() for key, value in model.state_dict().items()}
-    parameters = {name: (p, p.requires_grad) for name, p in model.named_parameters()}
-    modules = {name: (module, type(module)) for name, module in model.named_modules()}
-    with torch.no_grad():
-        expected = computed(model)
-    yield
-    assert model.state_dict().keys() == state.keys()
-    assert all(torch.equal(model.state_dict()[key], value) for key, value in state.items())
-    assert {
-        n: (p, p.requires_grad) for n, p in model.named_parameters()
-    }.keys() == parameters.keys()
-    for name, parameter in model.named_parameters():
-        assert parameters[name] == (parameter, parameter.requires_grad) or (
-            parameters[name][0] is parameter and parameters[name][1] == parameter.requires_grad
-        )
-    assert {n: (m, type(m)) for n, m in model.named_modules()} == modules
-    with torch.no_grad():
-        assert torch.equal(computed(model), expected)
 
 
 def test_unknown_tasks_are_named() -> None:
     model = tasked("llama", PLAIN)
-    calls: tuple[Callable[[], object], ...] = (
+    calls = (
         lambda: pefc.set_task(model, "tow"),
         lambda: pefc.tasks(model, ["one", None, "tow"]).__enter__(),
         lambda: pefc.remove(model, task="tow"),
@@ -85,7 +39,7 @@ def test_unknown_tasks_are_named() -> None:
 def test_there_is_a_task_for_each_row(count: int) -> None:
     model = tasked("llama", PLAIN)
     ids = words(rows=ROWS)
-    calls: tuple[Callable[[], object], ...] = (
+    calls = (
         lambda: computed(model, ids),
         lambda: model.generate(ids, max_new_tokens=2),  # pyright: ignore[reportCallIssue]
         lambda: model.generate(input_ids=ids, num_beams=2, max_new_tokens=2),  # pyright: ignore[reportCallIssue]
@@ -226,98 +180,6 @@ def test_loading_over_a_task(tmp_path: Path) -> None:
     assert all(parameters[key] is parameter for key, parameter in model.named_parameters())
 
 
-UNLIKE = (
-    "task x { lora(r=3) on attn.q }",
-    "task x { lora(r=2) on attn.k }",
-    "task x { lora(r=2) on attn.q in layers 0 }",
-    "task x { lora(r=2, alpha=9) on attn.q }",
-    "task x { lora(r=2, dropout=0.5) on attn.q }",
-    "task x { gate(unipelt) { lora(r=2) on attn.q } }",
-    "task x { adapterdrop(0..1) { lora(r=2) on attn.q } }",
-    "task x { lora(r=2) on attn.q as style }",
-    "task x { prompt(len=2) }",
-)
-
-
-@pytest.mark.parametrize("spec", UNLIKE)
-def test_loading_another_form_over_a_task(spec: str, tmp_path: Path) -> None:
-    model = tasked("llama", PLAIN)
-    pefc.save(tasked("llama", spec), tmp_path / "out")
-    pefc.set_task(model, "one")
-    with untouched(model), pytest.raises(pefc.SpecError, match="another form than the task `one`"):
-        pefc.load(model, tmp_path / "out", task="one")
-
-
-def test_methods_in_another_order_are_another_form(tmp_path: Path) -> None:
-    model = tasked("llama", "task one { lora(r=2) on attn.q; ia3 on attn.q }")
-    pefc.save(tasked("llama", "task one { ia3 on attn.q; lora(r=2) on attn.q }"), tmp_path / "out")
-    with untouched(model), pytest.raises(pefc.SpecError, match="another form"):
-        pefc.load(model, tmp_path / "out", task="one")
-
-
-MISTAKES = (
-    "task new { lora(rank=2) on attn.q }",
-    "task new { lora(r=2) on attn.qq }",
-    "task new { lora(r=2) on attn.q; lora(r=2) on attn.q }",
-    "task new { lora(r=2) on attn.q }\ntask one { lora(r=2) on attn.q }",
-    "task weight { lora(r=2) on attn.q }",
-    "task new { prompt(init='of words') }",
-    "lora(r=2) on attn.q",
-)
-
-
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_failed_addition_changes_nothing(mistake: str) -> None:
-    model = tasked("llama", SPEC)
-    pefc.set_task(model, "three")
-    with untouched(model), pytest.raises(pefc.SpecError):
-        pefc.apply(mistake.replace("'", '"'), model)
-
-
-@pytest.mark.parametrize("failing", ["place", "_module", "_model"])
-def test_an_addition_that_breaks_off_changes_nothing(
-    failing: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = tasked("llama", SPEC)
-    pefc.set_task(model, "three")
-    method = getattr(Patching, failing)
-    calls: list[object] = []
-
-    def breaks(self: Patching, *args: object) -> object:
-        method(self, *args)
-        calls.append(args)
-        if len(calls) == (3 if failing == "_module" else 1):
-            raise KeyboardInterrupt
-        return None
-
-    with untouched(model), monkeypatch.context() as patch:
-        patch.setattr(Patching, failing, breaks)
-        with pytest.raises(KeyboardInterrupt):
-            pefc.apply("task new { lora(r=2) on attn.v; adapter(r=2) on ffn }", model)
-    assert pefc.task_names(model) == tuple(MIXED)
-    pefc.apply("task new { lora(r=2) on attn.v }", model)
-    assert "new" in pefc.task_names(model)
-
-
-@pytest.mark.parametrize("task", ["new", "one", None])
-@pytest.mark.parametrize("damage", ["cut", "missing", "other"])
-def test_a_failed_load_changes_nothing(damage: str, task: str | None, tmp_path: Path) -> None:
-    source = tasked("llama", "task one { lora(r=2) on attn.q }")
-    pefc.save(source, tmp_path / "out")
-    file = tmp_path / "out" / "adapter.safetensors"
-    if damage == "cut":
-        file.write_bytes(file.read_bytes()[:-40])
-    elif damage == "missing":
-        file.unlink()
-    else:
-        pefc.save(tasked("llama", "task one { lora(r=4) on attn.q }"), tmp_path / "other")
-        file.write_bytes((tmp_path / "other" / "adapter.safetensors").read_bytes())
-    model = tasked("llama", PLAIN)
-    pefc.set_task(model, "two")
-    with untouched(model), pytest.raises(pefc.SpecError):
-        pefc.load(model, tmp_path / "out", task=task)
-
-
 def test_a_task_named_like_a_part_of_the_model() -> None:
     """Where the name is free beside its own tensors, nothing of the model goes with it."""
     model = tasked("llama", "task lm_head { lora(r=2) on attn.q }\ntask two { ia3 on attn.q }")
@@ -325,20 +187,6 @@ def test_a_task_named_like_a_part_of_the_model() -> None:
     pefc.remove(model, task="lm_head")
     assert torch.equal(alone(model, "two"), before["two"])
     assert torch.equal(alone(model, None), before[None])
-
-
-def test_a_hook_in_the_place_of_a_forward_is_refused() -> None:
-    """It would go on to call the patch of before."""
-    model = tasked("llama", PLAIN)
-    place = model.get_submodule("model.layers.0.self_attn.q_proj")
-    place.forward = place.forward
-    with untouched(model):
-        for call in (
-            lambda: pefc.apply("task new { lora(r=2) on attn.v }", model),
-            lambda: pefc.remove(model, task="two"),
-        ):
-            with pytest.raises(pefc.SpecError, match="was replaced on the module itself"):
-                call()
 
 
 def test_tasks_that_come_and_go_under_way() -> None:

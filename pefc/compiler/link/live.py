@@ -107,21 +107,24 @@ def unpatch(model: nn.Module) -> Callable[[], None]:
     """Give every module its own class back, without wires; tensors stay. The function that comes of
     it puts the same classes and wires in again.
     """
-    taken: list[tuple[nn.Module, type[nn.Module], dict[str, object]]] = []
+    classes: list[tuple[nn.Module, type[nn.Module]]] = []
+    taken: list[tuple[dict[str, object], dict[str, object]]] = []
     for module in model.modules():
-        wires = {name: value for name, value in module.__dict__.items() if is_wire(name)}
-        taken.append((module, type(module), wires))
+        classes.append((module, type(module)))
         if is_patched(module):
             module.__class__ = base_class(module)
-        for name in wires:
-            del module.__dict__[name]
-        for name in [name for name in module._buffers if is_wire(name)]:
-            del module._buffers[name]
+        stores: tuple[dict[str, object], ...] = (module.__dict__, module._buffers)  # pyright: ignore[reportAssignmentType]
+        for store in stores:
+            wires = {name: value for name, value in store.items() if is_wire(name)}
+            taken.append((store, wires))
+            for name in wires:
+                del store[name]
 
     def patch_again() -> None:
-        for module, patched, wires in taken:
+        for module, patched in classes:
             module.__class__ = patched
-            module.__dict__.update(wires)
+        for store, wires in taken:
+            store.update(wires)
 
     return patch_again
 
