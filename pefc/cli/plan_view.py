@@ -42,6 +42,7 @@ class Row:
     count: int
     tensors: tuple[str, ...]
     parameters: int
+    task: str | None = None
 
 
 def plan_view(plan: Plan, model: nn.Module) -> tuple[RenderableType, ...]:
@@ -78,6 +79,7 @@ def _attached(plan: Plan) -> Iterator[Row]:
             len(members),
             tuple(_tensor(tensor) for tensor in first.tensors),
             sum(sizes.values()),
+            first.task,
         )
 
 
@@ -141,6 +143,8 @@ def _statement(rows: Sequence[Row]) -> RenderableType:
     """A statement, and a table for each of its verdicts."""
     span = rows[0].span
     title = Text("\n")
+    if rows[0].task is not None:
+        title.append(f"task {rows[0].task}: ", style="cyan")
     title.append(" ".join(span.text.split()), style="bold cyan")
     title.append(f"   {span}", style="dim")
     parts = [_part(own) for own in _grouped(rows, lambda row: (_promised(row), row.numbers))]

@@ -1,7 +1,8 @@
 """The sums of a plan: what trains, how large the adapter is, and which roles it reaches."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from math import prod
 
 from rich.console import Group, RenderableType
@@ -10,7 +11,7 @@ from rich.text import Text
 from torch import Tensor, nn
 
 from ..compiler.link.materialize import beside
-from ..compiler.plan import Plan
+from ..compiler.plan import Plan, Planned
 from .sizes import size
 
 _ADAM = 3
@@ -80,21 +81,35 @@ def _dtypes(saved: Mapping[str, int]) -> str:
 def _added(plan: Plan) -> dict[str, str]:
     """What the spec adds to the work of a token, and to the length of sequences."""
     costs = [planned.verdict.costs for planned in plan.attachments]
-    operations = sum(cost.operations for cost in costs)
     if not any((cost.operations, cost.keys, cost.tokens) != (0, 0, 0) for cost in costs):
         return {}
+    operations = _most(plan, lambda planned: planned.verdict.costs.operations)
     linear = {s.path: s for s in plan.table.sites if s.kind == "linear"}
     base = sum((site.inputs or 0) * (site.outputs or 0) for site in linear.values())
     share = f" ({operations / base:.1%} of those of its linear maps)" if base else ""
     parts = [f"{operations:,} multiplications a token{share}"] if operations else []
-    keys = Counter[str]()
-    for planned in plan.attachments:
-        keys[planned.home] += planned.verdict.costs.keys
-    if most := max(keys.values(), default=0):
-        parts.append(f"up to {most} keys in an attention, outside of its cache")
-    if tokens := sum(cost.tokens for cost in costs):
+    attentions = {planned.home for planned in plan.attachments if planned.verdict.costs.keys}
+    keys = [_most(plan, partial(_keys, home=home)) for home in attentions]
+    if keys:
+        parts.append(f"up to {max(keys)} keys in an attention, outside of its cache")
+    if tokens := _most(plan, lambda planned: planned.verdict.costs.tokens):
         parts.append(f"{tokens} tokens in every layer and cache")
+    if plan.tasks:
+        parts.append("in the task that adds most")
     return {"adds": "; ".join(parts)}
+
+
+def _most(plan: Plan, cost: Callable[[Planned], int]) -> int:
+    """A sum over all that runs for one row: what belongs to no task, and to the costliest one."""
+    sums = Counter[str | None]()
+    for planned in plan.attachments:
+        sums[planned.task] += cost(planned)
+    tasks = [sums[task] for task in plan.tasks]
+    return sums[None] + max(tasks, default=0)
+
+
+def _keys(planned: Planned, home: str) -> int:
+    return planned.verdict.costs.keys if planned.home == home else 0
 
 
 def _coverage(plan: Plan) -> dict[str, str]:
