@@ -11,8 +11,8 @@ from torch.optim import AdamW
 from . import compiler
 from .compiler import Plan, Program
 from .compiler.attached import is_attached
+from .compiler.folds import TOLERATED, Wish
 from .compiler.gates import GateValues
-from .compiler.merge import TOLERATED, Wish
 from .compiler.texts import tokenize_with
 from .dsl.checked import Checked, Value
 from .dsl.checker import check
