@@ -23,7 +23,7 @@ from .plan import Patched, Plan
 
 TOLERATED = 0.05
 """The share of an update that a merge may lose without asking."""
-_PART = 1 << 20
+_PART = 1 << 18
 """About as many numbers are compared at once."""
 
 

@@ -20,11 +20,12 @@ from pefc.dsl.render import full
 from ..models import Step, bert, gpt2, llama, pair, plain, sdpa
 from .combine_mistakes import COMBINE_MISTAKES
 from .command_mistakes import COMMAND_MISTAKES, RefusedError
+from .merge_mistakes import MERGE_MISTAKES
 from .mistakes import MISTAKES
 from .task_mistakes import TASK_MISTAKES
 
 FOLDER = Path(__file__).parent / "model"
-ALL_MISTAKES = (*MISTAKES, *COMMAND_MISTAKES, *COMBINE_MISTAKES, *TASK_MISTAKES)
+ALL_MISTAKES = (*MISTAKES, *COMMAND_MISTAKES, *COMBINE_MISTAKES, *MERGE_MISTAKES, *TASK_MISTAKES)
 SPECS = sorted(FOLDER.glob("*.peft"))
 
 
