@@ -11,13 +11,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..dsl.diagnostics.checkpoints import DamagedCheckpoint, MissingTensor, OutputExists
+from ..dsl.diagnostics.checkpoints import DamagedCheckpoint, MissingTensor, OutputExists, Overflow
 from ..dsl.diagnostics.commands import UnwritableFile
 from ..dsl.diagnostics.core import Diagnostic, SpecError
 from ..runtime.checkpoint import (
     INDEX,
     DamagedShardError,
     Entry,
+    OverflowingError,
     sync_file,
     unfinished,
     write_shard,
@@ -66,6 +67,9 @@ def merge_folder(base: Path, adapter: Path, out: Path, wish: Wish) -> Rewritten:
             _raise_any(losing(written.costs, wish))
     except DamagedShardError as error:
         raise SpecError([DamagedCheckpoint(str(error.path), error.reason)]) from error
+    except OverflowingError as error:
+        dtype = str(error.dtype).removeprefix("torch.")
+        raise SpecError([Overflow(error.name, dtype)]) from error
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         raise SpecError([UnwritableFile(str(out), reason)]) from error

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 
 import pefc
 
@@ -79,6 +80,15 @@ def unwritable_output() -> None:
     command("merge", "base", "adapter", "-o", "missing/merged")
 
 
+def overflow() -> None:
+    folders()
+    path = Path("base/model-00001-of-00007.safetensors")
+    tensors = load_file(path)
+    tensors["model.embed_tokens.weight"][7, 3] = 1e6
+    save_file(tensors, path)
+    command(*MERGE, "--into", "fp16")
+
+
 def quantized_merge() -> None:
     folders("quantize(nf4, compute=fp32) on linear; lora(r=2) on attn.{q,v}")
     command(*MERGE)
@@ -124,6 +134,7 @@ MERGE_MISTAKES: tuple[Callable[[], None], ...] = (
     quantized_checkpoint,
     output_exists,
     unwritable_output,
+    overflow,
     quantized_merge,
     folder_not_affine,
     folder_tied,

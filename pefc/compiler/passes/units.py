@@ -32,7 +32,7 @@ def _unit(graph: Graph, node: Node) -> Node | None:
         return _zeros(graph, node, like) if isinstance(like, Node) else None
     if not is_call(node, functional.linear) or (len(node.args) > 2 and node.args[2] is not None):
         return None
-    x, matrix = node.args[:2]
+    x, matrix, *_ = node.args  # pyright: ignore[reportAssignmentType]
     if is_call(x, identity_like):
         return call(graph, torch.transpose, matrix, -2, -1, axes=axes(node))
     return _zeros(graph, node, x) if is_call(x, torch.Tensor.new_zeros) else None

@@ -194,8 +194,8 @@ class LossyMerge(Diagnostic):
     def help(self) -> str:
         loss = _rounded_up(self.lost)
         return (
-            f"convert the model with `.float()` first, or accept it with `loss={loss}`; for folders "
-            f"these are `--into fp32` and `--loss {loss}`"
+            f"convert the model with `.float()` first, or accept it with `loss={loss}`; for "
+            f"folders these are `--into fp32` and `--loss {loss}`"
         )
 
 

@@ -125,3 +125,25 @@ class OutputExists(Diagnostic):
 
     def help(self) -> str:
         return "name a folder that is not there, or remove this one"
+
+
+@dataclass(frozen=True, slots=True)
+class Overflow(Diagnostic):
+    """A weight of the base has values that the dtype of the merged model cannot hold.
+
+        pefc merge base out/ -o merged/ --into fp16
+
+    float16 ends at 65504. bfloat16 has the range of float32.
+    """
+
+    name: str
+    dtype: str
+
+    def title(self) -> str:
+        return f"`{self.name}` does not fit into {self.dtype}"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(None, "finite values would become infinite"),)
+
+    def help(self) -> str:
+        return "take `--into bf16` or `--into fp32`"

@@ -158,8 +158,8 @@ class QuantizedMerge(Diagnostic):
     The loss is ‖kept − update‖ / ‖update‖, measured. `pefc.merge(model, into="bf16")` makes the
     weights 16-bit copies of what the base computes with, the update included, and
     `pefc.merge(model, requantize=True)` rounds the sum to the form of the base again. For folders
-    they are `--into bf16` and `--requantize`; the second writes the rounded sums in the dtype of the
-    base, so that quantizing the result in the same form changes it no further or hardly.
+    they are `--into bf16` and `--requantize`, which writes the values of the rounded sums in the
+    dtype of the base.
     """
 
     span: Span

@@ -2,6 +2,7 @@
 
 from .files import DamagedShardError as DamagedShardError
 from .files import Entry as Entry
+from .files import OverflowingError as OverflowingError
 from .files import Shard as Shard
 from .files import dtype_of as dtype_of
 from .files import write_shard as write_shard

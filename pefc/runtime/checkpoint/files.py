@@ -37,6 +37,15 @@ class DamagedShardError(Exception):
         self.reason = reason
 
 
+class OverflowingError(Exception):
+    """A tensor has finite values that the dtype in which it is to be written does not have."""
+
+    def __init__(self, name: str, dtype: torch.dtype) -> None:
+        super().__init__(f"{name}: {dtype}")
+        self.name = name
+        self.dtype = dtype
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A tensor in a file."""
@@ -127,6 +136,8 @@ def write_shard(
 ) -> int:
     """Write a file with the tensors of another one, in the same order, one at a time, and return
     the bytes of its tensors. `value` gives what comes for a tensor; None leaves it as it is.
+
+    Raises OverflowingError where a tensor does not fit into its dtype.
     """
     header = _header(like, into)
     with path.open("wb") as file:
@@ -144,8 +155,11 @@ def _write(
         file.writelines(like.chunks(entry))
         return
     value = like.tensor(entry.name) if value is None else value
+    assert dtype is not None
     assert tuple(value.shape) == entry.shape, entry.name
-    flat = value.detach().to(dtype).contiguous().view(-1)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    flat = value.detach().to(dtype).contiguous().view(-1)
+    if value.dtype != dtype and not flat.isfinite().all() and value.isfinite().all():
+        raise OverflowingError(entry.name, dtype)
     file.write(flat.view(torch.uint8).numpy().data)
 
 
