@@ -11,7 +11,7 @@ from torch import nn
 from . import compiler
 from .compiler import Plan, Program
 from .compiler.attached import is_attached
-from .compiler.merge import TOLERATED, Wish
+from .compiler.folds import TOLERATED, Wish
 from .compiler.texts import tokenize_with
 from .dsl.checked import Checked, Value
 from .dsl.checker import check

@@ -49,6 +49,14 @@ class Format(StrEnum):
     JSON = "json"
 
 
+class Dtype(StrEnum):
+    """The dtypes that `pefc merge` writes."""
+
+    BF16 = "bf16"
+    FP16 = "fp16"
+    FP32 = "fp32"
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         from .. import __version__
@@ -220,6 +228,37 @@ def prune(
 
     with reported():
         run(adapter, model, data, keep=keep, out=out)
+
+
+@app.command(cls=QuickCommand)
+def merge(
+    base: Annotated[Path, typer.Argument(metavar="BASE", help="a folder with a whole model")],
+    adapter: Annotated[Path, typer.Argument(metavar="ADAPTER", help="an adapter folder")],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", metavar="OUT", help="the folder of the model to write")
+    ],
+    loss: Annotated[
+        float, typer.Option(help="the share of an update that the dtype of a weight may lose")
+    ] = 0.05,
+    into: Annotated[
+        Dtype | None, typer.Option(help="the dtype of all weights; as in BASE by default")
+    ] = None,
+    requantize: Annotated[
+        bool,
+        typer.Option(
+            "--requantize",
+            help="round the sums as the adapter's base is quantized, and say the loss",
+        ),
+    ] = False,
+) -> None:
+    """Write a whole model with an adapter in its weights, reading a tensor at a time."""
+    with loading():
+        from .merging import merge as run
+
+    if into is not None and requantize:
+        raise typer.BadParameter("give --into or --requantize, not both")
+    with reported():
+        run(base, adapter, out, loss=loss, into=into, requantize=requantize)
 
 
 @app.command(cls=QuickCommand)

@@ -12,7 +12,7 @@ from ..dsl.diagnostics.state import OtherBase, OtherSites
 from ..dsl.diagnostics.tasks import OtherTask
 from ..runtime.installed import Installed, record
 from ..runtime.patched import bare
-from ..runtime.state import differences, fingerprint
+from ..runtime.state import Fingerprint, differences, fingerprint
 from .growing import add
 from .link.live import check_unattached
 from .parts import renamed
@@ -34,7 +34,7 @@ def load(model: nn.Module, folder: Path) -> None:
     check_unattached(model)
     saved = _read(model, folder)
     program = compiled(saved.checked, model, filled=False)
-    _same_tensors(program.plan, model, saved)
+    check_tensors(program.plan, model, saved)
     program.apply()
     _copy(adapter_tensors(program.plan, model), saved.tensors)
 
@@ -47,7 +47,7 @@ def load_task(model: nn.Module, folder: Path, name: str) -> None:
     """
     saved = _read(model, folder)
     as_saved = planned_on(saved.checked, bare(model))
-    _same_tensors(as_saved, model, saved)
+    check_tensors(as_saved, model, saved)
     checked = renamed(saved.checked, name)
     as_task = planned_on(checked, bare(model))
     sources = _sources(as_task, as_saved, bare(model))
@@ -64,8 +64,12 @@ def load_task(model: nn.Module, folder: Path, name: str) -> None:
 
 
 def _read(model: nn.Module, folder: Path) -> Saved:
+    """Before anything is planned the base is compared: on another one, mistakes of the saved spec
+    would mislead.
+    """
     saved = read(folder)
-    _same_base(model, saved)
+    found = fingerprint(bare(model), without=frozenset(saved.tensors))
+    check_base(saved, found, type(model).__name__)
     return saved
 
 
@@ -152,7 +156,8 @@ def _shapes(plan: Plan, model: nn.Module) -> dict[str, tuple[int, ...]]:
     return {**shapes, **tuned}
 
 
-def _same_tensors(plan: Plan, model: nn.Module, saved: Saved) -> None:
+def check_tensors(plan: Plan, model: nn.Module, saved: Saved) -> None:
+    """Raise SpecError where a folder has other tensors than its spec wants in a model."""
     expected, tensors = _shapes(plan, model), saved.tensors
     found = [(name, "is missing in the file") for name in expected if name not in tensors]
     found += [
@@ -167,9 +172,8 @@ def _same_tensors(plan: Plan, model: nn.Module, saved: Saved) -> None:
         raise SpecError([OtherSites(str(saved.folder), plan.model, tuple(found))])
 
 
-def _same_base(model: nn.Module, saved: Saved) -> None:
-    """Before anything is planned: on another base, mistakes of the saved spec would mislead."""
-    found = fingerprint(bare(model), without=frozenset(saved.tensors))
+def check_base(saved: Saved, found: Fingerprint, name: str) -> None:
+    """Raise SpecError where a folder was made for another base than the one of this name."""
     different = differences(saved.base, found)
     if different:
-        raise SpecError([OtherBase(str(saved.folder), type(model).__name__, different)])
+        raise SpecError([OtherBase(str(saved.folder), name, different)])

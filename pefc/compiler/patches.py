@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from torch.fx import Graph
 
 from .lower import Facts, LinearFacts, Member, merged_parameters, plain_patch
-from .passes import optimized
+from .passes import optimized, thinned
 from .plan import Patched
 
 
@@ -65,7 +65,8 @@ class Patches:
         """The weight and bias that stand for the module with its methods."""
         if patched.key not in self.merged_graphs:
             assert isinstance(patched.facts, LinearFacts)
-            self.merged_graphs[patched.key] = merged_parameters(patched.facts, members(patched))
+            graph = merged_parameters(patched.facts, members(patched))
+            self.merged_graphs[patched.key] = thinned(graph)
         return self.merged_graphs[patched.key]
 
 

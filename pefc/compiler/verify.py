@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from ..dsl.checked import Checked
 from ..dsl.diagnostics.core import SpecError
 from .exercise import SEED, Inputs, digests, distance, gradients, outputs, random_inputs
+from .folds import Wish
 from .link.packing import packed_modules, put
-from .merge import Wish, merge, remove
+from .merge import merge, remove
 from .patches import Patches
 from .plan import Plan
 from .planning import plan

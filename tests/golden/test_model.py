@@ -20,6 +20,7 @@ from pefc.dsl.render import full
 from ..models import Step, bert, gpt2, llama, pair, plain, sdpa
 from .combine_mistakes import COMBINE_MISTAKES
 from .command_mistakes import COMMAND_MISTAKES, RefusedError
+from .merge_mistakes import MERGE_MISTAKES
 from .mistakes import MISTAKES
 from .quantize_mistakes import QUANTIZE_MISTAKES
 from .task_mistakes import TASK_MISTAKES
@@ -30,6 +31,7 @@ ALL_MISTAKES = (
     *MISTAKES,
     *COMMAND_MISTAKES,
     *COMBINE_MISTAKES,
+    *MERGE_MISTAKES,
     *QUANTIZE_MISTAKES,
     *TASK_MISTAKES,
     *TRAINING_MISTAKES,

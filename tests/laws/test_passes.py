@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pefc
-from pefc.compiler.lower import LinearFacts, plain_patch
-from pefc.compiler.passes import LAST, PASSES, optimized
+from pefc.compiler.lower import LinearFacts, merged_parameters, plain_patch
+from pefc.compiler.passes import LAST, PASSES, optimized, thinned
 
 from .formulas import Case, Values, case, cases
 
@@ -37,6 +37,18 @@ def check(of: Case, seed: int, *, training: bool) -> None:
 @given(of=cases(), seed=st.integers(0, 99), training=st.booleans())
 def test_every_pass_keeps_what_a_patch_computes(of: Case, seed: int, training: bool) -> None:
     check(of, seed, training=training)
+
+
+@settings(max_examples=60)
+@given(of=cases(), seed=st.integers(0, 99))
+def test_merged_parameters_stay_what_they_are(of: Case, seed: int) -> None:
+    torch.manual_seed(seed)
+    values = Values(of, training=False)
+    graph = merged_parameters(of.facts, of.members)
+    for after, before in zip(values.run(thinned(graph)), values.run(graph), strict=True):  # pyright: ignore[reportArgumentType]
+        assert (after is None) == (before is None)
+        if before is not None:
+            torch.testing.assert_close(after, before, rtol=1e-9, atol=1e-11)
 
 
 METHOD = """

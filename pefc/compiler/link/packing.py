@@ -9,7 +9,7 @@ from ...dsl.diagnostics.core import SpecError
 from ...dsl.diagnostics.state import NoValues
 from ...runtime import quantized
 from ...runtime.patched import replacing
-from ...runtime.quantized import form, is_packed
+from ...runtime.quantized import Form, form, is_packed
 from ...runtime.taps import Aside
 from ..families import is_transposed
 from ..passes.packed import READINGS
@@ -32,12 +32,17 @@ def _packed(plan: Plan, model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
         if packing.is_there:
             continue
         module = model.get_submodule(packing.site.path)
-        weight = module.get_parameter("weight")
-        if weight.is_meta:
+        if module.get_parameter("weight").is_meta:
             raise SpecError([NoValues(plan.model)])
-        with torch.no_grad():
-            rows = weight.T if is_transposed(module) else weight
-            yield packing.site.path, quantized.packing.packed(module, packing.form, rows)
+        yield packing.site.path, packed_module(module, packing.form)
+
+
+def packed_module(module: nn.Module, form: Form) -> nn.Linear:
+    """A quantized module for a plain one."""
+    weight = module.get_parameter("weight")
+    with torch.no_grad():
+        rows = weight.T if is_transposed(module) else weight
+        return quantized.packing.packed(module, form, rows)
 
 
 def with_modules(model: nn.Module, modules: Modules) -> nn.Module:

@@ -90,8 +90,9 @@ class Site:
 
 
 def run(graph: Graph, site: Site, *inputs: object) -> object:
-    """Evaluate a patch graph, node by node."""
+    """Evaluate a patch graph, node by node; a value goes when nothing reads it any more."""
     values: dict[Node, object] = {}
+    last = {read: node for node in graph.nodes for read in node.all_input_nodes}
     ports = iter(inputs)
 
     def known(argument: object) -> object:
@@ -109,4 +110,7 @@ def run(graph: Graph, site: Site, *inputs: object) -> object:
                 values[node] = node.target(*known(node.args), **known(node.kwargs))  # pyright: ignore[reportCallIssue]
             case _:
                 return known(node.args[0])
+        for read in node.all_input_nodes:
+            if last[read] is node:
+                del values[read]
     raise AssertionError("a graph ends in its output")

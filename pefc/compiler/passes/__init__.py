@@ -16,6 +16,7 @@ from .rewrite import Pass
 from .scalars import Scalars
 from .share import Share
 from .thin_norm import ThinNorm
+from .units import Units
 
 PASSES: tuple[Pass, ...] = (
     Share(),
@@ -31,6 +32,11 @@ PASSES: tuple[Pass, ...] = (
 
 LAST: tuple[Pass, ...] = (Rescale(), CallBase(), FuseAdd(), KeepDtype(), Share())
 """Run once, when the shape of the computation is settled."""
+
+MERGED: tuple[Pass, ...] = (Units(), Rescale())
+"""Run once over the parameters that stand for a module: the formula, but for products with what is
+mostly zeros.
+"""
 
 
 def _packed(passes: tuple[Pass, ...]) -> tuple[Pass, ...]:
@@ -53,5 +59,12 @@ def optimized(graph: Graph, *, packed: bool = False) -> Graph:
         for rewrite in passes:
             graph = rewrite(graph)
     for rewrite in PACKED_LAST if packed else LAST:
+        graph = rewrite(graph)
+    return graph
+
+
+def thinned(graph: Graph) -> Graph:
+    """The same parameters of a merged module, with fewer matrices on the way."""
+    for rewrite in MERGED:
         graph = rewrite(graph)
     return graph

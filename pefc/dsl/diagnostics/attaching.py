@@ -173,7 +173,7 @@ class LossyMerge(Diagnostic):
 
     In bfloat16 a change smaller than half a step of a weight disappears. The loss is
     ‖kept − update‖ / ‖update‖. Merge into a model in 32 bits, or accept the loss by name:
-    `pefc.merge(model, loss=0.2)`.
+    `pefc.merge(model, loss=0.2)`. On the command line they are `--into fp32` and `--loss 0.2`.
     """
 
     span: Span
@@ -193,7 +193,10 @@ class LossyMerge(Diagnostic):
 
     def help(self) -> str:
         loss = _rounded_up(self.lost)
-        return f"convert the model with `.float()` first, or accept it with `loss={loss}`"
+        return (
+            f"convert the model with `.float()` first, or accept it with `loss={loss}`; for "
+            f"folders these are `--into fp32` and `--loss {loss}`"
+        )
 
 
 @dataclass(frozen=True, slots=True)

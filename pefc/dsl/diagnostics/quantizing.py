@@ -157,8 +157,9 @@ class QuantizedMerge(Diagnostic):
 
     The loss is ‖kept − update‖ / ‖update‖, measured. `pefc.merge(model, into="bf16")` makes the
     weights 16-bit copies of what the base computes with, the update included, and
-    `pefc.merge(model, requantize=True)` rounds the sum to the form of the base again. On the
-    command line they are `--into bf16` and `--requantize`.
+    `pefc.merge(model, requantize=True)` rounds the sum to the form of the base again. For folders
+    they are `--into bf16` and `--requantize`, which writes the values of the rounded sums in the
+    dtype of the base.
     """
 
     span: Span
@@ -179,4 +180,7 @@ class QuantizedMerge(Diagnostic):
         return (f"and less at {self.more} other site{'s' if self.more > 1 else ''}",)
 
     def help(self) -> str:
-        return 'make a 16-bit copy with `into="bf16"`, or accept the loss with `requantize=True`'
+        return (
+            'make a 16-bit copy with `into="bf16"`, or accept the loss with `requantize=True`; for '
+            "folders these are `--into bf16` and `--requantize`"
+        )

@@ -31,7 +31,7 @@ def fingerprint(model: nn.Module, without: Collection[str]) -> Fingerprint:
     for name, parameter in model.named_parameters():
         if name not in without:
             module = packed.get(id(parameter))
-            found[name] = _facts(parameter) if module is None else _packed(module)
+            found[name] = tensor_facts(parameter) if module is None else _packed(module)
     return found
 
 
@@ -48,7 +48,8 @@ def differences(expected: Fingerprint, found: Fingerprint) -> tuple[tuple[str, s
     return tuple(result)
 
 
-def _facts(parameter: torch.Tensor) -> dict[str, object]:
+def tensor_facts(parameter: torch.Tensor) -> dict[str, object]:
+    """The shape of one parameter, and samples of its values."""
     return {"shape": list(parameter.shape), "samples": _samples(parameter)}
 
 
@@ -62,7 +63,7 @@ def _packed(module: nn.Module) -> dict[str, object]:
     made_from = getattr(module, "source_cls", None)
     if getattr(made_from, "__name__", "") == "Conv1D":
         weight = weight.T
-    return {**_facts(weight), "bits": 8 if kind.format == "int8" else 4}
+    return {**tensor_facts(weight), "bits": 8 if kind.format == "int8" else 4}
 
 
 def _are_close(expected: Mapping[str, object], found: Mapping[str, object]) -> bool:

@@ -37,12 +37,12 @@ def write_folder(folder: Path, files: Mapping[str, bytes], manifest: Mapping[str
     for name, content in files.items():
         _write(fresh[name], content)
     _write(folder / f"{MANIFEST}.new", text.encode())
-    _sync(folder)
+    sync(folder)
     (folder / f"{MANIFEST}.new").replace(folder / MANIFEST)
-    _sync(folder)
+    sync(folder)
     for name, path in fresh.items():
         path.replace(folder / name)
-    _sync(folder)
+    sync(folder)
 
 
 def read_folder(folder: Path) -> tuple[Mapping[str, bytes], Mapping[str, object]]:
@@ -74,7 +74,7 @@ def _finish(folder: Path) -> None:
         fresh = folder / f"{name}.new"
         if fresh.is_file() and fresh.read_bytes() == content:
             fresh.replace(folder / name)
-    _sync(folder)
+    sync(folder)
 
 
 def _matching(folder: Path, name: str, digest: str) -> bytes:
@@ -95,7 +95,7 @@ def _write(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
     """Renames are on disk when the folder is."""
     handle = os.open(folder, os.O_RDONLY)
     try:

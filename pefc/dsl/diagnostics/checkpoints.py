@@ -1,0 +1,149 @@
+"""Mistakes with the folders of whole models that `pefc merge` reads and writes."""
+
+from dataclasses import dataclass
+
+from .core import Diagnostic, Label
+
+
+@dataclass(frozen=True, slots=True)
+class NoCheckpoint(Diagnostic):
+    """A folder that is to be merged into holds no weights in safetensors.
+
+        pefc merge folder_with_only_a_config out/ -o merged/
+
+    The base of `pefc merge` is a folder as `save_pretrained` writes it: `config.json`, and
+    `model.safetensors` or its shards with `model.safetensors.index.json`. Load other weights with
+    transformers and save them again. Of a model on the hub give the folder it was downloaded to.
+    """
+
+    folder: str
+    reason: str
+
+    def title(self) -> str:
+        return f"`{self.folder}` holds no weights that can be merged into"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(None, self.reason),)
+
+    def help(self) -> str:
+        return "give a folder that `save_pretrained` wrote"
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedCheckpoint(Diagnostic):
+    """A file of the base is not what its format, its index or its `config.json` says.
+
+        truncate -s 1000 base/model-00002-of-00003.safetensors
+        pefc merge base out/ -o merged/
+
+    A download was cut short, or the files belong to different models. Fetch the folder again.
+    """
+
+    path: str
+    reason: str
+
+    def title(self) -> str:
+        return f"`{self.path}` is damaged"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(None, self.reason),)
+
+    def help(self) -> str:
+        return "fetch or save the base again"
+
+
+@dataclass(frozen=True, slots=True)
+class MissingTensor(Diagnostic):
+    """A weight that the adapter changes is not in the base under the name that the model has for
+    it.
+
+        pefc merge base_with_old_names out/ -o merged/
+
+    Some models are stored under other names than they have once they are loaded, or with several
+    weights in one. `pefc merge` rewrites files, and does not guess. Load the model, then merge it:
+    `pefc.merge(pefc.load(model, "out"))` and `model.save_pretrained("merged")`.
+    """
+
+    folder: str
+    name: str
+    more: int = 0
+
+    def title(self) -> str:
+        return f"`{self.folder}` has no tensor `{self.name}`"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(None, "the adapter changes it, and it is stored under another name"),)
+
+    def notes(self) -> tuple[str, ...]:
+        others = f"{self.more} other tensor{'s' if self.more > 1 else ''}"
+        return (f"and the same with {others}",) if self.more else ()
+
+    def help(self) -> str:
+        return "load the model, call `pefc.merge`, then `save_pretrained`"
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizedCheckpoint(Diagnostic):
+    """A base was saved in quantized form, so its files hold no weights that could be added to.
+
+        pefc merge base_in_4_bits out/ -o merged/
+
+    Give the folder in floating point that it was made from; an adapter that was trained on
+    quantized weights is merged into that with `--into bf16`. Or load the quantized model, call
+    `pefc.merge(model, into="bf16")`, then `save_pretrained`.
+    """
+
+    folder: str
+    method: str
+
+    def title(self) -> str:
+        return f"`{self.folder}` is saved in quantized form"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(None, f"its `config.json` names the quantization `{self.method}`"),)
+
+    def help(self) -> str:
+        return "give the folder in floating point that it was made from"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputExists(Diagnostic):
+    """A merged model is to be written where something is.
+
+        pefc merge base out/ -o base
+
+    Nothing is overwritten. Name a folder that is not there.
+    """
+
+    path: str
+
+    def title(self) -> str:
+        return f"`{self.path}` is there already"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(None, "the merged model needs a new folder"),)
+
+    def help(self) -> str:
+        return "name a folder that is not there, or remove this one"
+
+
+@dataclass(frozen=True, slots=True)
+class Overflow(Diagnostic):
+    """A weight of the base has values that the dtype of the merged model cannot hold.
+
+        pefc merge base out/ -o merged/ --into fp16
+
+    float16 ends at 65504. bfloat16 has the range of float32.
+    """
+
+    name: str
+    dtype: str
+
+    def title(self) -> str:
+        return f"`{self.name}` does not fit into {self.dtype}"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(None, "finite values would become infinite"),)
+
+    def help(self) -> str:
+        return "take `--into bf16` or `--into fp32`"

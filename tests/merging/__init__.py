@@ -1,0 +1,1 @@
+"""Adapters merged into models that are in folders."""
