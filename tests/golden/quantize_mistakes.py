@@ -7,7 +7,7 @@ import pytest
 
 import pefc
 
-from ..models import llama
+from ..models import gpt2, llama
 
 NF4 = "quantize(nf4, double) on linear"
 
@@ -22,4 +22,8 @@ def no_quantizer() -> None:
         pefc.plan(NF4, llama())
 
 
-QUANTIZE_MISTAKES: tuple[Callable[[], None], ...] = (other_form, no_quantizer)
+def distorted_weights() -> None:
+    pefc.apply("quantize(nf4) on linear", gpt2())
+
+
+QUANTIZE_MISTAKES: tuple[Callable[[], None], ...] = (other_form, no_quantizer, distorted_weights)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ...dsl.diagnostics.core import SpecError
+from ...dsl.diagnostics.quantizing import DistortedWeights
 from ...dsl.diagnostics.state import NoValues
 from ...runtime import quantized
 from ...runtime.patched import replacing
@@ -14,6 +15,7 @@ from ...runtime.taps import Aside
 from ..families import is_transposed
 from ..passes.packed import READINGS
 from ..plan import Plan
+from ..warn import warn
 
 Modules = Mapping[str, nn.Module]
 """By path."""
@@ -106,10 +108,17 @@ def places(model: nn.Module, modules: Modules) -> list[tuple[nn.Module, str, nn.
 
 
 def settle(model: nn.Module) -> None:
-    """Let quantized weights stay what they are while the model evaluates."""
-    for module in model.modules():
+    """Let quantized weights stay what they are while the model evaluates, and warn of those that do
+    not compute with what they were quantized to.
+    """
+    distorted: list[str] = []
+    for path, module in model.named_modules():
         if is_packed(module):
             quantized.packing.settled(module)
+            if quantized.reading.is_distorted(module):
+                distorted.append(path)
+    if distorted:
+        warn(DistortedWeights(distorted[0], len(distorted) - 1))
 
 
 def readings() -> dict[str, Callable[..., Tensor]]:

@@ -1,6 +1,7 @@
 """Mistakes with base weights in few bits."""
 
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 from ..source import Span
 from .core import Diagnostic, Label
@@ -123,6 +124,40 @@ class NoQuantizer(Diagnostic):
 
     def help(self) -> str:
         return "run `pip install pefc[quant]`"
+
+
+@dataclass(frozen=True, slots=True)
+class DistortedWeights(Diagnostic):
+    """A warning: on this device a quantized weight computes with other values than it was quantized
+    to.
+
+        pefc.apply("quantize(nf4) on ffn.down", model_of_width_688)
+
+    bitsandbytes 0.50 has this fault on CPU, for 4 bits, where the inputs of a map are no multiple
+    of 64: scales are looked up row by row, and have been written for the flat weight. On CUDA the
+    same weight is right, so an adapter that is trained here would not fit there. Leave such maps in
+    floating point, or train on CUDA.
+    """
+
+    severity: ClassVar[Literal["error", "warning"]] = "warning"
+    path: str
+    more: int
+
+    def title(self) -> str:
+        return f"on a CPU `{self.path}` does not compute with what it was quantized to"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(None, "bitsandbytes looks up its scales wrongly for this width"),)
+
+    def notes(self) -> tuple[str, ...]:
+        return (
+            (f"the same at {self.more} other weight{'' if self.more == 1 else 's'}",)
+            if self.more
+            else ()
+        )
+
+    def help(self) -> str:
+        return "leave maps whose inputs are no multiple of 64 out of `quantize`, or use CUDA"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@ values.
 """
 
 from collections.abc import Iterator
+from copy import copy
 from math import gcd
 
 import bitsandbytes.functional as bnb
@@ -28,6 +29,27 @@ def values(module: nn.Module) -> Tensor:
     if kind.format == "int8":
         return bnb.int8_vectorwise_dequant(weight.data, _scales(module))
     return bnb.dequantize_4bit(weight.data, _state(weight))
+
+
+def is_distorted(module: nn.Module) -> bool:
+    """Whether what a module computes with is not what its weight was quantized to.
+
+    On CPU, bitsandbytes 0.50 looks scales up row by row where the width is no multiple of a block,
+    while it has written them for the flat weight.
+    """
+    kind = form(module)
+    if kind is None or kind.format == "int8":
+        return False
+    weight = module.get_parameter("weight")
+    state = _state(weight)
+    if weight.device.type != "cpu" or state.shape[-1] % state.blocksize == 0:  # pyright: ignore[reportOptionalSubscript]
+        return False
+    with torch.no_grad():
+        flat = copy(state)
+        flat.shape = torch.Size((1, state.shape.numel()))  # pyright: ignore[reportOptionalMemberAccess]
+        return not torch.equal(
+            values(module), bnb.dequantize_4bit(weight.data, flat).view(state.shape)  # pyright: ignore[reportArgumentType, reportCallIssue]
+        )
 
 
 def product(module: nn.Module, x: Tensor) -> Tensor:
