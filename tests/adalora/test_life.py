@@ -103,7 +103,7 @@ def test_an_early_save_says_so_and_keeps_the_outputs(tmp_path: Path) -> None:
     trains = model(spec)
     train(trains, adamw(trains), range(6))
     assert live(trains) != dict(pefc.ranks(trains))
-    with pytest.warns(UserWarning, match=r"unfinished-shrinking.*\n.*\n.*\n.*\n.*step 6 of 12"):
+    with pytest.warns(pefc.SpecWarning, match="unfinished-shrinking"):
         pefc.save(trains, tmp_path)
     loaded = pefc.load(llama().double(), tmp_path)
     torch.testing.assert_close(logits(loaded), logits(trains), **EXACT)
