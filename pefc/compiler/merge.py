@@ -1,6 +1,5 @@
 """Folding an adapter into the base weights, and taking it out again."""
 
-import warnings
 from collections.abc import Iterator
 from copy import deepcopy
 
@@ -9,6 +8,7 @@ from torch import nn
 
 from ..dsl.diagnostics.attaching import NothingAttached
 from ..dsl.diagnostics.core import Diagnostic, SpecError
+from ..dsl.diagnostics.quantizing import Requantized
 from ..dsl.diagnostics.state import NoValues
 from ..runtime.installed import Installed, Merged, forget, record, remember
 from ..runtime.patched import bare
@@ -18,6 +18,7 @@ from .link.live import uninstall
 from .link.packing import plain_modules, put
 from .patches import Patches
 from .plan import Plan
+from .warn import warn
 
 
 def merge(model: nn.Module, wish: Wish) -> None:
@@ -65,11 +66,7 @@ def _report(folds: list[Fold]) -> None:
     packed = [fold for fold in folds if fold.form is not None]
     if packed:
         worst = max(packed, key=lambda fold: fold.lost)
-        warnings.warn(
-            f"rounding into quantized weights lost up to {worst.lost:.1%} of an update, at "
-            f"`{worst.patched.path}`",
-            stacklevel=4,
-        )
+        warn(Requantized(worst.patched.path, str(worst.form), worst.lost))
 
 
 def remove(model: nn.Module) -> None:

@@ -62,7 +62,7 @@ def test_requantized_it_holds_values_that_quantization_gives_back(
     base = "quantize(nf4, compute=fp32) on attn"
     model = trained(build, f"{base}; lora(r=2) on attn.{{q,v}}", tmp_path)
     found = loaded(merged(tmp_path, requantize=True))
-    with pytest.warns(UserWarning, match="lost"):
+    with pytest.warns(pefc.SpecWarning, match="lost"):
         pefc.merge(model, requantize=True)
     again = pefc.apply(base, loaded(tmp_path / "out"))
     packed = [(path, module) for path, module in model.named_modules() if is_packed(module)]

@@ -53,7 +53,7 @@ def test_requantized_it_says_what_was_lost() -> None:
     model = trained()
     expected = output(model)
     kinds = {name: form(module) for name, module in model.named_modules() if is_packed(module)}
-    with pytest.warns(UserWarning, match=r"lost up to \d+\.\d% of an update"):
+    with pytest.warns(pefc.SpecWarning, match=r"lost up to \d+\.\d% of an update"):
         pefc.merge(model, requantize=True)
     after = {name: form(module) for name, module in model.named_modules() if is_packed(module)}
     assert after == kinds
@@ -64,7 +64,7 @@ def test_a_merge_that_keeps_the_base_can_be_taken_back() -> None:
     base = pefc.apply("quantize(nf4, double, compute=fp32) on linear", gpt2())
     expected = output(base)
     model = trained(gpt2)
-    with pytest.warns(UserWarning, match="lost"):
+    with pytest.warns(pefc.SpecWarning, match="lost"):
         pefc.merge(model, requantize=True, keep_base=True)
     assert not torch.equal(output(model), expected)
     assert torch.equal(output(pefc.remove(model)), expected)

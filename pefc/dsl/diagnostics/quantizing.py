@@ -219,3 +219,29 @@ class QuantizedMerge(Diagnostic):
             'make a 16-bit copy with `into="bf16"`, or accept the loss with `requantize=True`; for '
             "folders these are `--into bf16` and `--requantize`"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Requantized(Diagnostic):
+    """A warning: an adapter was merged into quantized weights, as asked for, and rounding lost a part
+    of it.
+
+        pefc.merge(model, requantize=True)
+
+    The loss is ‖kept − update‖ / ‖update‖, of the site where it is largest. With `into="bf16"`
+    nothing is lost but what 16 bits cannot hold.
+    """
+
+    severity: ClassVar[Literal["error", "warning"]] = "warning"
+    path: str
+    form: str
+    lost: float
+
+    def title(self) -> str:
+        return f"rounding lost up to {self.lost:.1%} of an update, at `{self.path}`"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(None, f"the weight is {self.form} again"),)
+
+    def help(self) -> str:
+        return 'make a 16-bit copy instead, with `into="bf16"`'

@@ -48,7 +48,8 @@ def is_distorted(module: nn.Module) -> bool:
         flat = copy(state)
         flat.shape = torch.Size((1, state.shape.numel()))  # pyright: ignore[reportOptionalMemberAccess]
         return not torch.equal(
-            values(module), bnb.dequantize_4bit(weight.data, flat).view(state.shape)  # pyright: ignore[reportArgumentType, reportCallIssue]
+            values(module),
+            bnb.dequantize_4bit(weight.data, flat).view(state.shape),  # pyright: ignore[reportArgumentType, reportCallIssue]
         )
 
 
