@@ -11,6 +11,9 @@ from pefc.runtime.quantized.reading import values
 from ..models import gpt2, llama
 from .folders import Build, assert_same, close, loaded, merged, tensors, trained
 
+pytestmark = pytest.mark.filterwarnings("ignore:distorted-weights")
+"""Of GPT-2, whose inner width is 96."""
+
 SPEC = "quantize({}, compute=fp32) on linear; lora(r=2) on attn.{{q,v}}; dora(r=2) on ffn"
 FORMS = ("nf4", "nf4, double", "fp4, double")
 

@@ -223,8 +223,7 @@ class QuantizedMerge(Diagnostic):
 
 @dataclass(frozen=True, slots=True)
 class Requantized(Diagnostic):
-    """A warning: an adapter was merged into quantized weights, as asked for, and rounding lost a part
-    of it.
+    """A warning: an adapter was merged into quantized weights, and rounding lost a part of it.
 
         pefc.merge(model, requantize=True)
 
