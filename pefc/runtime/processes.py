@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from .whole import is_spread, whole
+from .whole import is_part, whole
 
 if TYPE_CHECKING:
     from torch.distributed.device_mesh import DeviceMesh
@@ -23,14 +23,21 @@ def unwrapped(model: nn.Module) -> nn.Module:
     return model.module if isinstance(model, DistributedDataParallel) else model
 
 
+def is_spread(model: nn.Module) -> bool:
+    """Whether a model is in parts."""
+    if any(_has_parts(module) for module in model.modules()):
+        return True
+    return any(is_part(parameter) for parameter in model.parameters())
+
+
 def spread(model: nn.Module) -> "DeviceMesh | None":
     """The processes that a model is spread over; None for one that is whole in each. What a call
     has put together is in parts again: of those the model remains, whatever the call computed in.
     """
     for module in model.modules():
-        if spread_class(type(module)) is not type(module):
+        if _has_parts(module):
             module.reshard()  # pyright: ignore[reportCallIssue]
-    found = [p.device_mesh for p in model.parameters() if is_spread(p)]
+    found = [p.device_mesh for p in model.parameters() if is_part(p)]
     return max(found, key=lambda mesh: mesh.ndim, default=None)
 
 
@@ -79,7 +86,7 @@ def unspread(module: nn.Module) -> Mapping[str, object]:
     """The attributes of a module without those that `fully_shard` put there, and without hooks
     around its forward.
     """
-    if spread_class(type(module)) is type(module):
+    if not _has_parts(module):
         return module.__dict__
     from torch.distributed._composable.contract import REGISTRY_KEY, STATE_KEY  # noqa: PLC0415
 
@@ -88,3 +95,6 @@ def unspread(module: nn.Module) -> Mapping[str, object]:
         kept[name] = OrderedDict()
     return kept
 
+
+def _has_parts(module: nn.Module) -> bool:
+    return spread_class(type(module)) is not type(module)
