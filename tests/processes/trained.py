@@ -1,0 +1,66 @@
+"""Small trainings that are the same in one process and in several."""
+
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+import pefc
+
+from ..models import llama, perturb, words
+
+STEPS = 3
+PLACED = """\
+lora(r=2) on attn.{q,v}
+adapter(r=3) on ffn
+prefix(len=3, mlp=4) all layers
+prompt(len=2)
+vera(r=3) on attn.o
+tune on norm
+"""
+ALLOCATED = "adalora(r=5, target=2, steps=4) on attn.{q,v}"
+QUANTIZED = """\
+quantize(nf4, double, compute=fp32) on linear
+lora(r=2) on attn.{q,v}
+dora(r=2) on attn.o
+"""
+SPECS = {"placed": PLACED, "allocated": ALLOCATED, "quantized": QUANTIZED}
+WAYS = ("wrapped", "spread", "checkpointed")
+
+
+def adapted(name: str) -> nn.Module:
+    """A Llama with a spec, the same in each process, with nothing at zero."""
+    base = llama()
+    torch.manual_seed(5)
+    model = pefc.apply(SPECS[name], base)
+    perturb(model, scale=0.1)
+    return model.train()
+
+
+def batch() -> Tensor:
+    """The rows of all processes."""
+    return words(rows=4, length=8)
+
+
+def optimizer(model: nn.Module) -> torch.optim.Optimizer:
+    return pefc.optimizer(model, lr=0.02)
+
+
+def train(model: nn.Module, ids: Tensor) -> list[float]:
+    """The losses of some steps."""
+    steps, losses = optimizer(model), []
+    for _ in range(STEPS):
+        loss = model(ids, labels=ids).loss
+        loss.backward()
+        steps.step()
+        steps.zero_grad()
+        losses.append(loss.item())
+    return losses
+
+
+def save(model: nn.Module, folder: Path) -> None:
+    """Save, whether or not ranks are still to be allocated."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pefc.save(model, folder)
