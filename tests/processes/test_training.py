@@ -13,7 +13,7 @@ from torch import nn
 import pefc
 
 from ..models import llama
-from .trained import SPECS, WAYS, adapted, batch, train
+from .trained import WAYS, adapted, batch, train
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 120
@@ -35,11 +35,10 @@ def run(module: str, *arguments: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """What the processes of each spec have left."""
-    found = {name: tmp_path_factory.mktemp(name) for name in SPECS}
-    for name, folder in found.items():
-        run("tests.processes.worker", name, str(folder))
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the processes have left."""
+    found = tmp_path_factory.mktemp("processes")
+    run("tests.processes.worker", str(found))
     return found
 
 
@@ -50,12 +49,9 @@ def one(name: str) -> tuple[nn.Module, list[float]]:
     return model, train(model, batch())
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("name", SPECS)
-def test_two_processes_give_what_one_gives(
-    name: str, way: str, folders: dict[str, Path]
-) -> None:
-    found = torch.load(folders[name] / f"{way}.pt")
+@pytest.mark.parametrize(("name", "way"), WAYS)
+def test_two_processes_give_what_one_gives(name: str, way: str, folder: Path) -> None:
+    found = torch.load(folder / f"{name}-{way}.pt")
     model, losses = one(name)
     assert losses[0] != losses[-1]
     assert found["losses"] == pytest.approx(losses, rel=0, abs=NEAR)
@@ -65,21 +61,18 @@ def test_two_processes_give_what_one_gives(
         torch.testing.assert_close(found["values"][path], value, rtol=0, atol=5e-5, msg=path)
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("name", SPECS)
-def test_what_processes_saved_loads_in_one(
-    name: str, way: str, folders: dict[str, Path]
-) -> None:
-    loaded = pefc.load(llama(), folders[name] / way)
+@pytest.mark.parametrize(("name", "way"), WAYS)
+def test_what_processes_saved_loads_in_one(name: str, way: str, folder: Path) -> None:
+    loaded = pefc.load(llama(), folder / f"{name}-{way}")
     with torch.no_grad():
         logits = loaded.eval()(batch()).logits
-    expected = torch.load(folders[name] / f"{way}.pt")["logits"]
+    expected = torch.load(folder / f"{name}-{way}.pt")["logits"]
     torch.testing.assert_close(logits, expected, rtol=0, atol=NEAR)
 
 
-def test_what_is_computed_in_16_bits_is_saved_in_32(folders: dict[str, Path]) -> None:
-    found = load_file(folders["placed"] / "mixed" / "adapter.safetensors")
-    model = adapted("placed")
+def test_what_is_computed_in_16_bits_is_saved_in_32(folder: Path) -> None:
+    found = load_file(folder / "mixed" / "adapter.safetensors")
+    model = adapted("mixed")
     tuned = "model.norm.weight"
     assert torch.equal(found[tuned], model.get_parameter(tuned))
     assert {value.dtype for value in found.values()} == {torch.float32}

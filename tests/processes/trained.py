@@ -25,8 +25,22 @@ quantize(nf4, double, compute=fp32) on linear
 lora(r=2) on attn.{q,v}
 dora(r=2) on attn.o
 """
-SPECS = {"placed": PLACED, "allocated": ALLOCATED, "quantized": QUANTIZED}
-WAYS = ("wrapped", "spread", "checkpointed")
+MIXED = """\
+lora(r=2) on attn.{q,v}
+adapter(r=3) on ffn
+tune on norm
+"""
+SPECS = {"placed": PLACED, "allocated": ALLOCATED, "quantized": QUANTIZED, "mixed": MIXED}
+WAYS = (
+    ("placed", "wrapped"),
+    ("placed", "spread"),
+    ("placed", "checkpointed"),
+    ("allocated", "wrapped"),
+    ("allocated", "spread"),
+    ("quantized", "wrapped"),
+    ("quantized", "spread"),
+)
+"""What trains, and how processes share it: as `DistributedDataParallel`, or by `fully_shard`."""
 
 
 def adapted(name: str) -> nn.Module:

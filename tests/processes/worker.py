@@ -1,6 +1,6 @@
 """What each process does; `torch.distributed.run` starts two of them.
 
-    python -m torch.distributed.run --nproc_per_node=2 -m tests.processes.worker NAME FOLDER
+    python -m torch.distributed.run --nproc_per_node=2 -m tests.processes.worker FOLDER
 """
 
 import sys
@@ -60,13 +60,13 @@ def trained(name: str, way: str, folder: Path) -> None:
     if isinstance(model, DistributedDataParallel) and distributed.get_rank():
         distributed.barrier()  # whole in each process: one is enough
     else:
-        save(model, folder / way)
+        save(model, folder)
         if way == "wrapped":
             distributed.barrier()
     with torch.no_grad():
         logits = model.eval()(batch()).logits
     if distributed.get_rank() == 0:
-        torch.save({"losses": losses, "values": values, "logits": logits}, folder / f"{way}.pt")
+        torch.save({"losses": losses, "values": values, "logits": logits}, folder.with_suffix(".pt"))
 
 
 def refused(folder: Path) -> None:
@@ -74,7 +74,7 @@ def refused(folder: Path) -> None:
     model = spread(adapted("placed"))
     for act in (
         lambda: pefc.apply("ia3 on ffn", model),
-        lambda: pefc.load(model, folder / "spread"),
+        lambda: pefc.load(model, folder),
         lambda: pefc.merge(model),
         lambda: pefc.remove(model),
         lambda: pefc.apply("ia3 on ffn", DistributedDataParallel(adapted("placed"))),
@@ -95,22 +95,21 @@ def expect(code: str, act) -> None:  # noqa: ANN001
 
 def mixed(folder: Path) -> None:
     """What a call computes with in 16 bits is saved as it is kept, in 32."""
-    model = spread(adapted("placed"), mp_policy=MixedPrecisionPolicy(param_dtype=torch.bfloat16))
+    model = spread(adapted("mixed"), mp_policy=MixedPrecisionPolicy(param_dtype=torch.bfloat16))
     with torch.no_grad():
         model.eval()(batch())
     save(model, folder / "mixed")
 
 
-def main(name: str, folder: Path) -> None:
+def main(folder: Path) -> None:
     torch.set_num_threads(1)
     distributed.init_process_group("gloo")
-    for way in WAYS:
-        trained(name, way, folder)
-    if name == "placed":
-        refused(folder)
-        mixed(folder)
+    for name, way in WAYS:
+        trained(name, way, folder / f"{name}-{way}")
+    refused(folder)
+    mixed(folder)
     distributed.destroy_process_group()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(Path(sys.argv[1]))
