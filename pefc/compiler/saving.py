@@ -71,9 +71,7 @@ def write(
         rest = settled(fold.plan, model)
         plan, computed, warnings = rest.plan, {**fold.values, **rest.values}, rest.unfinished
     tensors = gathered(adapter_tensors(plan, model, computed), mesh)
-    by_one(
-        mesh, lambda: write_files(folder, plan.checked, tensors, base=base, plan=report(plan))
-    )
+    by_one(mesh, lambda: write_files(folder, plan.checked, tensors, base=base, plan=report(plan)))
     return warnings
 
 

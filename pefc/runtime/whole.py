@@ -26,6 +26,8 @@ def fill_zero(tensor: Tensor, where: Tensor) -> None:
 
 
 def is_part(tensor: Tensor) -> "TypeGuard[DTensor]":
-    """Whether a tensor is in parts. Importing what spreads tensors takes a second; where nobody did, none is spread."""
+    """Whether a tensor is in parts. Importing what spreads tensors takes a second; where nobody
+    did, none is.
+    """
     module = sys.modules.get("torch.distributed.tensor")
     return module is not None and isinstance(tensor, module.DTensor)

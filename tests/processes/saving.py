@@ -18,6 +18,7 @@ import sys
 import time
 from itertools import count
 from pathlib import Path
+from typing import Self
 
 import torch
 from torch import nn
@@ -104,7 +105,7 @@ class Half:
     def __getattr__(self, name: str) -> object:
         return getattr(self.file, name)
 
-    def __enter__(self) -> "Half":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -113,7 +114,7 @@ class Half:
 
 def at_random(folder: Path) -> None:
     """Killed while they save one after the other, as fast as it goes."""
-    models, moments = [adapter(number) for number in range(8)], random.Random(3)
+    models, moments = [adapter(number) for number in range(8)], random.Random(3)  # noqa: S311
     pefc.save(models[0], folder)
     for kill in range(1, KILLS + 1):
         child = os.fork()

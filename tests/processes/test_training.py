@@ -13,7 +13,7 @@ from torch import nn
 import pefc
 
 from ..models import llama
-from .trained import WAYS, adapted, batch, train
+from .trained import WAYS, adapted, batch, taught, train
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 120
@@ -76,3 +76,15 @@ def test_what_is_computed_in_16_bits_is_saved_in_32(folder: Path) -> None:
     tuned = "model.norm.weight"
     assert torch.equal(found[tuned], model.get_parameter(tuned))
     assert {value.dtype for value in found.values()} == {torch.float32}
+
+
+def test_a_trainer_in_two_processes_is_one(folder: Path, tmp_path: Path) -> None:
+    losses = taught(tmp_path, rows=4)
+    assert torch.load(folder / "taught.pt") == pytest.approx(losses, rel=0, abs=NEAR)
+    checkpoint = f"checkpoint-{len(losses)}"
+    one, two = (
+        pefc.load(llama(), place / checkpoint).state_dict()
+        for place in (tmp_path, folder / "taught")
+    )
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=0, atol=5e-5, msg=name)

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from transformers import Trainer, TrainingArguments
 
 import pefc
 
 from ..models import llama, perturb, words
+from ..training.trained import Texts
+from ..training.trained import arguments as usual
 
 STEPS = 3
 PLACED = """\
@@ -78,3 +81,14 @@ def save(model: nn.Module, folder: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pefc.save(model, folder)
+
+
+def taught(folder: Path, *, rows: int) -> list[float]:
+    """The losses of a Trainer, which saves a checkpoint at its end."""
+    given = {"per_device_train_batch_size": rows, "max_steps": STEPS, "save_steps": STEPS}
+    arguments = TrainingArguments(
+        **usual(folder, save_strategy="steps", ddp_backend="gloo", max_grad_norm=0, **given)  # pyright: ignore[reportArgumentType]
+    )
+    trainer = Trainer(adapted("placed"), arguments, train_dataset=Texts(masked=False))
+    trainer.train()
+    return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]

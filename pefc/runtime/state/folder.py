@@ -52,9 +52,7 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     _sync(path.parent)
 
 
-def _write_all(
-    folder: Path, files: Mapping[str, bytes], manifest: Mapping[str, object]
-) -> None:
+def _write_all(folder: Path, files: Mapping[str, bytes], manifest: Mapping[str, object]) -> None:
     _finish(folder)
     digests = {name: _digest(content) for name, content in files.items()}
     text = json.dumps({**manifest, "files": digests}, indent=1) + "\n"
