@@ -1,5 +1,5 @@
-"""Models that several processes train: wrapped, as `DistributedDataParallel` does it, or in parts, as
-`fully_shard` does it. A wrapper holds the model; parts are tensors of the model itself.
+"""Models that several processes train: wrapped, as `DistributedDataParallel` does it, or in parts,
+as `fully_shard` does it. A wrapper holds the model; parts are tensors of the model itself.
 """
 
 import sys
