@@ -19,6 +19,7 @@ from .dsl.diagnostics import SpecWarning
 from .dsl.parser import parse
 from .dsl.source import Source
 from .dsl.syntax import Spec
+from .runtime.processes import unwrapped
 from .runtime.quantized import DTYPES
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -111,6 +112,7 @@ def apply(
     Raises:
         SpecError: with every mistake; the model is then bit for bit and flag for flag as it was.
     """
+    compiler.check_alone(model, "apply")
     checked = _checked(spec, params, compiler.task_names(model))
     if is_attached(model) and compiler.is_of_tasks(checked):
         compiler.add(checked, model, tokenize_with(tokenizer))
@@ -127,7 +129,8 @@ def save(
     A crash leaves the old adapter or the new one.
 
     Args:
-        model: a model with a spec applied.
+        model: a model with a spec applied. One that `fully_shard` has spread over processes is
+            saved by all of them together: each calls this, the first writes.
         folder: where to; an adapter that is there is replaced.
         resume: keep the networks that compute prefixes and prompts, and what allocates ranks, so
             that training can go on. By default what networks compute is written in their place, and
@@ -140,7 +143,7 @@ def save(
     Warns:
         UserWarning: ranks are still to be allocated, and `resume` is not set.
     """
-    for found in compiler.save(model, Path(folder), resume=resume, task=task):
+    for found in compiler.save(unwrapped(model), Path(folder), resume=resume, task=task):
         warnings.warn(SpecWarning(found), stacklevel=2)
 
 
@@ -157,6 +160,7 @@ def load(model: Model, folder: str | Path, *, task: str | None = None) -> Model:
         SpecError: the folder is damaged, the base is another one, or a tensor is missing, extra or
             misshapen.
     """
+    compiler.check_alone(model, "load")
     if task is None:
         compiler.load(model, Path(folder))
     else:
@@ -170,7 +174,7 @@ def set_task(model: Model, name: str | None) -> Model:
     Raises:
         SpecError: the model has no such task.
     """
-    compiler.set_task(model, name)
+    compiler.set_task(unwrapped(model), name)
     return model
 
 
@@ -182,12 +186,12 @@ def tasks(model: nn.Module, names: Sequence[str | None]) -> AbstractContextManag
         SpecError: the model has no such task. A batch with another number of rows is a ValueError
             when it comes.
     """
-    return compiler.tasks(model, names)
+    return compiler.tasks(unwrapped(model), names)
 
 
 def task_names(model: nn.Module) -> tuple[str, ...]:
     """The tasks of a model, in the order in which they came."""
-    return compiler.task_names(model)
+    return compiler.task_names(unwrapped(model))
 
 
 def merge(
@@ -219,6 +223,7 @@ def merge(
         raise ValueError(f"`into` is {into!r}: it is one of {', '.join(DTYPES)}")
     if into is not None and keep_base:
         raise ValueError("a model that takes another dtype cannot keep its base")
+    compiler.check_alone(model, "merge")
     dtype = None if into is None else DTYPES[into]
     compiler.merge(model, Wish(keep_base, loss, dtype, requantize))
     return model
@@ -231,6 +236,7 @@ def remove(model: Model, *, task: str | None = None) -> Model:
     Raises:
         SpecError: nothing is attached, it was merged without `keep_base`, or there is no such task.
     """
+    compiler.check_alone(model, "remove")
     if task is None:
         compiler.remove(model)
     else:

@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 from . import compiler
 from .compiler.gates import GateValues
 from .compiler.ranking import Ranks
+from .runtime.processes import unwrapped
 
 
 def optimizer(
@@ -30,7 +31,7 @@ def optimizer(
         SpecError: nothing is attached to the model, there is no such kind, or bitsandbytes cannot
             be imported.
     """
-    return compiler.optimizer(model, lr=lr, decay=decay, kind=kind, options=options)
+    return compiler.optimizer(unwrapped(model), lr=lr, decay=decay, kind=kind, options=options)
 
 
 def gates(model: nn.Module) -> GateValues:
@@ -40,7 +41,7 @@ def gates(model: nn.Module) -> GateValues:
     Raises:
         SpecError: nothing is attached to the model.
     """
-    return compiler.gates(model)
+    return compiler.gates(unwrapped(model))
 
 
 def ranks(model: nn.Module) -> Ranks:
@@ -51,7 +52,7 @@ def ranks(model: nn.Module) -> Ranks:
     Raises:
         SpecError: nothing is attached to the model.
     """
-    return compiler.ranks(model)
+    return compiler.ranks(unwrapped(model))
 
 
 def regularizer(model: nn.Module) -> Tensor:
@@ -61,7 +62,7 @@ def regularizer(model: nn.Module) -> Tensor:
     Raises:
         SpecError: nothing is attached to the model.
     """
-    return compiler.regularizer(model)
+    return compiler.regularizer(unwrapped(model))
 
 
 def prune(model: nn.Module, batches: Iterable[object], *, keep: int) -> dict[str, tuple[str, ...]]:
@@ -79,4 +80,5 @@ def prune(model: nn.Module, batches: Iterable[object], *, keep: int) -> dict[str
         SpecError: the model has no fusion, `keep` is less than two or more than any fusion has, or
             there is no batch that the model takes; the model is then as it was.
     """
+    compiler.check_alone(model, "prune")
     return {kept.path: kept.tasks for kept in compiler.prune(model, batches, keep)}

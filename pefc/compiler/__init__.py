@@ -1,5 +1,6 @@
 """From a spec and a model to a plan, to patches, and into the model."""
 
+from .attached import check_alone as check_alone
 from .bases import base as base
 from .gates import gates as gates
 from .growing import add as add

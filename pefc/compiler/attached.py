@@ -15,7 +15,9 @@ from ..dsl.diagnostics.attaching import (
 )
 from ..dsl.diagnostics.core import Diagnostic, SpecError
 from ..dsl.diagnostics.quantizing import QuantizedMerge
+from ..dsl.diagnostics.training import ModelInProcesses
 from ..runtime.installed import Installed, record
+from ..runtime.processes import is_spread, unwrapped
 
 
 def is_attached(model: nn.Module) -> bool:
@@ -29,6 +31,12 @@ def attached(model: nn.Module) -> Installed:
     if not isinstance(found, Installed):
         raise SpecError([NothingAttached(type(model).__name__)])
     return found
+
+
+def check_alone(model: nn.Module, doing: str) -> None:
+    """Raise SpecError where a model is wrapped or spread over processes already."""
+    if unwrapped(model) is not model or is_spread(model):
+        raise SpecError([ModelInProcesses(type(unwrapped(model)).__name__, doing)])
 
 
 def by_statement(mistakes: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:

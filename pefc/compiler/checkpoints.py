@@ -8,6 +8,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from ..runtime.checkpoints import MARK, kept, mark
+from ..runtime.state import replace_file
 from .attached import attached
 from .plan import Plan
 from .saving import write
@@ -29,4 +30,7 @@ def write_checkpoint(
     tensors = {
         name: tensor.detach().contiguous().cpu() for name, tensor in kept(model, values).items()
     }
-    save_file({**tensors, MARK: mark(model)}, folder / STATE, metadata={"format": "pt"})
+    replace_file(
+        folder / STATE,
+        lambda path: save_file({**tensors, MARK: mark(model)}, path, metadata={"format": "pt"}),
+    )

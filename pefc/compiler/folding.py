@@ -15,6 +15,7 @@ from ..dsl import syntax
 from ..dsl.checked import Attachment, Modified, Step
 from ..dsl.source import Source, Span
 from ..runtime.patched import bare
+from ..runtime.whole import whole
 from .lower import Site, extension_values, run
 from .lower.nodes import shape
 from .plan import Plan, Planned
@@ -112,7 +113,7 @@ def _values(planned: Planned, model: nn.Module) -> Iterator[tuple[str, Tensor]]:
         found: object = module
         for part in f"{planned.prefix}{path.removeprefix(planned.member.prefix)}".split("."):
             found = getattr(found, part)
-        return found
+        return whole(found) if isinstance(found, Tensor) else found
 
     graph = extension_values(planned.place.facts, planned.member)
     with torch.no_grad():

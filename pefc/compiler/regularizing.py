@@ -7,6 +7,7 @@ from torch.fx import Graph
 
 from ..dsl.diagnostics.training import MissingTerms
 from ..runtime.losses import Owed, Term, Terms, summed
+from ..runtime.whole import whole
 from .attached import attached
 from .link.code import function
 from .lower import loss_value
@@ -39,7 +40,7 @@ def _terms(plan: Plan) -> Iterator[Term]:
         for number in range(len(planned.method.losses)):
             key = (id(planned.method), planned.prefix, number)
             if key not in made:
-                made[key] = function(_of_task(loss_value(planned.member, number), planned))  # pyright: ignore[reportArgumentType]
+                made[key] = function(_whole(_of_task(loss_value(planned.member, number), planned)))  # pyright: ignore[reportArgumentType]
             yield Term(planned.home, made[key], planned.task)
 
 
@@ -48,6 +49,15 @@ def _of_task(graph: Graph, planned: Planned) -> Graph:
     if planned.task is not None:
         for node in graph.find_nodes(op="get_attr"):
             node.target = f"{planned.task}.{str(node.target).removeprefix(f'{TASK}.')}"
+    return graph
+
+
+def _whole(graph: Graph) -> Graph:
+    """`self.lora.A --> whole(self.lora.A)`: after a call, parameters may be in parts again."""
+    for node in graph.find_nodes(op="get_attr"):
+        with graph.inserting_after(node):
+            read = graph.call_function(whole, (node,))
+        node.replace_all_uses_with(read, delete_user_cb=lambda user, read=read: user is not read)
     return graph
 
 

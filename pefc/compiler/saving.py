@@ -19,6 +19,7 @@ from ..dsl.diagnostics.tasks import NoSuchTask
 from ..dsl.format import format as format_spec
 from ..dsl.syntax import Method, Spec
 from ..runtime.patched import bare
+from ..runtime.processes import by_one, gathered, spread
 from ..runtime.state import Fingerprint, fingerprint, write_folder
 from .attached import attached
 from .folding import folded
@@ -61,18 +62,16 @@ def write(
     """Write the adapter folder of a plan whose tensors are in the model, or in `values`."""
     if any(tensor.is_meta for tensor in adapter_tensors(plan, model, values).values()):
         raise SpecError([NoValues(plan.model)])
-    base = fingerprint(bare(model), without=_owned(plan))
+    mesh = None if values else spread(model)
+    base = fingerprint(bare(model), _owned(plan), values)
     computed = values
     warnings: tuple[Diagnostic, ...] = ()
     if not resume:
         fold = folded(plan, model)
         rest = settled(fold.plan, model)
         plan, computed, warnings = rest.plan, {**fold.values, **rest.values}, rest.unfinished
-    tensors = {
-        name: tensor.detach().contiguous().cpu()
-        for name, tensor in adapter_tensors(plan, model, computed).items()
-    }
-    write_files(folder, plan.checked, tensors, base=base, plan=report(plan))
+    tensors = gathered(adapter_tensors(plan, model, computed), mesh)
+    by_one(mesh, lambda: write_files(folder, plan.checked, tensors, base=base, plan=report(plan)))
     return warnings
 
 

@@ -15,6 +15,7 @@ from ..dsl.diagnostics.shrinking import UnfinishedShrinking
 from ..dsl.vocabulary import SITES
 from ..runtime.allocating import STATE
 from ..runtime.patched import bare
+from ..runtime.whole import whole
 from .exercise import SEED, distance
 from .lengths import place_name, with_known
 from .lower import LinearFacts, Member, Site, elaborate, plain_patch, run
@@ -92,7 +93,7 @@ def _stay(planned: Planned, model: nn.Module) -> Tensor:
     assert planned.method.shrinking is not None
     values = _tensor(planned, planned.method.shrinking.ranked.values, model)
     kept = _tensor(planned, f"{STATE}.kept", model)
-    return (kept | (values.flatten() != 0)).nonzero().flatten()
+    return ((kept != 0) | (values.flatten() != 0)).nonzero().flatten()
 
 
 def _cut(planned: Planned, ranks: Tensor, model: nn.Module) -> dict[str, Tensor]:
@@ -146,8 +147,9 @@ def _reader(
             found = module
             for part in path.split("."):
                 found = getattr(found, part)
-        if isinstance(found, Tensor) and found.is_floating_point():
-            return found.double()
+        if isinstance(found, Tensor):
+            found = whole(found)
+            return found.double() if found.is_floating_point() else found
         return False if path == "training" else found
 
     return read
@@ -187,4 +189,4 @@ def _tensor(planned: Planned, name: str, model: nn.Module) -> Tensor:
     for part in name.split("."):
         found = getattr(found, part)
     assert isinstance(found, Tensor)
-    return found
+    return whole(found)

@@ -147,7 +147,7 @@ class Allocator:
         for (_, tensors, _), score in zip(self._sites(), scores, strict=True):
             kept = state(tensors, "kept")
             if threshold is None:
-                kept.fill_(True)  # noqa: FBT003
+                kept.fill_(1)
             else:
                 kept.copy_(~(score <= threshold.to(score.device)))
 
@@ -156,7 +156,7 @@ class Allocator:
         for _, tensors, ranked in self._sites():
             kept = state(tensors, "kept")
             values = tensors.get_parameter(ranked.values)
-            fill_zero(values, ~kept.view(values.shape))
+            fill_zero(values, kept.view(values.shape) == 0)
             if number is not None:
                 state(tensors, "ranks")[number] = kept.sum()
 

@@ -8,6 +8,7 @@ from itertools import count
 
 from torch import nn
 
+from .processes import spread_class, unspread
 from .tensors import Tensors
 
 _NUMBERS = count()
@@ -78,7 +79,7 @@ def compiled_function(source: str, scope: Mapping[str, object]) -> Callable[...,
 
 def is_patched(module: nn.Module) -> bool:
     """Whether the class of a module comes from `patched_class`."""
-    return "pefc_base" in type(module).__dict__
+    return "pefc_base" in spread_class(type(module)).__dict__
 
 
 def is_wire(name: str) -> bool:
@@ -87,8 +88,8 @@ def is_wire(name: str) -> bool:
 
 
 def base_class(module: nn.Module) -> type[nn.Module]:
-    """The class that a module has without its patches."""
-    found = type(module)
+    """The class that a module has without its patches, and without what spreads it."""
+    found = spread_class(type(module))
     while "pefc_base" in found.__dict__:
         found = found.__dict__["pefc_base"]
     return found
@@ -136,7 +137,7 @@ class _Copying:
         original = base_class(module)
         copy = self.made[id(module)] = original.__new__(original)
         copy.__dict__.update(
-            (name, value) for name, value in module.__dict__.items() if not is_wire(name)
+            (name, value) for name, value in unspread(module).items() if not is_wire(name)
         )
         copy.__dict__["_buffers"] = {
             name: value for name, value in module._buffers.items() if not is_wire(name)

@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """All of a tensor."""
-    return tensor.full_tensor() if _is_spread(tensor) else tensor
+    """All of a tensor. Every process has to ask for it; a gradient comes back to each part."""
+    return tensor.full_tensor() if is_part(tensor) else tensor
 
 
 def fill_zero(tensor: Tensor, where: Tensor) -> None:
     """Put zeros into a tensor, in the part of it that is here, where the whole mask says so."""
-    if _is_spread(tensor):
+    if is_part(tensor):
         from torch.distributed.tensor import distribute_tensor  # noqa: PLC0415
 
         mask = distribute_tensor(where, tensor.device_mesh, tensor.placements, src_data_rank=None)
@@ -25,7 +25,9 @@ def fill_zero(tensor: Tensor, where: Tensor) -> None:
         tensor.masked_fill_(where, 0)
 
 
-def _is_spread(tensor: Tensor) -> "TypeGuard[DTensor]":
-    """Importing what spreads tensors takes a second; where nobody did, none is spread."""
+def is_part(tensor: Tensor) -> "TypeGuard[DTensor]":
+    """Whether a tensor is in parts. Importing what spreads tensors takes a second; where nobody
+    did, none is.
+    """
     module = sys.modules.get("torch.distributed.tensor")
     return module is not None and isinstance(tensor, module.DTensor)

@@ -1,10 +1,13 @@
 """Mistakes, and choices that are made, when a model trains: each function makes one."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 import torch
+from torch import distributed
+from torch.nn.parallel import DistributedDataParallel
 
 import pefc
 
@@ -46,10 +49,32 @@ def not_paged() -> None:
     pefc.optimizer(pefc.apply("lora on attn.q", llama()), lr=0.1, kind="paged_adamw8bit")
 
 
+def model_in_processes() -> None:
+    with gloo():
+        pefc.apply("lora on attn.q", DistributedDataParallel(llama()))
+
+
+def merge_in_processes() -> None:
+    with gloo():
+        pefc.merge(DistributedDataParallel(pefc.apply("lora on attn.q", llama())))
+
+
+@contextmanager
+def gloo() -> Iterator[None]:
+    """A group of one process."""
+    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    try:
+        yield
+    finally:
+        distributed.destroy_process_group()
+
+
 TRAINING_MISTAKES: tuple[Callable[[], None], ...] = (
     missing_terms,
     unknown_optimizer,
     unknown_optimizer_family,
     no_bitsandbytes,
     not_paged,
+    model_in_processes,
+    merge_in_processes,
 )

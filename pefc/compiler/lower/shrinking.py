@@ -124,9 +124,10 @@ def states(what: Shrinking, tensors: tuple[Declared, ...]) -> tuple[Declared, ..
         for name, _ in what.ranked.axes
         for what_of in ("sensitivity", "uncertainty")
     )
+    # Of these types gloo can send numbers, with which CPUs train together.
     return (
         buffer("step", (), torch.int64, 0),
-        buffer("kept", (prod(ranks),), torch.bool, 1),
-        buffer("ranks", (what.schedule.allocations,), torch.int16, 0),
+        buffer("kept", (prod(ranks),), torch.uint8, 1),
+        buffer("ranks", (what.schedule.allocations,), torch.int32, 0),
         *averages,
     )

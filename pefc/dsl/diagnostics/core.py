@@ -68,6 +68,10 @@ class SpecError(Exception):
         self.diagnostics: tuple[Diagnostic, ...] = tuple(diagnostics)
         super().__init__("; ".join(f"{d.code()}: {d.title()}" for d in self.diagnostics))
 
+    def __reduce__(self) -> tuple[type["SpecError"], tuple[tuple[Diagnostic, ...]]]:
+        """So that it may go from one process to another."""
+        return SpecError, (self.diagnostics,)
+
 
 class SpecWarning(UserWarning):
     """One diagnostic that stops nothing."""

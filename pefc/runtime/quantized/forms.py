@@ -65,7 +65,7 @@ def is_packed(module: nn.Module) -> bool:
 
 def dtype(module: nn.Module) -> torch.dtype | None:
     """The dtype that a quantized weight had; None where that is not known."""
-    state = getattr(module.weight, "quant_state", None)
+    state = getattr(module.weight, "quant_state", None) or getattr(module, "quant_state", None)
     if state is None:
         return None
     return getattr(state, "original_dtype", state.dtype)

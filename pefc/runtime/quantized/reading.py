@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..patched import base_class
+from ..whole import whole
 from .forms import form
 
 _SQUARES = "pefc_row_squares"
@@ -21,14 +22,16 @@ _ROWS = 1024
 """About as many rows are read at once."""
 
 
-def values(module: nn.Module) -> Tensor:
-    """The weight [out, in] that a module computes with, as floating point."""
+def values(module: nn.Module, packed: Tensor | None = None) -> Tensor:
+    """The weight [out, in] that a module computes with, as floating point; `packed` is what it
+    keeps, where that is at hand.
+    """
     kind = form(module)
     assert kind is not None
-    weight = module.get_parameter("weight")
+    weight = whole(module.get_parameter("weight") if packed is None else packed).data
     if kind.format == "int8":
-        return bnb.int8_vectorwise_dequant(weight.data, _scales(module))
-    return bnb.dequantize_4bit(weight.data, _state(weight))
+        return bnb.int8_vectorwise_dequant(weight, _scales(module))
+    return bnb.dequantize_4bit(weight, _state(module))
 
 
 def is_distorted(module: nn.Module) -> bool:
@@ -72,7 +75,7 @@ def thin_product(module: nn.Module, x: Tensor) -> Tensor:
         return functional.linear(x, values(module).to(x.dtype))
     weight = module.get_parameter("weight")
     wide = x if kind.compute is None else x.to(kind.compute)
-    return matmul_4bit(wide, weight, quant_state=_state(weight)).to(x.dtype)
+    return matmul_4bit(wide, weight, quant_state=_state(module)).to(x.dtype)
 
 
 def row_squares(module: nn.Module) -> Tensor:
@@ -100,9 +103,9 @@ def _by_rows(module: nn.Module) -> Iterator[Tensor]:
         yield values(module)
         return
     weight = module.get_parameter("weight")
-    state = _state(weight)
+    state = _state(module)
     outputs, inputs = state.shape  # pyright: ignore[reportGeneralTypeIssues]
-    data = weight.data.reshape(-1).view(torch.uint8)
+    data = whole(weight).data.reshape(-1).view(torch.uint8)
     scales = _absmax(state)
     step = state.blocksize // gcd(inputs, state.blocksize)  # pyright: ignore[reportArgumentType, reportOptionalOperand]
     step *= max(1, _ROWS // step)
@@ -130,9 +133,11 @@ def _absmax(state: bnb.QuantState) -> Tensor:
     return (bnb.dequantize_blockwise(state.absmax, state.state2) + state.offset).float()
 
 
-def _state(weight: nn.Parameter) -> bnb.QuantState:
-    """What bitsandbytes keeps beside a 4-bit weight."""
-    state = getattr(weight, "quant_state")  # noqa: B009
+def _state(module: nn.Module) -> bnb.QuantState:
+    """What bitsandbytes keeps beside a 4-bit weight, and beside its module: a weight that was put
+    together out of parts has lost it.
+    """
+    state = getattr(module.weight, "quant_state", None) or module.quant_state
     assert isinstance(state, bnb.QuantState)
     return state
 

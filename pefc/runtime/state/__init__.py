@@ -10,5 +10,6 @@ from .folder import MANIFEST as MANIFEST
 from .folder import DamagedFileError as DamagedFileError
 from .folder import NoFolderError as NoFolderError
 from .folder import read_folder as read_folder
+from .folder import replace_file as replace_file
 from .folder import sync as sync
 from .folder import write_folder as write_folder

@@ -3,12 +3,14 @@ dtype it is loaded.
 """
 
 from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .. import quantized
 from ..quantized import form, is_packed
+from ..whole import whole
 
 Fingerprint = Mapping[str, Mapping[str, object]]
 """By the name of a parameter: its shape, samples of its values (none on `meta`), and in how many
@@ -24,14 +26,21 @@ tenth, and another weight is off by more than the whole.
 """
 
 
-def fingerprint(model: nn.Module, without: Collection[str]) -> Fingerprint:
-    """Shapes and samples of the parameters of a model, leaving some out by name."""
+def fingerprint(
+    model: nn.Module, without: Collection[str], values: Mapping[str, Tensor] = MappingProxyType({})
+) -> Fingerprint:
+    """Shapes and samples of the parameters of a model, leaving some out by name; of those in
+    `values`, which were gathered from several processes, these.
+
+    Of a model that is spread over processes, one tensor at a time is put together.
+    """
     packed = {id(m.weight): m for m in model.modules() if is_packed(m)}
     found: dict[str, Mapping[str, object]] = {}
     for name, parameter in model.named_parameters():
         if name not in without:
             module = packed.get(id(parameter))
-            found[name] = tensor_facts(parameter) if module is None else _packed(module)
+            value = values.get(name, parameter)
+            found[name] = tensor_facts(value) if module is None else _packed(module, value)
     return found
 
 
@@ -48,18 +57,18 @@ def differences(expected: Fingerprint, found: Fingerprint) -> tuple[tuple[str, s
     return tuple(result)
 
 
-def tensor_facts(parameter: torch.Tensor) -> dict[str, object]:
+def tensor_facts(parameter: Tensor) -> dict[str, object]:
     """The shape of one parameter, and samples of its values."""
     return {"shape": list(parameter.shape), "samples": _samples(parameter)}
 
 
-def _packed(module: nn.Module) -> dict[str, object]:
+def _packed(module: nn.Module, packed: Tensor) -> dict[str, object]:
     """A weight of few bits, in the orientation of the module that it was made from."""
-    if module.get_parameter("weight").is_meta:
+    if packed.is_meta:
         return {"shape": [module.out_features, module.in_features], "samples": None, "bits": 4}
     kind = form(module)
     assert kind is not None
-    weight = quantized.reading.values(module)
+    weight = quantized.reading.values(module, packed)
     made_from = getattr(module, "source_cls", None)
     if getattr(made_from, "__name__", "") == "Conv1D":
         weight = weight.T
@@ -80,10 +89,10 @@ def _resemble(expected: object, found: object) -> bool:
     return apart <= _ROUNDED**2 * sum(a * a for a in expected)
 
 
-def _samples(parameter: torch.Tensor) -> list[float] | None:
+def _samples(parameter: Tensor) -> list[float] | None:
     if parameter.is_meta:
         return None
-    flat = parameter.detach().reshape(-1)
+    flat = whole(parameter.detach()).reshape(-1)
     steps = torch.linspace(0, flat.numel() - 1, min(_SAMPLES, flat.numel())).long()
     return [float(f"{value:.4g}") for value in flat[steps.to(flat.device)].float().tolist()]
 

@@ -8,8 +8,14 @@ and `NAME.new`, the one with the digest.
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None
 
 MANIFEST = "plan.json"
 
@@ -28,8 +34,25 @@ class DamagedFileError(Exception):
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes], manifest: Mapping[str, object]) -> None:
-    """Write files and their manifest; until the end, the folder holds what it held."""
+    """Write files and their manifest; until the end, the folder holds what it held. Of several
+    processes that write at once, one comes after the other.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder):
+        _write_all(folder, files, manifest)
+
+
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Let a function write a file that holds what it held until all of it is written."""
+    fresh = path.with_name(f"{path.name}.new")
+    write(fresh)
+    with fresh.open("rb") as file:
+        os.fsync(file.fileno())
+    fresh.replace(path)
+    _sync(path.parent)
+
+
+def _write_all(folder: Path, files: Mapping[str, bytes], manifest: Mapping[str, object]) -> None:
     _finish(folder)
     digests = {name: _digest(content) for name, content in files.items()}
     text = json.dumps({**manifest, "files": digests}, indent=1) + "\n"
@@ -60,6 +83,20 @@ def read_folder(folder: Path) -> tuple[Mapping[str, bytes], Mapping[str, object]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DamagedFileError(path, "it is not the JSON that pefc writes") from error
     return {name: _matching(folder, name, digest) for name, digest in digests.items()}, manifest
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Wait until no other process writes here. A lock ends with the process that has it."""
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _finish(folder: Path) -> None:

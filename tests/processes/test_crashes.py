@@ -1,0 +1,110 @@
+"""Whenever the process dies that saves an adapter, the old one or the new one loads."""
+
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+
+import pefc
+from pefc.runtime.state import replace_file
+
+from .saving import KILLS, Small, adapter
+
+ROOT = Path(__file__).parents[2]
+STEPS = 12
+"""Files are opened, written by halves, flushed and moved: at least so many calls."""
+OURS = {"spec.peft", "plan.json", "adapter.safetensors"}
+
+
+made = cache(adapter)
+
+
+def output(model: torch.nn.Module) -> torch.Tensor:
+    with torch.no_grad():
+        return model(torch.eye(6))
+
+
+@cache
+def expected(number: int) -> torch.Tensor:
+    return output(made(number))
+
+
+def found(folder: Path) -> int:
+    """The number of the adapter that a folder holds."""
+    got = output(pefc.load(Small(), folder))
+    (number,) = (n for n in range(8) if torch.equal(got, expected(n)))
+    return number
+
+
+def assert_next_save_is_clean(folder: Path) -> None:
+    pefc.save(made(2), folder)
+    assert found(folder) == 2
+    assert {path.name for path in folder.iterdir()} == OURS
+
+
+def killed(how: str, folder: Path) -> None:
+    command = [sys.executable, "-m", "tests.processes.saving", how, str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=120)
+
+
+def test_processes_killed_at_random_leave_one_adapter(tmp_path: Path) -> None:
+    killed("random", tmp_path / "adapter")
+    left = [tmp_path / f"adapter.{kill}" for kill in range(1, KILLS + 1)]
+    assert len({found(folder) for folder in left}) > 1
+    assert any(fresh for folder in left for fresh in folder.glob("*.new"))
+    for folder in left[:5]:
+        assert_next_save_is_clean(folder)
+
+
+def test_a_process_killed_at_any_step_leaves_the_old_adapter_or_the_new_one(
+    tmp_path: Path,
+) -> None:
+    killed("each", tmp_path)
+    *left, last = (tmp_path / str(call) for call in range(1, len(list(tmp_path.iterdir())) + 1))
+    numbers = [found(folder) for folder in left]
+    assert len(numbers) > STEPS
+    assert numbers == sorted(numbers)
+    assert set(numbers) == {0, 1}
+    assert found(last) == 1
+    for folder in left:
+        assert_next_save_is_clean(folder)
+
+
+def test_a_file_that_fails_halfway_is_what_it_was(tmp_path: Path) -> None:
+    """The state of a Trainer's checkpoint is written so."""
+    path = tmp_path / "state"
+    replace_file(path, lambda fresh: fresh.write_bytes(b"old"))
+
+    def fail(fresh: Path) -> None:
+        fresh.write_bytes(b"ne")
+        raise OSError
+
+    with pytest.raises(OSError):  # noqa: PT011
+        replace_file(path, fail)
+    assert path.read_bytes() == b"old"
+    replace_file(path, lambda fresh: fresh.write_bytes(b"new"))
+    assert path.read_bytes() == b"new"
+    assert [each.name for each in tmp_path.iterdir()] == ["state"]
+
+
+def test_processes_that_save_at_once_leave_one_adapter(tmp_path: Path) -> None:
+    """Every process of a training may save the model that it has."""
+    pefc.save(adapter(0), tmp_path)
+    models, children = [adapter(number) for number in (1, 2)], []
+    for model in models:
+        child = os.fork()
+        if not child:
+            try:
+                for _ in range(10):
+                    pefc.save(model, tmp_path)
+            except BaseException:  # noqa: BLE001
+                os._exit(1)
+            os._exit(0)
+        children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]
+    assert found(tmp_path) in {1, 2}
+    assert {path.name for path in tmp_path.iterdir()} == OURS

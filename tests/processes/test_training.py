@@ -1,0 +1,90 @@
+"""Two processes train as one does with the rows of both."""
+
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+import pefc
+
+from ..models import llama
+from .trained import WAYS, adapted, batch, taught, train
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 120
+NEAR = 1e-5
+
+
+def run(module: str, *arguments: str) -> None:
+    """Two processes, at a port that is free."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    done = subprocess.run(
+        [*command, "-m", module, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the processes have left."""
+    found = tmp_path_factory.mktemp("processes")
+    run("tests.processes.worker", str(found))
+    return found
+
+
+@cache
+def one(name: str) -> tuple[nn.Module, list[float]]:
+    """The training of one process."""
+    model = adapted(name)
+    return model, train(model, batch())
+
+
+@pytest.mark.parametrize(("name", "way"), WAYS)
+def test_two_processes_give_what_one_gives(name: str, way: str, folder: Path) -> None:
+    found = torch.load(folder / f"{name}-{way}.pt")
+    model, losses = one(name)
+    assert losses[0] != losses[-1]
+    assert found["losses"] == pytest.approx(losses, rel=0, abs=NEAR)
+    parameters = {n: p.detach() for n, p in model.named_parameters() if p.requires_grad}
+    assert found["values"].keys() == parameters.keys()
+    for path, value in parameters.items():
+        torch.testing.assert_close(found["values"][path], value, rtol=0, atol=5e-5, msg=path)
+
+
+@pytest.mark.parametrize(("name", "way"), WAYS)
+def test_what_processes_saved_loads_in_one(name: str, way: str, folder: Path) -> None:
+    loaded = pefc.load(llama(), folder / f"{name}-{way}")
+    with torch.no_grad():
+        logits = loaded.eval()(batch()).logits
+    expected = torch.load(folder / f"{name}-{way}.pt")["logits"]
+    torch.testing.assert_close(logits, expected, rtol=0, atol=NEAR)
+
+
+def test_what_is_computed_in_16_bits_is_saved_in_32(folder: Path) -> None:
+    found = load_file(folder / "mixed" / "adapter.safetensors")
+    model = adapted("mixed")
+    tuned = "model.norm.weight"
+    assert torch.equal(found[tuned], model.get_parameter(tuned))
+    assert {value.dtype for value in found.values()} == {torch.float32}
+
+
+def test_a_trainer_in_two_processes_is_one(folder: Path, tmp_path: Path) -> None:
+    losses = taught(tmp_path, rows=4)
+    assert torch.load(folder / "taught.pt") == pytest.approx(losses, rel=0, abs=NEAR)
+    checkpoint = f"checkpoint-{len(losses)}"
+    one, two = (
+        pefc.load(llama(), place / checkpoint).state_dict()
+        for place in (tmp_path, folder / "taught")
+    )
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=0, atol=5e-5, msg=name)

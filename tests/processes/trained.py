@@ -1,0 +1,94 @@
+"""Small trainings that are the same in one process and in several."""
+
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import Trainer, TrainingArguments
+
+import pefc
+
+from ..models import llama, perturb, words
+from ..training.trained import Texts
+from ..training.trained import arguments as usual
+
+STEPS = 3
+PLACED = """\
+lora(r=2) on attn.{q,v}
+adapter(r=3) on ffn
+prefix(len=3, mlp=4) all layers
+prompt(len=2)
+vera(r=3) on attn.o
+tune on norm
+"""
+ALLOCATED = "adalora(r=5, target=2, steps=4) on attn.{q,v}"
+QUANTIZED = """\
+quantize(nf4, double, compute=fp32) on linear
+lora(r=2) on attn.{q,v}
+dora(r=2) on attn.o
+"""
+MIXED = """\
+lora(r=2) on attn.{q,v}
+adapter(r=3) on ffn
+tune on norm
+"""
+SPECS = {"placed": PLACED, "allocated": ALLOCATED, "quantized": QUANTIZED, "mixed": MIXED}
+WAYS = (
+    ("placed", "wrapped"),
+    ("placed", "spread"),
+    ("placed", "checkpointed"),
+    ("allocated", "wrapped"),
+    ("allocated", "spread"),
+    ("quantized", "wrapped"),
+    ("quantized", "spread"),
+)
+"""What trains, and how processes share it: as `DistributedDataParallel`, or by `fully_shard`."""
+
+
+def adapted(name: str) -> nn.Module:
+    """A Llama with a spec, the same in each process, with nothing at zero."""
+    base = llama()
+    torch.manual_seed(5)
+    model = pefc.apply(SPECS[name], base)
+    perturb(model, scale=0.1)
+    return model.train()
+
+
+def batch() -> Tensor:
+    """The rows of all processes."""
+    return words(rows=4, length=8)
+
+
+def optimizer(model: nn.Module) -> torch.optim.Optimizer:
+    return pefc.optimizer(model, lr=0.02)
+
+
+def train(model: nn.Module, ids: Tensor) -> list[float]:
+    """The losses of some steps."""
+    steps, losses = optimizer(model), []
+    for _ in range(STEPS):
+        loss = model(ids, labels=ids).loss
+        loss.backward()
+        steps.step()
+        steps.zero_grad()
+        losses.append(loss.item())
+    return losses
+
+
+def save(model: nn.Module, folder: Path) -> None:
+    """Save, whether or not ranks are still to be allocated."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pefc.save(model, folder)
+
+
+def taught(folder: Path, *, rows: int) -> list[float]:
+    """The losses of a Trainer, which saves a checkpoint at its end."""
+    given = {"per_device_train_batch_size": rows, "max_steps": STEPS, "save_steps": STEPS}
+    arguments = TrainingArguments(
+        **usual(folder, save_strategy="steps", ddp_backend="gloo", max_grad_norm=0, **given)  # pyright: ignore[reportArgumentType]
+    )
+    trainer = Trainer(adapted("placed"), arguments, train_dataset=Texts(masked=False))
+    trainer.train()
+    return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]

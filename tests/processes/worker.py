@@ -1,0 +1,118 @@
+"""What each process does; `torch.distributed.run` starts two of them.
+
+python -m torch.distributed.run --nproc_per_node=2 -m tests.processes.worker FOLDER
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, distributed, nn
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import DTensor
+from torch.nn.parallel import DistributedDataParallel
+
+import pefc
+
+from .trained import WAYS, adapted, batch, save, taught, train
+
+
+def spread(model: nn.Module, **options: object) -> nn.Module:
+    """The same model in parts: each layer, and what is outside of layers."""
+    for layer in model.model.layers:  # pyright: ignore[reportGeneralTypeIssues, reportAttributeAccessIssue]
+        fully_shard(layer, **options)  # pyright: ignore[reportArgumentType, reportCallIssue]
+    fully_shard(model, **options)  # pyright: ignore[reportArgumentType, reportCallIssue]
+    assert all(isinstance(parameter, DTensor) for parameter in model.parameters())
+    return model
+
+
+def prepared(model: nn.Module, way: str) -> nn.Module:
+    if way == "wrapped":
+        return DistributedDataParallel(model)
+    if way == "checkpointed":
+        model.gradient_checkpointing_enable({"use_reentrant": False})  # pyright: ignore[reportCallIssue]
+    return spread(model)
+
+
+def whole(tensor: Tensor) -> Tensor:
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def mine() -> Tensor:
+    """The rows of this process."""
+    process = distributed.get_rank()
+    return batch()[2 * process : 2 * process + 2]
+
+
+def mean(losses: list[float]) -> list[float]:
+    together = torch.tensor(losses, dtype=torch.float64)
+    distributed.all_reduce(together)
+    return (together / distributed.get_world_size()).tolist()
+
+
+def trained(name: str, way: str, folder: Path) -> None:
+    """Train, note losses and weights, and save with all processes."""
+    model = prepared(adapted(name), way)
+    losses = mean(train(model, mine()))
+    inner = model.module if isinstance(model, DistributedDataParallel) else model
+    assert isinstance(inner, nn.Module)
+    values = {n: whole(p).detach().clone() for n, p in inner.named_parameters() if p.requires_grad}
+    if isinstance(model, DistributedDataParallel) and distributed.get_rank():
+        distributed.barrier()  # whole in each process: one is enough
+    else:
+        save(model, folder)
+        if way == "wrapped":
+            distributed.barrier()
+    with torch.no_grad():
+        logits = model.eval()(batch()).logits
+    if distributed.get_rank() == 0:
+        torch.save(
+            {"losses": losses, "values": values, "logits": logits}, folder.with_suffix(".pt")
+        )
+
+
+def refused(folder: Path) -> None:
+    """What changes a model in parts is refused, and what fails for one fails for all."""
+    model = spread(adapted("placed"))
+    for act in (
+        lambda: pefc.apply("ia3 on ffn", model),
+        lambda: pefc.load(model, folder),
+        lambda: pefc.merge(model),
+        lambda: pefc.remove(model),
+        lambda: pefc.apply("ia3 on ffn", DistributedDataParallel(adapted("placed"))),
+    ):
+        expect("model-in-processes", act)
+    (folder / "file").touch()
+    expect("unwritable-file", lambda: pefc.save(model, folder / "file"))
+
+
+def expect(code: str, act: Callable[[], object]) -> None:
+    with pytest.raises(pefc.SpecError, match=code):
+        act()
+
+
+def mixed(folder: Path) -> None:
+    """What a call computes with in 16 bits is saved as it is kept, in 32."""
+    model = spread(adapted("mixed"), mp_policy=MixedPrecisionPolicy(param_dtype=torch.bfloat16))
+    with torch.no_grad():
+        model.eval()(batch())
+    save(model, folder / "mixed")
+
+
+def main(folder: Path) -> None:
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo")
+    for name, way in WAYS:
+        trained(name, way, folder / f"{name}-{way}")
+    refused(folder)
+    mixed(folder)
+    losses = mean(taught(folder / "taught", rows=2))
+    if distributed.get_rank() == 0:
+        torch.save(losses, folder / "taught.pt")
+    distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
