@@ -91,7 +91,7 @@ def _dtype(model: nn.Module) -> torch.dtype | None:
 def _peak(plan: Plan, model: nn.Module, setup: Setup) -> int:
     """The most that a step takes beside what the model holds, whichever task runs."""
     if setup.checkpointing:
-        model.gradient_checkpointing_enable(  # pyright: ignore[reportCallIssue]
+        model.activation_checkpointing_enable(  # pyright: ignore[reportCallIssue]
             {"use_reentrant": False, "preserve_rng_state": False}
         )
     return max(_step(model, setup, task) for task in _tasks(plan))

@@ -1,13 +1,13 @@
 """A rehearsal: the model with its spec on tensors without values, and one step of training of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
-from transformers import PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, sdpa_mask
 
 from ...runtime import quantized
@@ -27,6 +27,11 @@ def cast(model: nn.Module, dtype: torch.dtype | None) -> nn.Module:
     under a fake mode.
     """
     copied = skeleton(model, (), device=torch.device("cpu"), keep_types=True)
+    experts = getattr(getattr(model, "config", None), "_experts_implementation", None)
+    for module in copied.modules():
+        config = getattr(module, "config", None)
+        if isinstance(config, PretrainedConfig):
+            config._experts_implementation = experts
     for parameter in copied.parameters():
         if dtype is not None and parameter.is_floating_point():
             parameter.data = parameter.data.to(dtype)
@@ -34,10 +39,13 @@ def cast(model: nn.Module, dtype: torch.dtype | None) -> nn.Module:
 
 
 def attach(plan: Plan, model: nn.Module) -> None:
-    """Apply a plan to such a copy: what it quantizes, and what came quantized, is hollow."""
+    """Apply a plan to such a copy: what it quantizes, and what came quantized, is hollow, and as few
+    layers as may be go without adapters.
+    """
     packings = tuple(replace(packing, is_there=False) for packing in plan.packings)
     modules = {packing.site.path: _hollow(model, packing) for packing in packings}
-    fresh = replace(plan, packings=packings)
+    drops = tuple(replace(drop, numbers=drop.numbers[:1]) for drop in plan.drops)
+    fresh = replace(plan, packings=packings, drops=drops)
     materials = materialize(fresh, with_modules(model, modules), filled=False)
     install(fresh, model, materials, Patches(), modules)
     model.train()
@@ -68,7 +76,7 @@ def _loss(model: nn.Module, setup: Setup) -> Tensor:
     loss = getattr(result, "loss", None)
     if isinstance(loss, Tensor):
         return loss
-    values = tuple(result.values()) if hasattr(result, "values") else result
+    values = tuple(result.values()) if isinstance(result, Mapping) else result
     floating = [t for t in tree_leaves(values) if isinstance(t, Tensor) and t.is_floating_point()]
     return torch.stack([tensor.float().mean() for tensor in floating]).sum()
 
