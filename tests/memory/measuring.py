@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import torch
-from bitsandbytes.functional import QuantState
 from torch import Tensor, nn
 
 import pefc
@@ -46,8 +45,8 @@ def _held(model: nn.Module) -> Iterator[Tensor]:
     yield from model.buffers()
     for module in model.modules():
         weight = module._parameters.get("weight")
-        state: QuantState | None = getattr(weight, "quant_state", None)
-        for part in (state, None if state is None else state.state2):
+        state = getattr(weight, "quant_state", None)
+        for part in (state, getattr(state, "state2", None)):
             if part is not None:
                 yield part.absmax
                 yield part.code

@@ -36,8 +36,8 @@ class Memory:
     """Between steps too."""
     gradients: int
     activations: int
-    """What a step takes besides: what is kept for the gradients, and what is there for a moment. The
-    room of gradients that are still to come is part of it.
+    """What a step takes besides: what is kept for the gradients, and what is there for a moment.
+    Where both fit into the room of gradients that are still to come, they take none of their own.
     """
 
     @property

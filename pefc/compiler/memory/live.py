@@ -11,8 +11,8 @@ from torch.utils._pytree import tree_leaves
 
 class Live(TorchDispatchMode):
     """Counts each storage once, from the operation that makes it until nothing refers to it: what
-    operations return and what is saved for gradients, not the room that kernels take for themselves.
-    It works on tensors with values and on fake ones alike.
+    operations return and what is saved for gradients, not the room that kernels take for
+    themselves. It works on tensors with values and on fake ones alike.
 
     What is `resident` is there before and after, and not counted.
     """
@@ -22,8 +22,7 @@ class Live(TorchDispatchMode):
         self.now = 0
         self.peak = 0
         self._seen: dict[int, object] = {
-            storage._cdata: storage
-            for storage in (tensor.untyped_storage() for tensor in resident)
+            storage._cdata: storage for storage in (tensor.untyped_storage() for tensor in resident)
         }
         """What is counted, or is not to be: while it lives, no other storage has its address."""
 

@@ -17,9 +17,7 @@ def moments(parameters: Iterable[nn.Parameter], kind: str) -> int:
     trained = tuple(parameters)
     if "8bit" not in kind:
         # Those of bitsandbytes always have 32 bits, those of torch the dtype of the parameter.
-        return sum(
-            2 * p.numel() * (p.element_size() if kind == "adamw" else 4) for p in trained
-        )
+        return sum(2 * p.numel() * (p.element_size() if kind == "adamw" else 4) for p in trained)
     large = [p.numel() for p in trained if p.numel() >= _SMALL]
     small = sum(2 * 4 * p.numel() for p in trained if p.numel() < _SMALL)
     scales = sum(2 * 4 * -(-count // _BLOCK) for count in large)

@@ -1,4 +1,4 @@
-"""A rehearsal: the model with its spec on tensors without values, and one step of training of it."""
+"""A rehearsal: a model with its spec on tensors without values, and one step of its training."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -39,8 +39,8 @@ def cast(model: nn.Module, dtype: torch.dtype | None) -> nn.Module:
 
 
 def attach(plan: Plan, model: nn.Module) -> None:
-    """Apply a plan to such a copy: what it quantizes, and what came quantized, is hollow, and as few
-    layers as may be go without adapters.
+    """Apply a plan to such a copy: what it quantizes, and what came quantized, is hollow, and as
+    few layers as may be go without adapters.
     """
     packings = tuple(replace(packing, is_there=False) for packing in plan.packings)
     modules = {packing.site.path: _hollow(model, packing) for packing in packings}

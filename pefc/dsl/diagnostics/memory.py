@@ -12,8 +12,8 @@ class UnknownTrainKey(Diagnostic):
 
         pefc plan train.peft model --train batch=4,length=512
 
-    It knows `batch`, `len`, `dtype`, `optimizer`, and the words `checkpointing` and `padding`, which
-    stand alone; commas are between them.
+    It knows `batch`, `len`, `dtype`, `optimizer`, and the words `checkpointing` and `padding`,
+    which stand alone; commas are between them.
     """
 
     key: str
