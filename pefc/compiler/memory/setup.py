@@ -53,8 +53,9 @@ def setup(text: str) -> Setup:
 
 
 def _count(value: str | None) -> int | None:
-    is_number = value is not None and value.isascii() and value.isdecimal()
-    return (int(value) or None) if is_number else None
+    if value is None or not (value.isascii() and value.isdecimal()):
+        return None
+    return int(value) or None
 
 
 def _one_of(values: Mapping[str, object]) -> Callable[[str | None], object]:
