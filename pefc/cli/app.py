@@ -145,14 +145,26 @@ def roles(model: ModelName, json: AsJson = False) -> None:
 
 @app.command(cls=QuickCommand)
 def plan(
-    spec: SpecName, model: ModelName, overrides: Overrides = None, json: AsJson = False
+    spec: SpecName,
+    model: ModelName,
+    overrides: Overrides = None,
+    train: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY=VALUE,…",
+            help="tell the memory of a step of training, such as `batch=4,len=512`; also `dtype=`"
+            " bf16, fp16 or fp32, `optimizer=` as for `pefc.optimizer`, and, alone,"
+            " `checkpointing` and `padding`",
+        ),
+    ] = None,
+    json: AsJson = False,
 ) -> None:
     """Show what a spec would do to a model, which may be without weights."""
     with loading():
         from .planning import plan as run
 
     with reported(Style.of(json=json)):
-        run(spec, model, tuple(overrides or ()), as_json=json)
+        run(spec, model, tuple(overrides or ()), train=train, as_json=json)
 
 
 @app.command(cls=QuickCommand)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 @contextmanager
 def quiet() -> Iterator[None]:
     """Neither warnings nor log lines, which say nothing of the model; an error is raised anyway."""
-    loggers = [logging.getLogger("transformers"), logging.getLogger("torch")]
+    loggers = [logging.getLogger(name) for name in ("transformers", "torch", "bitsandbytes")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

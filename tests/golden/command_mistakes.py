@@ -17,6 +17,17 @@ from tests.models import llama as model, words
 def one_batch():
     return {"input_ids": words()}
 """
+MOODY = """
+from torch import nn
+
+class Moody(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(8, 8), nn.Linear(8, 8)
+
+    def forward(self, x):
+        return self.a(x) if x.sum() > 0 else self.b(x)
+"""
 CONFIG = Path(__file__).parent / "plan" / "model" / "config.json"
 
 
@@ -65,6 +76,22 @@ def untouched_site() -> None:
 def untouched_layer() -> None:
     spec_and_model("lora(r=2) on attn.q in layers 1..2\n")
     command("graph", "train.peft", "model", "--layer", "3")
+
+
+def unknown_train_key() -> None:
+    spec_and_model()
+    command("plan", "train.peft", "model", "--train", "bacth=4,epochs=3")
+
+
+def unfit_train_value() -> None:
+    spec_and_model()
+    command("plan", "train.peft", "model", "--train", "batch=four,len=8,len=9,dtype=f32,padding=no")
+
+
+def not_estimated() -> None:
+    Path("train.peft").write_text("lora(r=2) on :Linear\n")
+    Path("my_moods.py").write_text(MOODY)
+    command("plan", "train.peft", "my_moods:Moody", "--train", "batch=4")
 
 
 def model_not_found() -> None:
@@ -133,6 +160,9 @@ COMMAND_MISTAKES: tuple[Callable[[], None], ...] = (
     needs_weights,
     untouched_site,
     untouched_layer,
+    unknown_train_key,
+    unfit_train_value,
+    not_estimated,
     model_not_found,
     model_without_config,
     unknown_architecture,

@@ -1,5 +1,5 @@
-"""Base weights in few bits, as bitsandbytes keeps them. What needs that library is in `packing` and
-`reading`, which are imported when they are first used.
+"""Base weights in few bits, as bitsandbytes keeps them. What needs that library is in `packing`,
+`reading` and `hollow`, which are imported when they are first used.
 """
 
 from importlib import import_module
@@ -13,11 +13,12 @@ from .forms import is_packed as is_packed
 from .forms import size as size
 
 if TYPE_CHECKING:
+    from . import hollow as hollow
     from . import packing as packing
     from . import reading as reading
 
 
 def __getattr__(name: str) -> object:
-    if name in {"packing", "reading"}:
+    if name in {"hollow", "packing", "reading"}:
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,7 +11,7 @@ DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 """The dtypes of computation, by the names that specs give them."""
 BLOCK = 64
 """Weights that share one scale, in 4 bits."""
-_NESTED = 256
+NESTED = 256
 """Scales that share one scale, with double quantization."""
 
 
@@ -38,7 +38,7 @@ class Form:
         if self.format == "int8":
             return count + 4 * outputs
         blocks = -(-count // BLOCK)
-        scales = blocks + 4 * -(-blocks // _NESTED) + 4 * _NESTED if self.double else 4 * blocks
+        scales = blocks + 4 * -(-blocks // NESTED) + 4 * NESTED if self.double else 4 * blocks
         return -(-count // 2) + scales + 4 * 16
 
 

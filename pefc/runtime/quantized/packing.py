@@ -18,7 +18,7 @@ def packed(module: nn.Module, form: Form, weight: Tensor) -> nn.Linear:
     """
     outputs, inputs = weight.shape
     bias = module._parameters.get("bias")
-    made = _empty(form, inputs, outputs, bias=bias is not None)
+    made = empty(form, inputs, outputs, bias=bias is not None)
     made.weight = _weight(made, form, weight.detach().contiguous())
     made._parameters["bias"] = bias
     for name in _HOOKS:
@@ -27,7 +27,8 @@ def packed(module: nn.Module, form: Form, weight: Tensor) -> nn.Linear:
     return settled(made.train(module.training))  # pyright: ignore[reportReturnType]
 
 
-def _empty(form: Form, inputs: int, outputs: int, *, bias: bool) -> nn.Linear:
+def empty(form: Form, inputs: int, outputs: int, *, bias: bool) -> nn.Linear:
+    """A module of bitsandbytes without values."""
     if form.format == "int8":
         return Linear8bitLt(
             inputs, outputs, bias, has_fp16_weights=False, threshold=_THRESHOLD, device="meta"

@@ -49,7 +49,7 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     with fresh.open("rb") as file:
         os.fsync(file.fileno())
     fresh.replace(path)
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def _write_all(folder: Path, files: Mapping[str, bytes], manifest: Mapping[str, object]) -> None:

@@ -1,0 +1,1 @@
+"""What a step of training takes, told and measured."""
