@@ -17,7 +17,7 @@ from ..models import llama, output
 from .trained import STATE, logged, losses, trainer
 
 TEXT = Path(__file__).parents[2] / "examples" / "data" / "tweets.tsv"
-LENGTH, STEPS = 24, 24
+LENGTH, STEPS = 24, 16
 BITS = "quantize(nf4, double, compute=fp32) on linear"
 LORA = "lora(r=4, alpha=16, dropout=0.1) on linear"
 SAVING = {"save_strategy": "steps", "save_steps": STEPS // 2}
@@ -40,8 +40,8 @@ class Tweets(torch.utils.data.Dataset[dict[str, Tensor]]):
 
 
 def by_spec(folder: Path) -> LlamaForCausalLM:
-    """A base that the spec quantizes."""
-    assert folder.parent.exists()
+    """A base that a spec quantizes; no folder is needed."""
+    del folder
     return pefc.apply(BITS, llama())
 
 
