@@ -8,7 +8,7 @@ import torch
 from bitsandbytes.nn.modules import Linear4bit
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, BitsAndBytesConfig, LlamaForCausalLM, Trainer
+from transformers import BitsAndBytesConfig, LlamaForCausalLM, Trainer
 
 import pefc
 from pefc.runtime.quantized import is_packed
@@ -54,9 +54,7 @@ def by_config(folder: Path) -> LlamaForCausalLM:
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.float32,
     )
-    return AutoModelForCausalLM.from_pretrained(
-        folder, quantization_config=config, dtype=torch.float32
-    )
+    return LlamaForCausalLM.from_pretrained(folder, quantization_config=config, dtype=torch.float32)
 
 
 Build = Callable[[Path], LlamaForCausalLM]
