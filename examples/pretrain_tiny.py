@@ -1,6 +1,6 @@
 """A Llama of 2.4 million parameters, pretrained on film reviews and adapted to tweets.
 
-It reads bytes, so nothing is downloaded: weights and tokenizer come from the text alone. About four
+It reads bytes, so nothing is downloaded: weights and tokenizer come from the text alone. Some
 minutes on two cores. The table compares four specs with the base and with training all of it; a
 loss is in bits a byte, on text that trained nothing.
 """
