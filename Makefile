@@ -40,6 +40,7 @@ bench: $(STAMP)
 	PATH="$(CURDIR)/$(BIN):$$PATH" python bench/sites.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" python bench/tasks.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" python bench/memory.py
+	PATH="$(CURDIR)/$(BIN):$$PATH" python bench/qlora.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info
