@@ -4,7 +4,7 @@ import warnings
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from transformers import Trainer, TrainingArguments
 
 import pefc
@@ -86,8 +86,9 @@ def save(model: nn.Module, folder: Path) -> None:
 def taught(folder: Path, *, rows: int) -> list[float]:
     """The losses of a Trainer, which saves a checkpoint at its end."""
     given = {"per_device_train_batch_size": rows, "max_steps": STEPS, "save_steps": STEPS}
+    backend = "gloo" if distributed.is_initialized() else None
     arguments = TrainingArguments(
-        **usual(folder, save_strategy="steps", ddp_backend="gloo", max_grad_norm=0, **given)  # pyright: ignore[reportArgumentType]
+        **usual(folder, save_strategy="steps", ddp_backend=backend, max_grad_norm=0, **given)  # pyright: ignore[reportArgumentType]
     )
     trainer = Trainer(adapted("placed"), arguments, train_dataset=Texts(masked=False))
     trainer.train()
