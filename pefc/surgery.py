@@ -1,7 +1,7 @@
 """The functions that users call with a spec and a model. What they do lives in the compiler."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -178,7 +178,7 @@ def set_task(model: Model, name: str | None) -> Model:
     return model
 
 
-def tasks(model: nn.Module, names: Sequence[str | None]) -> AbstractContextManager[None]:
+def tasks(model: nn.Module, names: Iterable[str | None]) -> AbstractContextManager[None]:
     """`with pefc.tasks(model, ["sst", "mnli", "sst"]): …` lets row i of every batch belong to task
     `names[i]`, in training, inference and `generate`.
 

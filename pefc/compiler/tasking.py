@@ -1,6 +1,6 @@
 """Choosing tasks of a model: one for all rows, or one for each row of a batch."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from torch import nn
@@ -22,13 +22,14 @@ def set_task(model: nn.Module, name: str | None) -> None:
 
 
 @contextmanager
-def tasks(model: nn.Module, names: Sequence[str | None]) -> Iterator[None]:
+def tasks(model: nn.Module, names: Iterable[str | None]) -> Iterator[None]:
     """Let row i of every batch belong to task `names[i]`, while it lasts.
 
     Raises SpecError where the model has no such task.
     """
-    found = _tasks(model, tuple(names))
-    before, found.rows = found.rows, tuple(names)
+    rows = tuple(names)
+    found = _tasks(model, rows)
+    before, found.rows = found.rows, rows
     try:
         yield
     finally:

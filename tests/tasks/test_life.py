@@ -60,6 +60,15 @@ def test_rows_are_those_of_the_text() -> None:
         assert torch.equal(found, computed(model, ids))
 
 
+def test_rows_may_be_named_one_by_one() -> None:
+    model = tasked("llama", PLAIN)
+    names = ["one", "two", None, "one"]
+    with pefc.tasks(model, names), torch.no_grad():
+        expected = computed(model)
+    with pefc.tasks(model, (name for name in names)), torch.no_grad():
+        assert torch.equal(computed(model), expected)
+
+
 def test_rows_end_where_they_began() -> None:
     model = tasked("llama", PLAIN)
     expected = all_alone(model)
