@@ -14,7 +14,7 @@ from .models import MODELS, computed, tasked
 SPEC = """\
 ia3 on attn.k
 task one { lora(r=2) on attn.q, ffn; prefix(len=2) all layers }
-task two { vera(r=2) on attn.v; adapter(r=2) on ffn; prompt(len=2) }
+task two { vera(r=2) on attn.q, attn.v; adapter(r=2) on ffn; prompt(len=2) }
 """
 
 
