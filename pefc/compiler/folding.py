@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..dsl import syntax
-from ..dsl.checked import Attachment, Modified, Step
+from ..dsl.checked import Attachment, Checked, Modified, Step, leaves
 from ..dsl.source import Source, Span
 from ..runtime.patched import bare
 from ..runtime.whole import whole
@@ -22,6 +22,7 @@ from .plan import Plan, Planned
 from .planning import plan as planned_on
 
 _NAMES = {"keys": "K", "values": "V", "tokens": "P"}
+_PREFIX = "folded_"
 _NOWHERE = Span(Source("<folded>", ""), 0, 0)
 
 
@@ -40,7 +41,7 @@ def folded(plan: Plan, model: nn.Module) -> Folded:
     for planned in plan.attachments:
         groups.setdefault(id(planned.method.attachment), []).append(planned)
     methods = {
-        number: _method(members[0], f"folded_{place}")
+        number: _method(members[0], f"{_PREFIX}{place}")
         for place, (number, members) in enumerate(groups.items(), start=1)
         if _is_foldable(members)
     }
@@ -55,6 +56,12 @@ def folded(plan: Plan, model: nn.Module) -> Folded:
         for path, value in _values(planned, model)
     }
     return Folded(planned_on(checked, bare(model)), values)
+
+
+def folded_labels(checked: Checked) -> tuple[str, ...]:
+    """The labels of a saved spec under which there are values in place of what computed them."""
+    steps = (step for step in leaves(checked.steps) if isinstance(step, Attachment))
+    return tuple(step.label for step in steps if step.method.name.startswith(_PREFIX))
 
 
 def _is_foldable(members: list[Planned]) -> bool:

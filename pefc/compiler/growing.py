@@ -1,6 +1,6 @@
 """Tasks that come and go while a model lives: the others keep their tensors, bit for bit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from torch import nn
@@ -8,6 +8,7 @@ from torch import nn
 from ..dsl.checked import Checked, Quantization, leaves
 from ..dsl.diagnostics.core import SpecError
 from ..dsl.diagnostics.tasks import NoSuchTask, TaskTaken
+from ..runtime.dropping import Drop
 from ..runtime.installed import Installed, remember
 from ..runtime.patched import bare
 from .attached import attached
@@ -70,10 +71,12 @@ def change(model: nn.Module, after: Plan, tensors: Callable[[Patching], object])
     before: Plan = what.plan  # pyright: ignore[reportAssignmentType]
     check_forwards(after, model)
     active, rows = model.__dict__["pefc_tasks"].running if task_names(model) else (None, None)
+    drops: tuple[Drop, ...] = model.__dict__.get("pefc_drops", ())
     patching = Patching(model, Patches(), [unpatch(model)])
     try:
         tensors(patching)
         patching.patch(after, linear=True)
+        _draw_on(model, drops)
         train(after, patching, before)
     except BaseException:
         patching.undo()
@@ -84,6 +87,14 @@ def change(model: nn.Module, after: Plan, tensors: Callable[[Patching], object])
         set_task(model, FUSION if fresh else active if active in after.tasks else None)
         # A `with pefc.tasks(…)` may be under way.
         model.__dict__["pefc_tasks"].rows = rows
+
+
+def _draw_on(model: nn.Module, before: Sequence[Drop]) -> None:
+    """Each `adapterdrop` draws the numbers that it would have drawn."""
+    known = {drop.seed: drop for drop in before}
+    for drop in model.__dict__.get("pefc_drops", ()):
+        if drop.seed in known:
+            drop.follow(known[drop.seed])
 
 
 def _changeable(model: nn.Module) -> Plan:

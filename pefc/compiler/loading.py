@@ -13,6 +13,7 @@ from ..dsl.diagnostics.tasks import OtherTask
 from ..runtime.installed import Installed, record
 from ..runtime.patched import bare
 from ..runtime.state import Fingerprint, differences, fingerprint
+from .folding import folded_labels
 from .growing import add
 from .link.live import check_unattached
 from .parts import renamed
@@ -118,7 +119,8 @@ def _same_form(name: str, values: Mapping[str, torch.Tensor], plan: Plan, saved:
         if path in has and tuple(value.shape) != has[path]
     ]
     if found:
-        raise SpecError([OtherTask(name, str(saved.folder), tuple(found[:3]))])
+        folded = folded_labels(saved.checked)
+        raise SpecError([OtherTask(name, str(saved.folder), tuple(found[:3]), folded)])
 
 
 def _same_methods(name: str, as_task: Plan, plan: Plan, saved: Saved) -> None:

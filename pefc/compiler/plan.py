@@ -23,6 +23,8 @@ class Dropping:
     """From which the number is drawn in each training step."""
     fixed: int
     """The number in evaluation."""
+    seed: str = field(compare=False)
+    """What its numbers are drawn from. It stays what it is when other tasks come and go."""
 
 
 @dataclass(frozen=True, slots=True)

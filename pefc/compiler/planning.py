@@ -155,7 +155,7 @@ class _Planner:
         return selected.sites
 
     def _drop(self, step: Modified, around: _Around) -> None:
-        dropping = dropped(step, self.table.layers)
+        dropping = dropped(step, self.table.layers, self.drops)
         if around.dropping is not None:
             raise SpecError([NotCompiled(step.span, "`adapterdrop` inside of `adapterdrop`")])
         self.drops.append(dropping)

@@ -12,20 +12,24 @@ class Drop:
     step of training, and `fixed` in evaluation.
     """
 
-    def __init__(self, numbers: range, fixed: int, seed: int) -> None:
+    def __init__(self, numbers: range, fixed: int, seed: str) -> None:
         self.range = numbers
         self.fixed = fixed
         self.n = fixed
         self.drawn = 0
         """How many numbers have been drawn; the next one follows from it."""
-        self._seed = seed
+        self.seed = seed
 
     def draw(self) -> None:
         """Draw the number for one step of training."""
         # A generator of its own draws the same in every process, whatever else is random there.
-        random = Random(f"{self._seed} {self.drawn}")  # noqa: S311
+        random = Random(f"{self.seed} {self.drawn}")  # noqa: S311
         self.n = random.choice(self.range)
         self.drawn += 1
+
+    def follow(self, other: "Drop") -> None:
+        """Go on where another one is."""
+        self.n, self.drawn = other.n, other.drawn
 
     def settle(self) -> None:
         """Take the number of evaluation."""

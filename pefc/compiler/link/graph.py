@@ -15,7 +15,7 @@ from ..lower import LinearFacts, TokenFacts
 from ..lower.gating import GATES
 from ..lower.nodes import BASE
 from ..patches import Patches
-from ..plan import Dropping, Patched, Plan
+from ..plan import Patched, Plan
 from ..trace import original_path, trace
 from .materialize import Materials
 from .packing import Reading, readings
@@ -80,7 +80,7 @@ def _watched(plan: Plan, patches: Patches) -> set[str]:
 
 def _in_evaluation(plan: Plan) -> Plan:
     """A graph has one form: layers are dropped as in evaluation."""
-    drops = tuple(Dropping(range(d.fixed, d.fixed + 1), d.fixed) for d in plan.drops)
+    drops = tuple(replace(d, numbers=range(d.fixed, d.fixed + 1)) for d in plan.drops)
     return replace(plan, drops=drops)
 
 

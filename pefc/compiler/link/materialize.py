@@ -34,9 +34,9 @@ class Materials:
     """The new children of a model, before they are put in place."""
 
     children: Mapping[tuple[str, str], Tensors]
-    """By the path of the module and the label."""
+    """By the path of the module, below the top, and the name of the child."""
     shared: Mapping[str, Tensors]
-    """By label, for the top of the model."""
+    """By the name of the child of the top: what several sites share, and what stands there."""
 
 
 def materialize(
@@ -107,7 +107,7 @@ class _Making:
 
     def _owner(self, path: str, planned: Planned, device: torch.device) -> Tensors:
         child, *rest = planned.prefix.split(".")
-        owner: nn.Module = self.children.setdefault((path, child), Tensors())
+        owner: nn.Module = self._child(path, child)
         for name in rest:
             if name not in owner._modules:
                 owner.add_module(name, Tensors())
@@ -118,9 +118,15 @@ class _Making:
             owner.register_buffer("rows", numbers, persistent=False)
         return owner  # pyright: ignore[reportReturnType]
 
+    def _child(self, path: str, name: str) -> Tensors:
+        """At the top, what stands there and what sites share may be of one task, in one child."""
+        if not path:
+            return self.shared.setdefault(name, Tensors())
+        return self.children.setdefault((path, name), Tensors())
+
     def _shared(self, planned: Planned) -> Tensors:
         scopes = {tensor.scope for tensor in planned.tensors}
-        top = self.shared.setdefault(planned.child, Tensors())
+        top = self._child("", planned.child)
         if planned.task is not None:
             top = _inner(top, planned.label)
         if "kind" not in scopes:
@@ -179,7 +185,8 @@ class _Making:
     def _read(self, path: str, module: nn.Module, name: str, task: str | None) -> object:
         first, *rest = name.split(".")
         child = task if first == TASK and task is not None else first
-        found: object = self.children.get((path, child)) or getattr(module, child)
+        made = self.children.get((path, child)) if path else self.shared.get(child)
+        found: object = made or getattr(module, child)
         for part in rest:
             found = getattr(found, part)
         return found

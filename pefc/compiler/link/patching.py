@@ -34,7 +34,7 @@ from ..regularizing import terms
 from .materialize import Materials
 from .packing import Modules, places, readings
 from .stems import stems
-from .wiring import Wires, argument, dropping, kind_attribute, names, wires
+from .wiring import Wires, argument, dropping, drops_attribute, kind_attribute, names, wires
 
 Names = Callable[[type[nn.Module]], dict[str, object]]
 
@@ -61,6 +61,7 @@ class Patching:
     def place(self, materials: Materials) -> None:
         """Put the tensors into the model."""
         for label, tensors in materials.shared.items():
+            tensors.train(self.model.training)
             self.add_child(self.model, label, tensors)
         for (path, label), tensors in materials.children.items():
             module = self.model.get_submodule(path)
@@ -81,9 +82,8 @@ class Patching:
 
     def pop_child(self, module: nn.Module, label: str) -> None:
         """Take one child out, if it is there."""
-        child = module._modules.get(label)
-        if child is not None:
-            self.undone_by.append(partial(module._modules.__setitem__, label, child))
+        if module._modules.get(label) is not None:
+            self.undone_by.append(partial(_put_back, module._modules, dict(module._modules)))
             del module._modules[label]
 
     def patch(self, plan: Plan, *, linear: bool) -> None:
@@ -91,10 +91,7 @@ class Patching:
         stands around them.
         """
         self.tasks.names = plan.tasks
-        drops = tuple(
-            Drop(dropped.numbers, dropped.fixed, number)
-            for number, dropped in enumerate(plan.drops)
-        )
+        drops = tuple(Drop(each.numbers, each.fixed, each.seed) for each in plan.drops)
         if linear:
             for patched in plan.modules:
                 if isinstance(patched.facts, LinearFacts | LeafFacts):
@@ -123,7 +120,7 @@ class Patching:
             if wired.gated:
                 self._set(module, GATES, Gates(text=text))
         if numbers := dropping(patched):
-            self._set(module, "pefc_dropping", tuple(drops[number] for number in numbers))
+            self._set(module, drops_attribute(patched), tuple(drops[number] for number in numbers))
             self._set(module, "pefc_layer", patched.members[0].site.layer)
 
     def _wire(self, module: nn.Module, wired: Wires) -> None:
@@ -221,6 +218,12 @@ class Patching:
             else partial(module.__dict__.pop, name, None)
         )
         module.__dict__[name] = value
+
+
+def _put_back(children: dict[str, nn.Module | None], before: dict[str, nn.Module | None]) -> None:
+    """All children in their order, which is that of the state."""
+    children.clear()
+    children.update(before)
 
 
 def _reader(path: str, tokens: TokenPorts | None) -> str:

@@ -135,7 +135,7 @@ def _variants(
             partial[state] = _run(patched, patches, out, made)
     whole = _run(patched, patches, frozenset(), made)
     assert whole is not None
-    return Variants(whole, partial)
+    return Variants(whole, partial, drops_attribute(patched))
 
 
 def _run(
@@ -170,6 +170,11 @@ def _by_task(
 def kind_attribute(patched: Patched) -> str:
     """Under which a module has the number of the patch that its task has at a place."""
     return f"pefc_kind_{type(patched.facts).__name__}"
+
+
+def drops_attribute(patched: Patched) -> str:
+    """Under which a module has the `adapterdrop`s of its patch at a place."""
+    return f"pefc_dropping_{type(patched.facts).__name__}"
 
 
 def task_kinds(patched: Patched, patches: Patches) -> dict[str | None, int]:

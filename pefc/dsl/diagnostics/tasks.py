@@ -92,12 +92,16 @@ class OtherTask(Diagnostic):
         pefc.load(model, "out/", task="movies")
 
     Loading over a task changes numbers alone, so that whatever was compiled goes on to work. Remove
-    the task first where it is to have another form.
+    the task first where it is to have another form. A folder that was saved without `resume=True`
+    holds what the network of a prefix or prompt computed, and not the network: that is another form
+    than the task has which was saved.
     """
 
     name: str
     folder: str
     found: tuple[str, ...]
+    folded: tuple[str, ...] = ()
+    """The labels of what the folder holds as values alone."""
 
     def title(self) -> str:
         return f"`{self.folder}` has another form than the task `{self.name}`"
@@ -106,7 +110,11 @@ class OtherTask(Diagnostic):
         return ()
 
     def notes(self) -> tuple[str, ...]:
-        return self.found
+        if not self.folded:
+            return self.found
+        labels = ", ".join(f"`{label}`" for label in self.folded)
+        saved = f"what computes {labels} was left out: it is saved with `resume=True`"
+        return (*self.found, saved)
 
     def help(self) -> str:
         return f"remove the task first: `pefc.remove(model, task={self.name!r})`"

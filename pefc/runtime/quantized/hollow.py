@@ -42,7 +42,7 @@ def _of_rows(made: nn.Linear, weight: Tensor) -> None:
     made.weight = nn.Parameter(torch.empty_like(weight, dtype=torch.int8), requires_grad=False)
     made.weight.CB = made.weight.data  # pyright: ignore[reportAttributeAccessIssue]
     made.weight.SCB = weight.new_empty(weight.shape[0], dtype=torch.float32)  # pyright: ignore[reportAttributeAccessIssue]
-    made.state.threshold = 0.0  # pyright: ignore[reportArgumentType]
+    made.state.threshold = 0.0  # pyright: ignore[reportArgumentType, reportAttributeAccessIssue]
 
 
 def _state(form: Form, weight: Tensor) -> bnb.QuantState:

@@ -44,7 +44,7 @@ def is_distorted(module: nn.Module) -> bool:
     if kind is None or kind.format == "int8":
         return False
     weight = module.get_parameter("weight")
-    state = _state(weight)
+    state = _state(module)
     if weight.device.type != "cpu" or state.shape[-1] % state.blocksize == 0:  # pyright: ignore[reportOptionalSubscript]
         return False
     with torch.no_grad():
