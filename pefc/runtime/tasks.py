@@ -7,6 +7,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from .gates import speaking_of
+
 Tensors = tuple[Tensor, ...]
 Running = tuple[str | None, tuple[str | None, ...] | None]
 """The task of every row, and, where there are any, those of single rows."""
@@ -115,7 +117,8 @@ class TaskPatch:
         for (kind, _), rows in groups.items():
             chosen = torch.tensor(rows, device=device)
             own = tuple(_of_rows(port, chosen) for port in ports)
-            parts.append(self._group(module, kind, [names[row] for row in rows], own))
+            with speaking_of(module, rows):
+                parts.append(self._group(module, kind, [names[row] for row in rows], own))
         order = torch.tensor([row for rows in groups.values() for row in rows], device=device)
         return torch.cat(parts).index_select(0, order.argsort())
 

@@ -229,3 +229,14 @@ def test_a_task_with_a_gate_and_one_without_are_two() -> None:
             alone.load_state_dict(state)
             close(computed(model), computed(alone))
             assert bool(pefc.gates(model)) == (spec == gated)
+
+
+def test_padding_is_no_part_of_a_gate() -> None:
+    model = tasked("llama", "gate(unipelt) { lora(r=2) on attn.q; adapter(r=4) on ffn }")
+    text = words(rows=1)
+    padded = torch.cat((text[:, :2], text), 1)
+    mask = torch.ones_like(padded)
+    mask[:, :2] = 0
+    alone = model(text).logits
+    found = model(padded, attention_mask=mask).logits[:, 2:]
+    torch.testing.assert_close(found, alone, atol=1e-6, rtol=0)  # rotations are in 32 bits

@@ -9,7 +9,7 @@ from torch.fx.node import map_arg
 
 from ...dsl.diagnostics.attaching import NotTraced
 from ...dsl.diagnostics.core import SpecError
-from ...runtime.gates import kept, noted
+from ...runtime.gates import kept, noted, token_mean
 from ...runtime.patched import frozen_twin
 from ..lower import LinearFacts, TokenFacts
 from ..lower.gating import GATES
@@ -158,7 +158,9 @@ def _copied(graph: Graph, patch: Graph, name: str, call: Node) -> Node:
                 (copies[node],) = (*call.args, *call.kwargs.values())
             case "get_attr" if node.target == GATES:
                 copies[node] = None
-            case "call_function" if node.target in {kept, noted}:
+            case "call_function" if node.target is kept:
+                copies[node] = graph.call_function(token_mean, (copied(node.args[0]),))  # pyright: ignore[reportArgumentType]
+            case "call_function" if node.target is noted:
                 copies[node] = copied(node.args[0])
             case "get_attr":
                 copies[node] = graph.create_node("get_attr", f"{name}.{node.target}")

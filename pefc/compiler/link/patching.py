@@ -115,7 +115,7 @@ class Patching:
             self._set(module, "pefc_slot", None)
             self._set(module, kind_attribute(patched), 0)
         if wired.reads_text or wired.gated:
-            text = self.texts.setdefault(_reader(patched.path, tokens), TextPart())
+            text = self.texts.setdefault(_reader(patched, tokens), TextPart())
             self._set(module, "pefc_text", text)
             if wired.gated:
                 self._set(module, GATES, Gates(text=text))
@@ -226,14 +226,15 @@ def _put_back(children: dict[str, nn.Module | None], before: dict[str, nn.Module
     children.update(before)
 
 
-def _reader(path: str, tokens: TokenPorts | None) -> str:
+def _reader(patched: Patched, tokens: TokenPorts | None) -> str:
     """The path of the module that is called with the text which a module works on; "" where the
-    model reads none.
+    model reads none. Keys and values of a cross-attention are made of the encoder's text.
     """
     if tokens is None:
         return ""
-    memory = tokens.memory
-    if memory is not None and f"{path}.".startswith(f"{memory}."):
+    memory, role = tokens.memory, patched.members[0].site.role
+    is_later = memory is not None and f"{patched.path}.".startswith(f"{memory}.")
+    if memory is not None and is_later and role not in {"xattn.k", "xattn.v"}:
         return memory
     return tokens.stem
 

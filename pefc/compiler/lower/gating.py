@@ -6,14 +6,13 @@ import torch
 from torch.fx import Graph, Node
 
 from ...dsl import syntax
-from ...runtime.gates import Gates, gate_value, gated_rows, kept, noted
+from ...runtime.gates import NAME as GATES
+from ...runtime.gates import Gates, gate_scores, gated_rows, kept, noted
 from .attached import Attached
 from .declared import Declared
 from .elaborated import Elaborated
 from .nodes import axes, call
 
-GATES = "pefc_gates"
-"""The name under which a module has the values of its gates."""
 _SPREAD = 0.02
 """The deviation of a gate's first weights, as in the paper's code."""
 
@@ -32,8 +31,8 @@ def gate(attached: Attached, x: Node) -> Node:
     """The gate of a method for what it reads, one number a row."""
     graph, prefix = attached.graph, attached.member.prefix
     weight, bias = (attached.tensor(f"gate.{part}") for part in ("weight", "bias"))
-    value = call(graph, gate_value, x, weight, bias, axes=(None, None))
-    return call(graph, kept, value, _gates(graph), prefix, axes=(None, None))
+    scores = call(graph, gate_scores, x, weight, bias, axes=(*axes(x)[:-1], None))
+    return call(graph, kept, scores, _gates(graph), prefix, axes=(None, None))
 
 
 @dataclass(frozen=True, slots=True)
