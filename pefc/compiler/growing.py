@@ -7,6 +7,7 @@ from torch import nn
 
 from ..dsl.checked import Checked, Quantization, leaves
 from ..dsl.diagnostics.core import SpecError
+from ..dsl.diagnostics.fusion import StillFused
 from ..dsl.diagnostics.tasks import NoSuchTask, TaskTaken
 from ..runtime.dropping import Drop
 from ..runtime.installed import Installed, remember
@@ -60,6 +61,8 @@ def drop(model: nn.Module, name: str) -> None:
     before = _changeable(model)
     if name not in before.tasks:
         raise SpecError([NoSuchTask(name, before.tasks)])
+    if name in before.fused:
+        raise SpecError([StillFused(name)])
     steps = tuple(without(before.checked.steps, name))
     after = planned_on(replace(before.checked, steps=steps), bare(model))
     change(model, after, lambda patching: _pop(patching, before, name))

@@ -1,5 +1,6 @@
 """Loading a saved adapter into another copy of the base; strict both ways."""
 
+import re
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
@@ -9,11 +10,12 @@ from torch import nn
 
 from ..dsl.diagnostics.core import SpecError
 from ..dsl.diagnostics.state import OtherBase, OtherSites
-from ..dsl.diagnostics.tasks import OtherTask
+from ..dsl.diagnostics.tasks import NoTaskName, OtherTask
 from ..runtime.installed import Installed, record
 from ..runtime.patched import bare
 from ..runtime.state import Fingerprint, differences, fingerprint
 from .folding import folded_labels
+from .fusing import FUSION
 from .growing import add
 from .link.live import check_unattached
 from .parts import renamed
@@ -24,6 +26,8 @@ from .program import compiled
 from .reading import Saved, read
 from .saving import adapter_tensors
 from .training import parameter_names
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def load(model: nn.Module, folder: Path) -> None:
@@ -46,6 +50,8 @@ def load_task(model: nn.Module, folder: Path, name: str) -> None:
 
     Raises SpecError as `load` does, and where the task has another form.
     """
+    if not _NAME.fullmatch(name) or name == FUSION:
+        raise SpecError([NoTaskName(name)])
     saved = _read(model, folder)
     as_saved = planned_on(saved.checked, bare(model))
     check_tensors(as_saved, model, saved)

@@ -14,6 +14,7 @@ from ..dsl.canonical import canonical
 from ..dsl.checked import Attachment, Checked, leaves
 from ..dsl.diagnostics.commands import UnwritableFile
 from ..dsl.diagnostics.core import Diagnostic, SpecError
+from ..dsl.diagnostics.fusion import FusionAlone
 from ..dsl.diagnostics.state import NoValues
 from ..dsl.diagnostics.tasks import NoSuchTask
 from ..dsl.format import format as format_spec
@@ -23,6 +24,7 @@ from ..runtime.processes import by_one, gathered, spread
 from ..runtime.state import Fingerprint, fingerprint, write_folder
 from .attached import attached
 from .folding import folded
+from .fusing import FUSION
 from .parts import only
 from .plan import Plan
 from .planning import plan as planned_on
@@ -47,6 +49,8 @@ def save(
     if task is not None:
         if task not in plan.tasks:
             raise SpecError([NoSuchTask(task, plan.tasks)])
+        if task == FUSION:
+            raise SpecError([FusionAlone()])
         plan = planned_on(only(plan.checked, task), bare(model))
     return write(plan, model, folder, resume=resume)
 

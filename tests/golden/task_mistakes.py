@@ -93,7 +93,24 @@ def unfit_batch() -> None:
     pefc.prune(fused(), ["the film was good"], keep=2)
 
 
+def still_fused() -> None:
+    model = pefc.apply(f"{TASKS}fuse(movies, tweets) on ffn", llama())
+    pefc.remove(model, task="movies")
+
+
+def fusion_alone() -> None:
+    model = pefc.apply(f"{TASKS}fuse(movies, tweets) on ffn", llama())
+    pefc.save(model, "out", task="fusion")
+
+
+def no_task_name() -> None:
+    pefc.load(llama(), "out", task="film reviews")
+
+
 TASK_MISTAKES: tuple[Callable[[], None], ...] = (
+    still_fused,
+    fusion_alone,
+    no_task_name,
     no_such_task,
     task_taken,
     task_of_model,

@@ -56,7 +56,7 @@ task four { prefix(len=2, mlp=4) on attn; adapterdrop(0..1, eval=1) { adapter(r=
 GATED_LENGTHS = """\
 task one { lora(r=2) on attn.q, ffn; adapter(r=6) on ffn; prefix(len=3) all layers; gate(unipelt) }
 task two { prompt(len=4); gate(unipelt) { lora(r=2) on attn.q } }
-task three { lora(r=2) on attn.q, ffn; adapter(r=6) on ffn; prefix(len=3) all layers; gate(unipelt) }
+task four { lora(r=2) on attn.q, ffn; adapter(r=6) on ffn; prefix(len=3) all layers; gate(unipelt) }
 """
 """A row with a longer prompt pads the others, and padding is no part of a gate's mean."""
 SPECS = {

@@ -80,6 +80,8 @@ def _attach(statement: Attach, steps: list[Step], block: Block) -> None:
         case "quantize":
             steps.append(quantization(statement, scope, run))
         case "fuse":
+            if block.task is not None:
+                run.found.append(diagnostics.FusionInTask(block.task, use.name_span))
             steps.append(fusion(statement, scope, run))
         case "gate" | "adapterdrop":
             _trailing(statement, steps, block)

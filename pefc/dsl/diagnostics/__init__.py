@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from .formulas import TooLate as TooLate
     from .formulas import UnknownAttribute as UnknownAttribute
     from .formulas import WrongUnpacking as WrongUnpacking
+    from .fusion import FusionInTask as FusionInTask
     from .fusion import RepeatedMember as RepeatedMember
     from .imports import CircularImport as CircularImport
     from .imports import ImportOutside as ImportOutside

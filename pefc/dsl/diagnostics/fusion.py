@@ -222,3 +222,68 @@ class UnfitBatch(Diagnostic):
 
     def help(self) -> str:
         return "give mappings of arguments, or tensors that are the first one"
+
+
+@dataclass(frozen=True, slots=True)
+class FusionInTask(Diagnostic):
+    """`fuse` stands inside of a task.
+
+        task movies { adapter on ffn }
+        task tweets { adapter on ffn }
+        task both { fuse(movies, tweets) on ffn }
+
+    A fusion is a task by itself, called `fusion`. Write it outside of the others.
+    """
+
+    task: str
+    span: Span
+
+    def title(self) -> str:
+        return f"`fuse` cannot stand in the task `{self.task}`"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, "a fusion is a task by itself, `fusion`"),)
+
+    def help(self) -> str:
+        return "write it outside of tasks"
+
+
+@dataclass(frozen=True, slots=True)
+class StillFused(Diagnostic):
+    """A task is removed whose adapters a fusion reads.
+
+        pefc.apply("fuse(movies, tweets) on ffn", model)
+        pefc.remove(model, task="movies")
+
+    Take the fusion out first: `pefc.remove(model, task="fusion")`.
+    """
+
+    task: str
+
+    def title(self) -> str:
+        return f"the task `{self.task}` is fused"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(None, "a fusion reads its adapters"),)
+
+    def help(self) -> str:
+        return 'take the fusion out first, with `pefc.remove(model, task="fusion")`'
+
+
+@dataclass(frozen=True, slots=True)
+class FusionAlone(Diagnostic):
+    """A fusion is saved as a task by itself.
+
+        pefc.save(model, "out", task="fusion")
+
+    It weighs the adapters of other tasks and is nothing without them. Save the whole model.
+    """
+
+    def title(self) -> str:
+        return "a fusion is saved with the tasks that it reads"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(None, "it weighs their adapters"),)
+
+    def help(self) -> str:
+        return "leave `task=` out, which saves all tasks"

@@ -169,3 +169,27 @@ class NoCopy(Diagnostic):
 
     def help(self) -> str:
         return "leave it out with `except`, or tune it outside of tasks"
+
+
+@dataclass(frozen=True, slots=True)
+class NoTaskName(Diagnostic):
+    """An adapter is loaded as a task whose name no spec could have.
+
+        pefc.load(model, "out", task="film reviews")
+
+    The name of a task stands in the spec that is saved: letters, digits and `_`, and no digit
+    first. `fusion` is what a fusion is called.
+    """
+
+    name: str
+
+    def title(self) -> str:
+        return f"`{self.name}` cannot be the name of a task"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (
+            Label(None, "names have letters, digits and `_`, no digit first; `fusion` is taken"),
+        )
+
+    def help(self) -> str:
+        return "give it another name"
