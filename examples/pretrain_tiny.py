@@ -48,9 +48,9 @@ class Text:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1600, help="tweets to train on")
-    parser.add_argument("--steps", type=int, help="of pretraining; else rows // 4")
+    parser.add_argument("--steps", type=int, help="of pretraining; else rows // 8")
     given = parser.parse_args()
-    steps = given.steps or max(8, given.rows // 4)
+    steps = given.steps or max(8, given.rows // 8)
     console = Console(width=100)
     films, tweets = read("movies", 2 * given.rows), read("tweets", given.rows)
 
