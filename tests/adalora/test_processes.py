@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 from torch import distributed
 from torch.distributed.device_mesh import init_device_mesh
@@ -51,7 +52,8 @@ def run(process: int, folder: str) -> None:
     distributed.destroy_process_group()
 
 
-def test_ranks_are_those_of_one_process(tmp_path: Path) -> None:
+def test_ranks_are_those_of_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parents[2])  # the processes import this module
     spawn(run, (str(tmp_path),), nprocs=PROCESSES)
     expected = ranks_of_one_process()
     assert len(set(expected.values())) > 2

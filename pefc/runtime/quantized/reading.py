@@ -11,6 +11,7 @@ import torch
 from bitsandbytes.autograd._functions import matmul_4bit
 from bitsandbytes.nn.modules import Linear8bitLt
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import is_fake
 from torch.nn import functional
 
 from ..patched import base_class
@@ -45,7 +46,7 @@ def is_distorted(module: nn.Module) -> bool:
         return False
     weight = module.get_parameter("weight")
     state = _state(module)
-    if weight.device.type != "cpu" or state.shape[-1] % state.blocksize == 0:  # pyright: ignore[reportOptionalSubscript]
+    if is_fake(weight) or weight.device.type != "cpu" or state.shape[-1] % state.blocksize == 0:  # pyright: ignore[reportOptionalSubscript]
         return False
     with torch.no_grad():
         flat = copy(state)
