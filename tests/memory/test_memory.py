@@ -42,7 +42,7 @@ def model() -> LlamaForCausalLM:
     config = LlamaConfig(
         vocab_size=512,
         hidden_size=128,
-        intermediate_size=352,
+        intermediate_size=384,
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
