@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ..dsl.diagnostics.core import SpecError
+from ..dsl.diagnostics.quantizing import OtherForm
 from ..dsl.diagnostics.state import OtherBase, OtherSites
 from ..dsl.diagnostics.tasks import NoTaskName, OtherTask
 from ..runtime.installed import Installed, record
@@ -55,11 +56,16 @@ def load_task(model: nn.Module, folder: Path, name: str) -> None:
     saved = _read(model, folder)
     as_saved = planned_on(saved.checked, bare(model))
     check_tensors(as_saved, model, saved)
+    what = record(model)
+    plain = [packing for packing in as_saved.packings if not packing.is_there]
+    if plain and isinstance(what, Installed):
+        first = plain[0]
+        found = "in floating point, and other tasks stand on it"
+        raise SpecError([OtherForm(first.span, first.site.path, found, str(first.form))])
     checked = renamed(saved.checked, name)
     as_task = planned_on(checked, bare(model))
     sources = _sources(as_task, as_saved, bare(model))
     values = {path: saved.tensors[old] for path, old in sources.items()}
-    what = record(model)
     if not isinstance(what, Installed):
         compiled(checked, model, filled=False).apply()
     elif name in what.plan.tasks:  # pyright: ignore[reportAttributeAccessIssue]

@@ -47,12 +47,22 @@ def merge(model: nn.Module, wish: Wish) -> None:
     put(model, others)
     if wish.into is not None:
         put(model, dict(plain_modules(model, wish.into)))
-        model.to(wish.into)
+        _cast(model, wish.into)
     forget(model)
     if wish.keep_base:
         remember(model, kept)
     if wish.requantize:
         _report(folds)
+
+
+def _cast(model: nn.Module, dtype: torch.dtype) -> None:
+    """Another dtype for what a saved model holds; buffers that are made anew, such as those of
+    rotations, stay as exact as they are.
+    """
+    state = model.state_dict(keep_vars=True)
+    for value in state.values():
+        if value.is_floating_point():
+            value.data = value.data.to(dtype)
 
 
 def _kept(what: Installed, folds: list[Fold], model: nn.Module) -> Merged:

@@ -18,6 +18,7 @@ from ..runtime.patched import bare
 from ..runtime.whole import whole
 from .exercise import SEED, distance
 from .lengths import place_name, with_known
+from .link.packing import floating_weight
 from .lower import LinearFacts, Member, Site, elaborate, plain_patch, run
 from .plan import Plan, Planned
 from .planning import plan as planned_on
@@ -146,7 +147,8 @@ def _reader(
         if found is None:
             found = module
             for part in path.split("."):
-                found = getattr(found, part)
+                is_weight = part == "weight" and found is module
+                found = floating_weight(module) if is_weight else getattr(found, part)
         if isinstance(found, Tensor):
             found = whole(found)
             return found.double() if found.is_floating_point() else found

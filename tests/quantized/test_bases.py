@@ -209,3 +209,25 @@ def test_tasks_on_a_quantized_base() -> None:
     for row, name in enumerate(("one", "two")):
         pefc.set_task(model, name)
         torch.testing.assert_close(mixed[row], output(model, words)[row], atol=1e-5, rtol=0)
+
+
+def test_ranks_are_cut_over_a_quantized_base(tmp_path: Path) -> None:
+    spec = "adalora(r=4, target=2, steps=6) on attn.{q,v}"
+    model = quantized(llama, "nf4, compute=fp32", spec).train()
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    for _ in range(6):
+        (output(model).square().mean() + pefc.regularizer(model)).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    expected = output(model.eval())
+    pefc.save(model, tmp_path / "out")
+    found = output(pefc.load(llama(), tmp_path / "out"))
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+def test_a_task_does_not_quantize_the_base_of_others(tmp_path: Path) -> None:
+    pefc.save(quantized(llama, "nf4", "lora(r=2) on ffn"), tmp_path / "out")
+    model = pefc.apply("task b { lora(r=2) on ffn }", llama())
+    with pytest.raises(pefc.SpecError, match="other-form"):
+        pefc.load(model, tmp_path / "out", task="c")
+    assert pefc.task_names(model) == ("b",)

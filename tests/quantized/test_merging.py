@@ -45,6 +45,8 @@ def test_into_a_dtype_gives_a_plain_model(build: Callable[[], nn.Module]) -> Non
     torch.testing.assert_close(output(model), expected, atol=1e-4, rtol=0)
     pefc.merge(half := trained(build), into="bf16")
     assert {parameter.dtype for parameter in half.parameters()} == {torch.bfloat16}
+    kept = [b.dtype for name, b in half.named_buffers() if name.endswith("inv_freq")]
+    assert set(kept) <= {torch.float32}
     difference = output(half).float() - expected
     assert difference.abs().max() < 0.05 * expected.abs().max()
 
