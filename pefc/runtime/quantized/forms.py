@@ -46,16 +46,22 @@ def form(module: nn.Module) -> Form | None:
     """The form of a module that is quantized; None for any other."""
     match _family(module):
         case "Linear4bit":
-            weight = module.weight
-            state = getattr(weight, "quant_state", None) or module.quant_state
+            state = state_of(module)
             if state is None:
                 return None
-            double = bool(getattr(state, "original_nested", state.nested))  # pyright: ignore[reportAttributeAccessIssue]
-            return Form(state.quant_type, double, _compute(module))  # pyright: ignore[reportArgumentType, reportAttributeAccessIssue]
+            double = bool(getattr(state, "original_nested", getattr(state, "nested")))  # noqa: B009
+            return Form(getattr(state, "quant_type"), double, _compute(module))  # noqa: B009
         case "Linear8bitLt":
             return Form("int8", double=False, compute=None)
         case _:
             return None
+
+
+def state_of(module: nn.Module) -> object:
+    """What bitsandbytes keeps beside a 4-bit weight, and beside its module: a weight that was put
+    together out of parts has lost it. None where there is nothing.
+    """
+    return getattr(module.weight, "quant_state", None) or getattr(module, "quant_state", None)
 
 
 def is_packed(module: nn.Module) -> bool:
@@ -65,10 +71,10 @@ def is_packed(module: nn.Module) -> bool:
 
 def dtype(module: nn.Module) -> torch.dtype | None:
     """The dtype that a quantized weight had; None where that is not known."""
-    state = getattr(module.weight, "quant_state", None) or getattr(module, "quant_state", None)
+    state = state_of(module)
     if state is None:
         return None
-    return getattr(state, "original_dtype", state.dtype)
+    return getattr(state, "original_dtype", getattr(state, "dtype"))  # noqa: B009
 
 
 def size(module: nn.Module) -> int:

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from ..patched import base_class
 from ..whole import whole
-from .forms import form
+from .forms import form, state_of
 
 _SQUARES = "pefc_row_squares"
 _ROWS = 1024
@@ -135,10 +135,8 @@ def _absmax(state: bnb.QuantState) -> Tensor:
 
 
 def _state(module: nn.Module) -> bnb.QuantState:
-    """What bitsandbytes keeps beside a 4-bit weight, and beside its module: a weight that was put
-    together out of parts has lost it.
-    """
-    state = getattr(module.weight, "quant_state", None) or module.quant_state
+    """What a 4-bit weight is read with."""
+    state = state_of(module)
     assert isinstance(state, bnb.QuantState)
     return state
 
