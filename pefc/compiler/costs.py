@@ -8,9 +8,10 @@ from torch.fx import Graph, Node
 from torch.nn import functional
 
 from ..runtime.attention import attended
-from .lower import AttentionFacts, Facts, TokenFacts
+from .lower import AttentionFacts, Facts, LinearFacts, TokenFacts
 from .lower.nodes import BASE, TOKENS, shape
 from .passes.fuse import addmm_rows
+from .passes.products import STRUCTURED
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,14 @@ def costs(facts: Facts, fast: Graph) -> Costs:
     seen = 2 * facts.heads * facts.head_dim * keys if isinstance(facts, AttentionFacts) else 0
     reached = _reached(fast)
     work = sum(_products(node) for node in fast.nodes if node in reached)
-    return Costs(seen + work // TOKENS, keys)
+    return Costs(seen + work // TOKENS - _spared(facts, fast), keys)
+
+
+def _spared(facts: Facts, fast: Graph) -> int:
+    """The multiplications of a base map that does not run: another one stands for it."""
+    if not isinstance(facts, LinearFacts) or any(n.target == BASE for n in fast.nodes):
+        return 0
+    return facts.inputs * facts.outputs
 
 
 def _extra(graph: Graph) -> int:
@@ -63,7 +71,24 @@ def _products(node: Node) -> int:
             return size * shape(node.args[0])[-1]  # pyright: ignore[reportArgumentType]
         case _ if node.target is addmm_rows:
             return size * shape(node.args[1])[-1]  # pyright: ignore[reportArgumentType]
+        case torch.einsum:
+            return _einsum(*node.args)  # pyright: ignore[reportArgumentType]
+        case _ if node.target in STRUCTURED:
+            return shape(node)[0] * STRUCTURED[node.target](*(shape(n) for n in node.args[1:]))  # pyright: ignore[reportArgumentType]
         case _ if node.target is attended:
             return 2 * size * shape(node.args[1])[-3]  # pyright: ignore[reportArgumentType]
         case _:
             return 0
+
+
+def _einsum(pattern: str, *operands: Node) -> int:
+    """The product of the sizes of all axes; what `...` stands for counts by its tokens."""
+    sizes: dict[str, int] = {}
+    for letters, operand in zip(pattern.partition("->")[0].split(","), operands, strict=True):
+        names = letters.replace("...", ".")
+        extents = shape(operand)
+        if "." in names:
+            sizes["."] = prod(extents[: len(extents) - len(names) + 1])
+        named = [letter for letter in names if letter != "."]
+        sizes.update(zip(reversed(named), reversed(extents), strict=False))
+    return prod(sizes.values())

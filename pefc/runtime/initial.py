@@ -9,6 +9,8 @@ from torch import Generator, Tensor
 from torch.nn import init
 
 Draw = Callable[..., object]
+PAIRED = "paired"
+"""Takes another distribution, its name and its arguments."""
 
 
 def _kaiming(tensor: Tensor, slope: float, *, generator: Generator | None) -> None:
@@ -44,6 +46,13 @@ def _orthogonal(tensor: Tensor, *, generator: Generator | None) -> None:
     tensor.copy_(init.orthogonal_(wide, generator=generator))
 
 
+def _paired(tensor: Tensor, name: str, *arguments: object, generator: Generator | None) -> None:
+    """Columns that come in pairs of equal ones, drawn by another distribution."""
+    drawn = tensor[:, ::2].clone()
+    DISTRIBUTIONS[name](drawn, *arguments, generator=generator)
+    tensor.copy_(drawn.repeat_interleave(2, 1))
+
+
 def _linear_default(tensor: Tensor, *, generator: Generator | None) -> None:
     init.kaiming_uniform_(tensor, a=math.sqrt(5), generator=generator)
 
@@ -56,6 +65,7 @@ DISTRIBUTIONS: Mapping[str, Draw] = {
     "xavier": _xavier,
     "orthogonal": _orthogonal,
     "linear_default": _linear_default,
+    PAIRED: _paired,
 }
 
 
@@ -83,3 +93,10 @@ def draw_rows(tensor: Tensor, table: Tensor) -> None:
     if not tensor.is_meta:
         rows = torch.randint(table.shape[0], tensor.shape[:1], device=table.device)
         tensor.copy_(table[rows])
+
+
+def draw_positions(tensor: Tensor, count: int, seed: int) -> None:
+    """Fill a tensor with different numbers below `count`, in an order that a seed fixes."""
+    if not tensor.is_meta:
+        order = torch.randperm(count, generator=Generator().manual_seed(seed))
+        tensor.copy_(order[: len(tensor)])

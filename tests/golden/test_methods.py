@@ -24,7 +24,14 @@ from pefc.dsl.render import full
 from ..models import bert, llama, pair
 
 FOLDER = Path(__file__).parent / "graph"
-ARGUMENTS = {"adalora": "(steps=100)", "c3a": "(size=16)", "oft": "(size=4)"}
+ARGUMENTS = {
+    "adalora": "(steps=100)",
+    "c3a": "(size=16)",
+    "miss": "(r=8)",
+    "oft": "(size=4)",
+    "road": "(group=8)",
+    "shira": "(r=4)",
+}
 """For methods whose defaults do not fit the map."""
 PLACES = {
     "linear": " on linear",

@@ -1,6 +1,17 @@
 """What is compared with HF PEFT: each method, on layers of every shape and storage order."""
 
-from peft import IA3Config, LoraConfig, VeraConfig
+from peft import (
+    FourierFTConfig,
+    GraloraConfig,
+    HRAConfig,
+    IA3Config,
+    LoHaConfig,
+    LoKrConfig,
+    LoraConfig,
+    MissConfig,
+    RoadConfig,
+    VeraConfig,
+)
 
 from .models import gpt2, llama, rectangles
 from .pair import Case
@@ -18,6 +29,22 @@ VERA = {
     "vera_A.default": "/vera.A",
     "vera_B.default": "/vera.B",
 }
+GRALORA = {"gralora_A.default": "gralora.A", "gralora_B.default": "gralora.B"}
+LOHA = {
+    "hada_w1_a.default": "loha.A1",
+    "hada_w1_b.default": "loha.B1",
+    "hada_w2_a.default": "loha.A2",
+    "hada_w2_b.default": "loha.B2",
+}
+LOKR = {
+    "lokr_w1.default": "lokr.C",
+    "lokr_w1_a.default": "lokr.C1",
+    "lokr_w1_b.default": "lokr.C2",
+    "lokr_w2.default": "lokr.D",
+    "lokr_w2_a.default": "lokr.D1",
+    "lokr_w2_b.default": "lokr.D2",
+}
+ROAD = {"road_theta.default": "road.t", "road_alpha.default": "road.a"}
 BOTH = ["wide", "tall"]
 FUSED = ["c_attn", "c_fc"]
 LINEARS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -115,6 +142,62 @@ CASES = (
         "vera(r=6) on attn.{q,k,v,o}, ffn",
         VeraConfig(r=6, target_modules=LINEARS),
         VERA,
+    ),
+    Case(
+        "fourierft-rectangles",
+        rectangles,
+        "fourierft(n=30, scale=20) on wide, tall",
+        FourierFTConfig(n_frequency=30, scaling=20, target_modules=BOTH),
+        {"fourierft_spectrum.default": "fourierft.c"},
+    ),
+    Case(
+        "gralora-llama",
+        llama,
+        "gralora(r=4, alpha=6, k=2) on linear",
+        GraloraConfig(r=4, alpha=6, gralora_k=2, target_modules=LINEARS),
+        GRALORA,
+    ),
+    Case(
+        "hra-rectangles",
+        rectangles,
+        "hra(r=4) on wide, tall",
+        HRAConfig(r=4, target_modules=BOTH),
+        {"hra_u.default": "hra.U"},
+    ),
+    Case(
+        "loha-rectangles",
+        rectangles,
+        "loha(r=3, alpha=5) on wide, tall",
+        LoHaConfig(r=3, alpha=5, target_modules=BOTH),
+        LOHA,
+    ),
+    Case(
+        "lokr-rectangles",
+        rectangles,
+        "lokr(r=2, alpha=5) on wide, tall",
+        LoKrConfig(r=2, alpha=5, target_modules=BOTH),
+        LOKR,
+    ),
+    Case(
+        "lokr-small-factors",
+        rectangles,
+        "lokr(r=1, alpha=5, factor=8, both) on wide, tall",
+        LoKrConfig(r=1, alpha=5, decompose_factor=8, decompose_both=True, target_modules=BOTH),
+        LOKR,
+    ),
+    Case(
+        "miss-rectangles",
+        rectangles,
+        "miss(r=7) on wide, tall",
+        MissConfig(r=7, target_modules=BOTH),
+        {"miss_block.default": "miss.D"},
+    ),
+    Case(
+        "road-llama",
+        llama,
+        "road(group=4) on linear",
+        RoadConfig(variant="road_1", group_size=4, target_modules=LINEARS),
+        ROAD,
     ),
 )
 

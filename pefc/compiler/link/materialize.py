@@ -5,6 +5,7 @@ written.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from torch.fx import Graph
 
 from ...dsl import syntax
 from ...runtime.allocating import Allocator
-from ...runtime.initial import draw, draw_rows
+from ...runtime.initial import draw, draw_positions, draw_rows
 from ...runtime.patched import base_class
 from ...runtime.quantized import dtype, is_packed
 from ...runtime.tensors import Tensors
@@ -85,7 +86,7 @@ class _Making:
             if tensor.scope is not None and _has(home, tensor.name):
                 continue
             kind = weight.dtype if weight.is_floating_point() else torch.float32
-            value = torch.empty(tensor.shape, dtype=kind, device=weight.device)
+            value = torch.empty(tensor.shape, dtype=tensor.dtype or kind, device=weight.device)
             if self.filled:
                 self._fill(value, patched, position, tensor)
             home.place(tensor.name, value, frozen=tensor.frozen)
@@ -147,6 +148,8 @@ class _Making:
         name, arguments = tensor.distribution
         if name == VOCABULARY:
             draw_rows(value, self._embedding().get_parameter("weight"))
+        elif tensor.of is not None:
+            draw_positions(value, prod(tensor.of), *arguments)  # pyright: ignore[reportArgumentType]
         else:
             draw(name, arguments, value, tensor.seed, tensor.name)
 

@@ -9,6 +9,7 @@ from torch.fx import Graph, Node
 from ...dsl import syntax
 from ...dsl.diagnostics.compiling import FormulaFailed, NotLowered
 from ...dsl.diagnostics.core import SpecError
+from ...runtime.initial import PAIRED
 from .arithmetic import binary
 from .declared import Declared
 from .drift import start
@@ -19,6 +20,7 @@ from .functions import Affine
 from .maps import dropped_out
 from .nodes import attribute, call, flag, shape, shown
 from .recurrent import Recurrent
+from .sparse import POSITIONS_OF
 
 TASK = "task"
 """Stands for the name of a task in the paths of its tensors, so that tasks with the same methods
@@ -26,6 +28,11 @@ have the same patch.
 """
 Port = Callable[[], object]
 """Gives the value of a name when a formula reads it."""
+
+
+def _is_paired(tensor: Declared) -> bool:
+    """Its columns start in pairs of equal ones."""
+    return tensor.distribution is not None and tensor.distribution[0] == PAIRED
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +141,13 @@ class Attached:
         if self.initial_values and tensor.value is not None:
             return self.initial(tensor)
         shared = "" if tensor.scope is None else "shared."
-        node = attribute(
-            self.graph, f"{self.member.prefix}.{shared}{name}", tensor.shape, tensor.axes
-        )
+        path = f"{self.member.prefix}.{shared}{name}"
+        dtype = tensor.dtype or torch.float32
+        node = attribute(self.graph, path, tensor.shape, tensor.axes, dtype)
         node.meta["trained"] = not tensor.frozen
         node.meta["owned"] = self.member.owns
+        node.meta[POSITIONS_OF] = tensor.of
+        node.meta["paired"] = self.initial_values and _is_paired(tensor)
         return node
 
     def updated(self, rule: syntax.Rule, value: object, old: Node) -> Node:

@@ -10,6 +10,8 @@ from .nodes import Axes
 
 VOCABULARY = "vocabulary"
 """The distribution of the rows of the token embedding."""
+SAMPLE = "sample"
+"""The distribution of positions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +30,5 @@ class Declared:
     span: Span = field(compare=False, repr=False)
     dtype: torch.dtype | None = None
     """None where it follows the weight that the tensor stands beside."""
+    of: tuple[int, int] | None = None
+    """The shape of the matrix that the entries are positions in; None where they are numbers."""

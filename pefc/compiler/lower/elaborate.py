@@ -18,11 +18,13 @@ from ...dsl.diagnostics.compiling import (
 from ...dsl.diagnostics.core import SpecError
 from ...dsl.vocabulary import MODULES
 from ...runtime.initial import DISTRIBUTIONS as DRAWN
+from ...runtime.initial import PAIRED
 from ...runtime.tensors import is_taken
 from .declared import VOCABULARY, Declared
 from .drift import starts
 from .elaborated import Elaborated
 from .formula import Formula
+from .positions import index
 from .recurrent import Network
 from .shrinking import Shrinking, shrinking, states
 
@@ -129,6 +131,8 @@ class _Elaboration:
                 raise SpecError([TensorNameTaken(item.span, item.name)])
             case syntax.Tensor():
                 self.tensors.append(self._tensor(item))
+            case syntax.Indices():
+                self.tensors.append(index(item, self._size, self.formula.write))
             case syntax.Affine():
                 self._affine(item)
             case syntax.Module():
@@ -242,6 +246,9 @@ class _Elaboration:
                 return None
             case syntax.Name(name) if name in _DISTRIBUTIONS:
                 return name, ()
+            case syntax.Call(syntax.Name(name), (syntax.Argument(value=inner),)) if name == PAIRED:
+                drawn_of, values = self._distribution(inner) or ("", ())
+                return name, (drawn_of, *values)
             case syntax.Call(syntax.Name(name), arguments) if name in _DISTRIBUTIONS:
                 return name, tuple(self.formula.write(argument.value) for argument in arguments)
             case syntax.Call(syntax.Name(name) as function):

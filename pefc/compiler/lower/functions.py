@@ -13,8 +13,11 @@ from torch.nn import functional
 
 from .arithmetic import broadcast_axes
 from .decompositions import qr, svd
-from .matrices import block_diag, cayley, householder, identity, skew
+from .factors import factors
+from .features import halves, join, rotate_half, shuffle, split
+from .matrices import block_diag, cayley, circulant, householder, identity, skew, tile
 from .nodes import Axes, axes, call, holds_tokens, shape
+from .sparse import ifft2, real, scatter
 
 
 def _pointwise(
@@ -181,6 +184,17 @@ FUNCTIONS: dict[str, Function] = {
     "qr": qr,
     "cayley": cayley,
     "block_diag": block_diag,
+    "circulant": circulant,
+    "tile": tile,
+    "factors": factors,
+    "split": split,
+    "join": join,
+    "shuffle": shuffle,
+    "halves": halves,
+    "rotate_half": rotate_half,
+    "scatter": scatter,
+    "ifft2": ifft2,
+    "real": real,
 }
 
 

@@ -73,3 +73,27 @@ def block_diagonal(blocks: torch.Tensor) -> torch.Tensor:
 
 def block_diag(graph: Graph, blocks: Node) -> Node:
     return call(graph, block_diagonal, blocks)
+
+
+def circulant(graph: Graph, blocks: Node) -> Node:
+    """[a, b, n], the first rows of circulant blocks, as one [a n, b n] matrix."""
+    return call(graph, block_circulant, blocks)
+
+
+def block_circulant(blocks: torch.Tensor) -> torch.Tensor:
+    """Every block has its entry j - i, modulo n, in row i and column j."""
+    rows, columns, size = blocks.shape
+    place = torch.arange(size, device=blocks.device)
+    wide = blocks[:, :, (place - place[:, None]) % size]
+    return wide.transpose(1, 2).reshape(rows * size, columns * size)
+
+
+def tile(graph: Graph, matrix: Node, columns: int) -> Node:
+    """The columns of a matrix, over and over, until there are so many."""
+    return call(graph, tiled, matrix, columns)
+
+
+def tiled(matrix: torch.Tensor, columns: int) -> torch.Tensor:
+    """[a, r] --> [a, columns]; the last repetition may be cut off."""
+    times = -(-columns // matrix.shape[-1])
+    return matrix.repeat(1, times)[:, :columns]

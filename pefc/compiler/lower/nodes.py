@@ -59,14 +59,20 @@ def call(
     return annotated(node, value, axes)
 
 
-def attribute(graph: Graph, target: str, size: tuple[int, ...], axes: Axes) -> Node:
+def attribute(
+    graph: Graph,
+    target: str,
+    size: tuple[int, ...],
+    axes: Axes,
+    dtype: torch.dtype = torch.float32,
+) -> Node:
     """A tensor of the site, by its path from the site's module; the same node for the same path."""
     for node in graph.find_nodes(op="get_attr"):
         if node.target == target:
             return node
     with graph.inserting_before(_first(graph)):
         node = graph.create_node("get_attr", target)
-    return annotated(node, torch.empty(size, device="meta"), axes)
+    return annotated(node, torch.empty(size, dtype=dtype, device="meta"), axes)
 
 
 def flag(graph: Graph, target: str) -> Node:

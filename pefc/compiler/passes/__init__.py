@@ -15,6 +15,7 @@ from .reassociate import Reassociate
 from .rewrite import Pass
 from .scalars import Scalars
 from .share import Share
+from .structured import Structured
 from .thin_norm import ThinNorm
 from .units import Units
 
@@ -25,6 +26,7 @@ PASSES: tuple[Pass, ...] = (
     ThinNorm(),
     Distribute(),
     Reassociate(),
+    Structured(),
     Diagonal(),
     RowsOfBase(),
 )

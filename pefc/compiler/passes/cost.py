@@ -6,6 +6,7 @@ import torch
 from torch.fx import Node
 
 from ..lower.nodes import TOKENS, shape
+from .products import STRUCTURED
 from .rewrite import is_call, is_weight
 
 
@@ -18,6 +19,9 @@ def applying(matrix: Node) -> int:
         return applying(matrix.args[0]) + TOKENS * rows  # pyright: ignore[reportArgumentType]
     if is_call(matrix, torch.add, torch.sub) and _are_matrices(matrix):
         return sum(applying(term) for term in matrix.args) + TOKENS * rows  # pyright: ignore[reportArgumentType]
+    if matrix.op == "call_function" and matrix.target in STRUCTURED:
+        parts = (shape(part) for part in matrix.args if isinstance(part, Node))
+        return TOKENS * STRUCTURED[matrix.target](*parts)
     if is_call(matrix, torch.matmul):
         return min(in_turn(matrix), TOKENS * rows * columns + forming(matrix))
     return TOKENS * rows * columns + forming(matrix)

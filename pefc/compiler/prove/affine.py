@@ -10,6 +10,7 @@ import torch
 from torch.fx import Graph, Node
 from torch.nn import functional
 
+from ..lower.features import rotated_halves
 from ..lower.nodes import BASE
 
 
@@ -25,6 +26,9 @@ _REARRANGEMENTS = (
     torch.neg,
     torch.reshape,
     torch.flatten,
+    torch.unflatten,
+    torch.transpose,
+    rotated_halves,
     torch.narrow,
     torch.index_select,
     torch.slice_scatter,

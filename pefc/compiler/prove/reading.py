@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 from torch.fx import Graph, Node
 
 from ..lower.nodes import BASE, shape
+from .reflections import paired
 from .rules import EXACT_RULES, ROUNDING_RULES
-from .terms import Applied, Atom, Constant, Eye, Term
+from .terms import Applied, Atom, Constant, Eye, Sum, Term
 
 
 def read(graph: Graph, starts: Mapping[str, Term], *, exact: bool) -> Term:
@@ -26,7 +28,9 @@ def _term(
     if node.op == "output":
         return _argument(node.args[0], terms)  # pyright: ignore[reportReturnType]
     if node.op in {"get_attr", "placeholder"}:
-        return starts.get(str(node.target), Atom(str(node.target)))
+        name = str(node.target)
+        unknown = paired(name) if node.meta.get("paired") else Atom(name)
+        return starts.get(name, unknown)
     arguments = tuple(_argument(argument, terms) for argument in node.args)
     if node.target == BASE:
         return Applied("base", arguments)
@@ -49,8 +53,13 @@ def _argument(argument: object, terms: Mapping[Node, Term]) -> object:
 
 
 def _fits(found: Term, arguments: tuple[object, ...], node: Node) -> bool:
-    """Terms carry no shape: an argument that was broadcast is not the result."""
+    """Terms carry no shape: an argument that was broadcast is not the result. A product that is
+    distributed over a sum has the shape of the product.
+    """
     if isinstance(found, Constant | Eye) or (isinstance(found, Applied) and found not in arguments):
+        return True
+    is_distributed = node.target is torch.matmul and isinstance(found, Sum)
+    if is_distributed and all(term not in arguments for term, _ in found.terms):
         return True
     tensors = (n for n in node.all_input_nodes if isinstance(n.meta["val"], Tensor))
     return any(shape(operand) == shape(node) for operand in tensors)

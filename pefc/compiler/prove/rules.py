@@ -9,10 +9,21 @@ import torch
 from torch.nn import functional
 
 from ...runtime.gates import gated_rows
+from ..lower.features import doubled, rotated_halves
 from ..lower.functions import batched_kron
-from ..lower.matrices import block_diagonal, entries_to_matrix, identity_like, solve
+from ..lower.matrices import (
+    block_circulant,
+    block_diagonal,
+    entries_to_matrix,
+    identity_like,
+    solve,
+    tiled,
+)
+from ..lower.sparse import inverse_fourier, scattered
 from ..passes.fuse import addmm_rows
-from .terms import ONE, ZERO, Applied, Constant, Eye, Rule, Term, combined
+from ..passes.products import circulant_product, kron_product, tiled_product
+from .reflections import first_of_pair, without_units
+from .terms import ONE, ZERO, Applied, Constant, Eye, Rule, Sum, Term, combined
 
 
 def _add(first: Term, second: object) -> Term | None:
@@ -106,14 +117,22 @@ _ZERO_STAYS = (
     torch.sum,
     torch.mean,
     torch.kron,
+    torch.real,
     entries_to_matrix,
+    block_circulant,
+    tiled,
+    rotated_halves,
+    scattered,
+    inverse_fourier,
 )
 _CONSTANT_STAYS = (
     torch.reshape,
     torch.flatten,
+    torch.unflatten,
     torch.narrow,
     torch.index_select,
     torch.broadcast_to,
+    doubled,
     torch.t,
     torch.unsqueeze,
 )
@@ -140,6 +159,9 @@ EXACT_RULES: Mapping[object, Rule] = {
     torch.where: _where,
     batched_kron: _product,
     gated_rows: _product,
+    kron_product: _product,
+    circulant_product: _product,
+    tiled_product: _product,
     identity_like: lambda like, size: Eye(),  # noqa: ARG005
     block_diagonal: _block_diagonal,
     operator.getitem: _constant_stays,
@@ -172,12 +194,26 @@ def _divide(first: Term, second: object) -> Term | None:
     return _div(first, second)
 
 
-def _matmul(left: Term, right: Term) -> Term | None:
+def _matmul(left: Term, right: Term) -> Term:
     if left == Eye():
         return right
     if right == Eye():
         return left
-    return _product(left, right) or Applied(torch.matmul, (*_factors(left), *_factors(right)))
+    if isinstance(left, Sum) and len(left.terms) <= _FEW:
+        total: Term = ZERO
+        for term, factor in left.terms:
+            total = combined(total, _matmul(term, right), factor)
+        return total
+    return _product(left, right) or _chain((*_factors(left), *_factors(right)))
+
+
+_FEW = 8
+"""Summands that a product is distributed over."""
+
+
+def _chain(factors: tuple[object, ...]) -> Term:
+    kept = without_units(factors)
+    return kept[0] if len(kept) == 1 else Applied(torch.matmul, kept)  # pyright: ignore[reportReturnType]
 
 
 def _factors(term: Term) -> tuple[object, ...]:
@@ -207,6 +243,9 @@ def _solve(left: Term, right: Term) -> Term | None:
 
 
 def _narrow(value: Term, axis: int, start: int, length: int) -> Term | None:
+    column = first_of_pair(value, axis, start, length)
+    if column is not None:
+        return column
     return _rows(value, axis, lambda rows: Applied(torch.narrow, (rows, 0, start, length)))
 
 

@@ -1,0 +1,39 @@
+"""Matrices that repeat themselves are applied without being formed."""
+
+from dataclasses import dataclass
+
+import torch
+from torch.fx import Graph, Node
+from torch.nn import functional
+
+from ..lower.nodes import axes, call, shape
+from .cost import applying, forming
+from .products import PRODUCTS
+from .rewrite import everywhere, is_call
+
+
+@dataclass(frozen=True, slots=True)
+class Structured:
+    """`linear(x, kron(C, D)) --> kron_product(x, C, D)`, and likewise for circulant blocks and
+    repeated columns, where that takes fewer multiplications.
+    """
+
+    name: str = "structured"
+
+    def __call__(self, graph: Graph) -> Graph:
+        return everywhere(graph, _structured)
+
+
+def _structured(graph: Graph, node: Node) -> Node | None:
+    if not is_call(node, functional.linear) or not is_call(node.args[1], *PRODUCTS):
+        return None
+    x, matrix, *rest = node.args
+    assert isinstance(x, Node)
+    rows, columns = shape(matrix)
+    tokens = shape(x)[0]
+    if applying(matrix) >= tokens * rows * columns + forming(matrix):
+        return None
+    operands = [operand for operand in matrix.args if isinstance(operand, Node)]
+    made = call(graph, PRODUCTS[matrix.target], x, *operands, axes=axes(node))  # pyright: ignore[reportArgumentType]
+    bias = rest[0] if rest else None
+    return made if bias is None else call(graph, torch.add, made, bias, axes=axes(node))
