@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from math import prod
 
 import torch
 from hypothesis import assume
@@ -11,6 +12,7 @@ from torch.nn import functional
 
 import pefc
 from pefc.compiler.lower import LinearFacts, Member, Site, elaborate, plain_patch, run
+from pefc.compiler.lower.declared import Declared
 from pefc.compiler.passes.rewrite import copied
 
 NUMBERS = st.sampled_from(["2", "0.5", "-1.5", "3", "1", "0"])
@@ -19,7 +21,9 @@ STARTS = st.sampled_from(["= 0", "= 0", "= 1", "= 0.5", "~ normal(0, 1)"])
 
 def _matrices(depth: int) -> st.SearchStrategy[str]:
     """Expressions of the shape of W."""
-    leaves = st.sampled_from(["W", "B @ A", "B @ diag(d) @ A", "outer * W", "B @ A * row"])
+    leaves = st.sampled_from(
+        ["W", "B @ A", "B @ diag(d) @ A", "outer * W", "B @ A * row", "tile(B, in)"]
+    )
     if depth == 0:
         return leaves
     smaller = _matrices(depth - 1)
@@ -137,6 +141,11 @@ _CALLS = st.sampled_from(
         "ssf",
         "hira(r=2)",
         "loha(r=2, alpha=3)",
+        "lokr(r=2, alpha=3)",
+        "lokr(r=1, factor=2, both)",
+        "miss(r=2)",
+        "miss(r=3, dropout=0.5)",
+        "fourierft(n=7, scale=3)",
     ]
 )
 
@@ -219,7 +228,7 @@ class Values:
             for tensor in member.method.tensors:
                 shared = "" if tensor.scope is None else "shared."
                 path = f"{member.prefix}.{shared}{tensor.name}"
-                self.known[path] = torch.randn(tensor.shape).to(dtype)
+                self.known[path] = _random(tensor, dtype)
 
     def read(self, path: str) -> object:
         return self.training if path == "training" else self.known[path]
@@ -234,6 +243,12 @@ class Values:
             if node.target is functional.dropout:
                 node.target = _fixed_dropout
         return run(fixed, Site(self.read, lambda _: self.base), *inputs)
+
+
+def _random(tensor: Declared, dtype: torch.dtype) -> torch.Tensor:
+    if tensor.of is not None:
+        return torch.randperm(prod(tensor.of))[: prod(tensor.shape)].int()
+    return torch.randn(tensor.shape).to(dtype)
 
 
 def _fixed_dropout(x: torch.Tensor, probability: float, training: object) -> torch.Tensor:

@@ -59,7 +59,13 @@ own on linear
 """
 THIN = "A: [r, in] ~ normal(0, 1)\n  B: [out, r] ~ normal(0, 1)\n  "
 
+CIRCULANT = "k: [out / 3, in / 3, 3] ~ normal(0, 1)\n  "
 HARD = {
+    "blocks are circulant": CIRCULANT + "weight = circulant(k) / 2 + W",
+    "a circulant matrix stands in a product": CIRCULANT
+    + "g: [in] ~ normal(0, 1)\n  weight += circulant(k) @ diag(g)",
+    "a Kronecker product stands for the weight": "C: [3, 2] ~ normal(0, 1)\n"
+    "  D: [out / 3, in / 2] ~ normal(0, 1)\n  weight = kron(C, D)",
     "a product is summed twice": THIN + "weight = diag(1 / norm(W + B @ A + B @ A, in)) @ W",
     "a row is broadcast in a norm": THIN
     + "v: [in] = 0\n  weight = diag(1 / norm(v + B @ A, in)) @ W",
@@ -78,7 +84,7 @@ def test_passes_leave_alone_what_only_looks_like_their_form(
     what: str, bias: bool, training: bool
 ) -> None:
     of = case(
-        LinearFacts(7, 9, bias, transposed=False),
+        LinearFacts(6, 9, bias, transposed=False),
         METHOD.format("r: int = 2" if "r," in HARD[what] else "", HARD[what]),
     )
     check(of, 0, training=training)

@@ -39,7 +39,7 @@ def tiled_product(x: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
     return functional.linear(padded.unflatten(-1, (-1, rank)).sum(-2), matrix)
 
 
-PRODUCTS: Mapping[object, Callable[..., torch.Tensor]] = {
+PRODUCTS: Mapping[Callable[..., object], Callable[..., torch.Tensor]] = {
     torch.kron: kron_product,
     block_circulant: circulant_product,
     tiled: tiled_product,
@@ -58,7 +58,7 @@ def _circulant(blocks: Shape) -> int:
     return 2 * prod(blocks) + 2 * (rows + columns) * size * max(size.bit_length() - 1, 1)
 
 
-_WORK: Mapping[object, Callable[..., int]] = {
+_WORK: Mapping[Callable[..., object], Callable[..., int]] = {
     torch.kron: _kron,
     block_circulant: _circulant,
     tiled: prod,

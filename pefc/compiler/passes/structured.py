@@ -25,15 +25,18 @@ class Structured:
 
 
 def _structured(graph: Graph, node: Node) -> Node | None:
-    if not is_call(node, functional.linear) or not is_call(node.args[1], *PRODUCTS):
+    if not is_call(node, functional.linear):
         return None
     x, matrix, *rest = node.args
+    if not is_call(matrix, *PRODUCTS):
+        return None
     assert isinstance(x, Node)
     rows, columns = shape(matrix)
     tokens = shape(x)[0]
     if applying(matrix) >= tokens * rows * columns + forming(matrix):
         return None
     operands = [operand for operand in matrix.args if isinstance(operand, Node)]
-    made = call(graph, PRODUCTS[matrix.target], x, *operands, axes=axes(node))  # pyright: ignore[reportArgumentType]
+    product = PRODUCTS[matrix.target]  # pyright: ignore[reportArgumentType]
+    made = call(graph, product, x, *operands, axes=axes(node))
     bias = rest[0] if rest else None
     return made if bias is None else call(graph, torch.add, made, bias, axes=axes(node))

@@ -58,8 +58,9 @@ def _fits(found: Term, arguments: tuple[object, ...], node: Node) -> bool:
     """
     if isinstance(found, Constant | Eye) or (isinstance(found, Applied) and found not in arguments):
         return True
-    is_distributed = node.target is torch.matmul and isinstance(found, Sum)
-    if is_distributed and all(term not in arguments for term, _ in found.terms):
-        return True
+    if isinstance(found, Sum) and node.target is torch.matmul:
+        distributed = all(term not in arguments for term, _ in found.terms)
+        if distributed:
+            return True
     tensors = (n for n in node.all_input_nodes if isinstance(n.meta["val"], Tensor))
     return any(shape(operand) == shape(node) for operand in tensors)
