@@ -63,7 +63,7 @@ def base(
     Raises:
         SpecError: with every mistake of the spec, and where the reference leads nowhere.
     """
-    return compiler.base(str(reference), _checked(spec, params), **options)
+    return compiler.base(reference, _checked(spec, params), **options)
 
 
 def compile(

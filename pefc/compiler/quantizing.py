@@ -11,6 +11,7 @@ from torch import nn
 from ..dsl.checked import Quantization
 from ..dsl.diagnostics.core import Diagnostic, SpecError
 from ..dsl.diagnostics.quantizing import (
+    ComputeInt8,
     DoubleInt8,
     NoQuantizer,
     OtherForm,
@@ -83,6 +84,8 @@ def _form(step: Quantization) -> Form:
     if kind == "int8":
         if double:
             raise SpecError([DoubleInt8(step.span)])
+        if "compute" in given:
+            raise SpecError([ComputeInt8(step.span)])
         return Form("int8", double=False, compute=None)
     return Form(kind, double, DTYPES[str(given.get("compute", "bf16"))])  # pyright: ignore[reportArgumentType]
 

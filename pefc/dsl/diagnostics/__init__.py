@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .blocks import DuplicateTask as DuplicateTask
     from .blocks import EmptyBlock as EmptyBlock
     from .blocks import FewMembers as FewMembers
+    from .blocks import InnerQuantize as InnerQuantize
     from .blocks import NeedsBlock as NeedsBlock
     from .blocks import NestedDefinition as NestedDefinition
     from .blocks import NestedTask as NestedTask
