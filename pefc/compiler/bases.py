@@ -8,7 +8,7 @@ from torch import nn
 from ..dsl.checked import Checked, Quantization
 from ..dsl.diagnostics.core import SpecError
 from ..dsl.diagnostics.models import NotAReference
-from ..dsl.diagnostics.quantizing import NotFiniteWeight
+from ..dsl.diagnostics.packing import NotFiniteWeight
 from ..runtime.quantized import is_packed, reading
 from .attached import by_statement
 from .link.configs import all_but, config_of
@@ -43,7 +43,7 @@ def base(reference: object, checked: Checked, **options: object) -> nn.Module:
 
 
 def _options(reference: str, checked: Checked) -> dict[str, object]:
-    """How transformers quantizes what it reads. A folder that says it by itself is read as it is."""
+    """How transformers quantizes what it reads; what a folder says by itself, it knows."""
     empty = read_model(reference)
     made = plan(checked, empty)
     forms = Counter(packing.form for packing in made.packings if not packing.is_there)

@@ -114,4 +114,5 @@ def _linear(model: nn.Module) -> Iterator[str]:
 def _counted(packed: Mapping[str, nn.Module]) -> str:
     """How many weights have which form."""
     forms = Counter(str(form(module)) for module in packed.values())
-    return " and ".join(f"{count} as {kind}" for kind, count in forms.items())
+    parts = " and ".join(f"{count} are {kind}" for kind, count in forms.items())
+    return f"of its weights {parts}"

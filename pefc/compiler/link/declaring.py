@@ -8,7 +8,7 @@ from transformers import BitsAndBytesConfig, PreTrainedModel
 from transformers.quantizers import AutoHfQuantizer, HfQuantizer
 
 from ...dsl.diagnostics.core import SpecError
-from ...dsl.diagnostics.quantizing import Unreadable
+from ...dsl.diagnostics.packing import NoQuantizationConfig
 from ...runtime.quantized import form, is_packed
 from .configs import saying
 
@@ -102,11 +102,12 @@ def _reads_quantized(conversion: object) -> bool:
 def _own_config(root: PreTrainedModel) -> None:
     """Give a model a configuration of its own: another one may have been made from the same."""
     copies: dict[int, object] = {}
-    deepcopy(root.config, copies)
+    for inner in _models(root):
+        deepcopy(inner.config, copies)
     for module in root.modules():
-        config = module.__dict__.get("config")
-        if id(config) in copies:
-            module.__dict__["config"] = copies[id(config)]
+        known = id(module.__dict__.get("config"))
+        if known in copies:
+            module.__dict__["config"] = copies[known]
 
 
 def _roots(model: nn.Module) -> Iterator[PreTrainedModel]:
@@ -135,7 +136,7 @@ class Refusing(HfQuantizer):
 
     def is_serializable(self) -> bool:
         """Raises SpecError."""
-        raise SpecError([Unreadable(self.model, self.reason)])
+        raise SpecError([NoQuantizationConfig(self.model, self.reason)])
 
     @property
     def is_trainable(self) -> bool:

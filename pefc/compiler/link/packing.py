@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from ...dsl.diagnostics.core import SpecError
-from ...dsl.diagnostics.quantizing import DistortedWeights, NotFiniteWeight
+from ...dsl.diagnostics.packing import NotFiniteWeight
+from ...dsl.diagnostics.quantizing import DistortedWeights
 from ...dsl.diagnostics.state import NoValues
 from ...runtime import quantized
 from ...runtime.patched import replacing

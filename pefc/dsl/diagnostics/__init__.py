@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from .blocks import DuplicateTask as DuplicateTask
     from .blocks import EmptyBlock as EmptyBlock
     from .blocks import FewMembers as FewMembers
-    from .blocks import InnerQuantize as InnerQuantize
     from .blocks import NeedsBlock as NeedsBlock
     from .blocks import NestedDefinition as NestedDefinition
     from .blocks import NestedTask as NestedTask
@@ -89,6 +88,7 @@ if TYPE_CHECKING:
     from .names import UnusedConstant as UnusedConstant
     from .names import UsedBeforeDefinition as UsedBeforeDefinition
     from .names import WrongOverride as WrongOverride
+    from .packing import InnerQuantize as InnerQuantize
     from .settings import NegativeSetting as NegativeSetting
     from .settings import RepeatedSetting as RepeatedSetting
     from .settings import UnknownSetting as UnknownSetting
@@ -133,6 +133,7 @@ _MODULES = (
     "imports",
     "methods",
     "names",
+    "packing",
     "settings",
     "statements",
     "syntax",

@@ -285,31 +285,3 @@ class TooManySteps(Diagnostic):
 
     def labels(self) -> tuple[Label, ...]:
         return (Label(self.span, f"`{self.name}` goes beyond {self.limit} statements"),)
-
-
-@dataclass(frozen=True, slots=True)
-class InnerQuantize(Diagnostic):
-    """A `quantize` stands in a task or a modifier.
-
-        task films {
-          quantize(nf4) on linear
-          lora(r=8) on attn.q
-        }
-
-    All tasks share one base, and so do rows that belong to none: it cannot be quantized for one of
-    them. A gate and `adapterdrop` change what methods add, and not the base. Write the statement
-    outside of every block. So it is for recipes that quantize, such as `qlora`: write `quantize` at
-    the top, and the methods of the recipe in the task.
-    """
-
-    span: Span
-    block: str
-
-    def title(self) -> str:
-        return f"`quantize` stands in {self.block}"
-
-    def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, "it would change the base of everything else too"),)
-
-    def help(self) -> str:
-        return "write `quantize` outside of every block"
