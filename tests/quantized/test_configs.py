@@ -1,6 +1,5 @@
 """What a saved folder says of quantized weights, and how transformers reads it again."""
 
-import json
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -21,9 +20,9 @@ from transformers import (
 
 import pefc
 from pefc.compiler.link import live
-from pefc.runtime.quantized import is_packed, packing
 
 from ..models import bert, gpt2, llama, output, perturb, words
+from .bases import assert_same, packed_paths, read, says_so
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:distorted-weights"),  # of GPT-2, whose inner width is 96
@@ -35,31 +34,6 @@ MIXED = "quantize(nf4, double, compute=fp32) on attn; quantize({}) on ffn"
 
 def tied() -> LlamaForCausalLM:
     return llama(tied=True)
-
-
-def read(folder: Path, kind: type = AutoModelForCausalLM) -> PreTrainedModel:
-    """What transformers makes of a folder, with weights that evaluation does not repack."""
-    model = kind.from_pretrained(folder)
-    for module in model.modules():
-        packing.settled(module)
-    return model
-
-
-def assert_same(found: nn.Module, expected: nn.Module) -> None:
-    """Every tensor of the state, bit for bit."""
-    left, right = found.state_dict(), expected.state_dict()
-    assert left.keys() == right.keys()
-    for name, value in left.items():
-        assert value.dtype == right[name].dtype, name
-        assert torch.equal(value, right[name]), name
-
-
-def four_bit(model: nn.Module) -> list[str]:
-    return [path for path, module in model.named_modules() if is_packed(module)]
-
-
-def says_so(folder: Path) -> bool:
-    return "quantization_config" in json.loads((folder / "config.json").read_text())
 
 
 @pytest.mark.parametrize("form", ["nf4, double, compute=fp32", "nf4", "fp4", "int8"])
@@ -88,11 +62,11 @@ def test_models_of_one_base_read_each_others_folders(tmp_path: Path) -> None:
     model = pefc.apply("quantize(nf4) on attn.{q,v}, head", llama())
     model.save_pretrained(tmp_path / "whole")
     model.model.save_pretrained(tmp_path / "part")
-    maps = [path.removeprefix("model.") for path in four_bit(model)]
+    maps = [path.removeprefix("model.") for path in packed_paths(model)]
     assert maps[-1] == "lm_head"
-    assert four_bit(read(tmp_path / "whole")) == four_bit(model)
-    assert four_bit(read(tmp_path / "whole", AutoModel)) == maps[:-1]
-    assert four_bit(read(tmp_path / "part", AutoModel)) == maps[:-1]
+    assert packed_paths(read(tmp_path / "whole")) == packed_paths(model)
+    assert packed_paths(read(tmp_path / "whole", AutoModel)) == maps[:-1]
+    assert packed_paths(read(tmp_path / "part", AutoModel)) == maps[:-1]
 
 
 @pytest.mark.parametrize("second", ["int8", "nf4, compute=fp32", "nf4, double, compute=bf16"])
@@ -127,7 +101,7 @@ def test_what_transformers_never_quantizes_is_not_saved(tmp_path: Path) -> None:
     T5ForConditionalGeneration(config).save_pretrained(tmp_path / "plain")
     spec = "quantize(nf4, compute=fp32) on linear"
     whole = pefc.base(spec, tmp_path / "plain")
-    assert any(path.endswith("wo") for path in four_bit(whole))
+    assert any(path.endswith("wo") for path in packed_paths(whole))
     with pytest.raises(pefc.SpecError, match="no-quantization-config") as caught:
         whole.save_pretrained(tmp_path / "out")
     (found,) = caught.value.diagnostics
@@ -194,74 +168,11 @@ def test_a_part_of_a_module_of_torch_says_what_it_is(tmp_path: Path) -> None:
     assert whole.state_dict().keys() == {f"inner.{n}" for n in whole.inner.state_dict()}  # pyright: ignore[reportAttributeAccessIssue, reportCallIssue, reportGeneralTypeIssues]
 
 
-def by_spec(form: str, folder: Path) -> PreTrainedModel:
-    del folder
-    return pefc.apply(f"quantize({form}) on linear", llama())
-
-
-def by_base(form: str, folder: Path) -> PreTrainedModel:
-    llama().save_pretrained(folder / "plain")
-    return pefc.base(f"quantize({form}) on linear", folder / "plain")  # pyright: ignore[reportReturnType]
-
-
-def by_config(form: str, folder: Path) -> PreTrainedModel:
-    llama().save_pretrained(folder / "plain")
-    config = (
-        BitsAndBytesConfig(load_in_8bit=True)
-        if form == "int8"
-        else BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type=form)
-    )
-    return AutoModelForCausalLM.from_pretrained(folder / "plain", quantization_config=config)
-
-
-def by_folder(form: str, folder: Path) -> PreTrainedModel:
-    """A folder of quantized weights, which transformers itself does not write twice."""
-    by_spec(form, folder).save_pretrained(folder / "quantized")
-    return AutoModelForCausalLM.from_pretrained(folder / "quantized")
-
-
-@pytest.mark.parametrize("adapted", [True, False])
-@pytest.mark.parametrize("form", ["nf4", "int8"])
-@pytest.mark.parametrize(
-    "build", [by_spec, by_base, by_config, by_folder], ids=lambda build: build.__name__
-)
-def test_a_model_made_plain_leaves_no_trace(
-    build: Callable[[str, Path], PreTrainedModel], form: str, adapted: bool, tmp_path: Path
-) -> None:
-    model = build(form, tmp_path)
-    if adapted:
-        perturb(pefc.apply("lora(r=2) on attn.q, ffn", model))
-    pefc.merge(model, into="bf16")
-    llama().save_pretrained(tmp_path / "never")
-    plain = AutoModelForCausalLM.from_pretrained(tmp_path / "never")
-    assert model.__dict__.keys() <= plain.__dict__.keys()
-    assert model.config.__dict__.keys() <= plain.config.__dict__.keys()
-    model.save_pretrained(tmp_path / "out")
-    assert not says_so(tmp_path / "out")
-    found = read(tmp_path / "out")
-    assert not four_bit(found)
-    assert_same(found, model)
-    assert torch.equal(output(found), output(model))
-    pefc.merge(pefc.apply("lora(r=2) on attn.q", model))
-
-
-def test_a_base_without_an_adapter_becomes_plain_or_stays() -> None:
-    model = pefc.apply(NF4, llama())
-    expected = output(model)
-    for wish in ({}, {"requantize": True}):
-        with pytest.raises(pefc.SpecError, match="nothing-attached"):
-            pefc.merge(model, **wish)
-    assert len(four_bit(model)) == 14
-    torch.testing.assert_close(output(pefc.merge(model, into="fp32")), expected, atol=1e-4, rtol=0)
-    with pytest.raises(pefc.SpecError, match="nothing-attached"):
-        pefc.merge(model, into="fp32")
-
-
 def test_a_spec_adds_to_what_arrived(tmp_path: Path) -> None:
     """A folder with some quantized weights is read as it is, and the rest follows."""
     pefc.apply("quantize(nf4) on attn.q in layers 0..0", llama()).save_pretrained(tmp_path / "some")
     model = pefc.base("quantize(nf4) on linear", tmp_path / "some")
-    assert len(four_bit(model)) == 14
+    assert len(packed_paths(model)) == 14
     model.save_pretrained(tmp_path / "all")  # pyright: ignore[reportCallIssue]
     assert_same(read(tmp_path / "all"), model)
     assert_same(pefc.base("quantize(nf4) on linear", tmp_path / "all"), model)
