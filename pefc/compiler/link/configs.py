@@ -3,11 +3,12 @@
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from copy import copy
 
 from torch import nn
 from transformers import BitsAndBytesConfig, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
-from transformers.quantizers import HfQuantizer
+from transformers.quantizers.base import HfQuantizer
 from transformers.quantizers.quantizers_utils import should_convert_module
 
 from ...runtime.quantized import Form, form, is_packed
@@ -83,13 +84,10 @@ def _config_at(module: nn.Module) -> BitsAndBytesConfig | None:
 
 def _of_all(config: BitsAndBytesConfig) -> BitsAndBytesConfig:
     """A configuration without what it says of single modules or of devices."""
-    return BitsAndBytesConfig.from_dict(
-        {
-            **config.to_dict(),
-            "llm_int8_skip_modules": None,
-            "llm_int8_enable_fp32_cpu_offload": False,
-        }
-    )
+    found = copy(config)
+    found.llm_int8_skip_modules = None
+    found.llm_int8_enable_fp32_cpu_offload = False
+    return found
 
 
 def _present(model: nn.Module) -> object:
@@ -99,7 +97,8 @@ def _present(model: nn.Module) -> object:
 
 def _quantized(model: PreTrainedModel, skipped: list[str] | None) -> set[str]:
     """The modules that transformers would quantize in a model like this one."""
-    left = HfQuantizer.get_modules_to_not_convert(model, skipped, model._keep_in_fp32_modules)
+    kept = list(model._keep_in_fp32_modules or ())
+    left = HfQuantizer.get_modules_to_not_convert(model, skipped, kept)
     return {path for path in _linear(model) if should_convert_module(path, left)}
 
 

@@ -5,7 +5,8 @@ from copy import deepcopy
 
 from torch import nn
 from transformers import BitsAndBytesConfig, PreTrainedModel
-from transformers.quantizers import AutoHfQuantizer, HfQuantizer
+from transformers.quantizers.auto import AutoHfQuantizer
+from transformers.quantizers.base import HfQuantizer
 
 from ...dsl.diagnostics.core import SpecError
 from ...dsl.diagnostics.packing import NoQuantizationConfig
@@ -75,11 +76,11 @@ def _declare(root: PreTrainedModel) -> None:
         inner.config._is_quantized = True
     if isinstance(said, BitsAndBytesConfig):
         root.config.quantization_config = said
-        root.hf_quantizer = AutoHfQuantizer.from_config(said)
+        root.__dict__["hf_quantizer"] = AutoHfQuantizer.from_config(said)
     else:
         root.config.__dict__.pop("quantization_config", None)
         for inner in _models(root):
-            inner.hf_quantizer = Refusing(type(inner).__name__, said)
+            inner.__dict__["hf_quantizer"] = Refusing(type(inner).__name__, said)
     for found in filter(None, map(form, root.modules())):
         bits = 8 if found.format == "int8" else 4
         root.__dict__[f"is_loaded_in_{bits}bit"] = True
