@@ -190,6 +190,32 @@ def test_what_a_model_says_of_itself_stays_where_it_is_true(tmp_path: Path) -> N
     assert torch.equal(output(read(tmp_path / "out")), output(model))
 
 
+def test_a_failed_apply_leaves_what_arrived(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One threshold of outliers holds for a folder: maps with another one are not saved in it."""
+    llama().save_pretrained(tmp_path / "plain")
+    config = BitsAndBytesConfig(
+        load_in_8bit=True, llm_int8_threshold=3.0, llm_int8_skip_modules=["lm_head", "up_proj"]
+    )
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "plain", quantization_config=config)
+    said, before = model.config, model.config.to_dict()
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("no space")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(live, "remember", fail)
+        with pytest.raises(RuntimeError, match="no space"):
+            pefc.apply("quantize(int8) on linear; lora(r=2) on attn.q", model)
+    assert model.config is said
+    assert model.config.to_dict() == before
+    assert model.hf_quantizer.quantization_config is said.quantization_config
+    pefc.apply("quantize(int8) on linear", model)
+    with pytest.raises(pefc.SpecError, match="no-quantization-config"):
+        model.save_pretrained(tmp_path / "out")
+
+
 @pytest.mark.parametrize("form", ["nf4", "fp4, double", "int8"])
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
 def test_values_that_are_not_finite_are_not_quantized(

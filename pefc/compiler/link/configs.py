@@ -52,7 +52,7 @@ def saying(model: PreTrainedModel) -> BitsAndBytesConfig | str:
         return _counted(packed)
     (config,) = wanted.values()
     if present is not None and repr(_of_all(present)) == repr(config):
-        config = present
+        config = copy(present)
     if config is None:
         return "the dtype of products is that of the first input"
     tried = (config.llm_int8_skip_modules, None, all_but(packed, model))
@@ -113,5 +113,7 @@ def _linear(model: nn.Module) -> Iterator[str]:
 def _counted(packed: Mapping[str, nn.Module]) -> str:
     """How many weights have which form."""
     forms = Counter(str(form(module)) for module in packed.values())
+    if len(forms) == 1:
+        return "its weights differ in how their bits are stored, or in what is an outlier"
     parts = " and ".join(f"{count} are {kind}" for kind, count in forms.items())
     return f"of its weights {parts}"
