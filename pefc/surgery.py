@@ -63,7 +63,7 @@ def base(
     Raises:
         SpecError: with every mistake of the spec, and where the reference leads nowhere.
     """
-    return compiler.base(str(reference), _checked(spec, params), **options)
+    return compiler.base(reference, _checked(spec, params), **options)
 
 
 def compile(
@@ -210,7 +210,7 @@ def merge(
         loss: the largest share of an update, ‖kept − update‖ / ‖update‖, that may be lost to the
             weight's dtype.
         into: the dtype that the whole model takes; quantized weights become plain ones, the values
-            that the model computes with and the updates.
+            that the model computes with and the updates, also where nothing is attached to them.
         requantize: round sums into quantized weights, and warn of what that lost.
 
     Raises:

@@ -34,6 +34,8 @@ def _statement(packings: Sequence[Packing], model: nn.Module) -> RenderableType:
     after = sum(kept_bytes(packing) for packing in packings)
     there = sum(packing.is_there for packing in packings)
     words = [f"{len(packings)} weights", f"{size(before)} become {size(after)}"]
+    biases = sum(packing.site.bias for packing in packings)
+    words += [f"{biases} biases stay"] if biases else []
     words += [f"{there} arrived in this form"] if there else []
     lines = (Text(str(first.form)), Text("; ".join(words)), _drawn(packings))
     return Group(title, Padding(Group(*lines), (0, 0, 0, _INDENT)))

@@ -42,10 +42,12 @@ def _stays(plan: Plan) -> dict[str, str]:
     """The linear maps that a plan with quantized weights leaves in floating point."""
     if not plan.packings:
         return {}
-    packed = {packing.site.path for packing in plan.packings}
-    linear = {site.path: site for site in plan.table.sites if site.kind == "linear"}
-    left = Counter(site.role or "other" for path, site in linear.items() if path not in packed)
-    maps = ", ".join(f"{role} {count}" for role, count in left.items()) or "no linear map"
+    left = Counter((each.site.role or "other", each.tied) for each in plan.floating)
+    maps = [
+        f"{role} {count}" + (f" (tied to {tied})" if tied else "")
+        for (role, tied), count in left.items()
+    ]
+    maps = ", ".join(maps) or "no linear map"
     return {"stays": f"in floating point: {maps}, embeddings, norms and biases"}
 
 

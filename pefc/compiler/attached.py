@@ -14,6 +14,7 @@ from ..dsl.diagnostics.attaching import (
     NothingAttached,
 )
 from ..dsl.diagnostics.core import Diagnostic, SpecError
+from ..dsl.diagnostics.packing import NotFiniteWeight
 from ..dsl.diagnostics.quantizing import QuantizedMerge
 from ..dsl.diagnostics.training import ModelInProcesses
 from ..runtime.installed import Installed, record
@@ -47,7 +48,15 @@ def by_statement(mistakes: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     return tuple(_counted(first, len(others)) for first, *others in groups.values())
 
 
-_Repeated = ForwardReplaced | LossyMerge | NoBiasToMerge | NotAffine | NotFinite | QuantizedMerge
+_Repeated = (
+    ForwardReplaced
+    | LossyMerge
+    | NoBiasToMerge
+    | NotAffine
+    | NotFinite
+    | NotFiniteWeight
+    | QuantizedMerge
+)
 
 
 def _group(mistake: Diagnostic) -> object:

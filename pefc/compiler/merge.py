@@ -12,8 +12,10 @@ from ..dsl.diagnostics.quantizing import Requantized
 from ..dsl.diagnostics.state import NoValues
 from ..runtime.installed import Installed, Merged, forget, record, remember
 from ..runtime.patched import bare
-from .attached import attached, by_statement
+from ..runtime.quantized import is_packed
+from .attached import attached, by_statement, is_attached
 from .folds import Fold, Wish, fold_at, losing, refused
+from .link.declaring import retract
 from .link.live import uninstall
 from .link.packing import plain_modules, put
 from .patches import Patches
@@ -29,6 +31,9 @@ def merge(model: nn.Module, wish: Wish) -> None:
     update (‖kept − update‖ / ‖update‖), or a weight is quantized and the wish does not say what
     becomes of it.
     """
+    if wish.into is not None and not is_attached(model) and _is_quantized(model):
+        _make_plain(model, wish.into)
+        return
     what = attached(model)
     plan: Plan = what.plan  # pyright: ignore[reportAssignmentType]
     _raise_any(_unmergeable(plan, model))
@@ -46,13 +51,24 @@ def merge(model: nn.Module, wish: Wish) -> None:
             _store(fold, model)
     put(model, others)
     if wish.into is not None:
-        put(model, dict(plain_modules(model, wish.into)))
-        _cast(model, wish.into)
+        _make_plain(model, wish.into)
     forget(model)
     if wish.keep_base:
         remember(model, kept)
     if wish.requantize:
         _report(folds)
+
+
+def _is_quantized(model: nn.Module) -> bool:
+    return any(is_packed(module) for module in model.modules())
+
+
+def _make_plain(model: nn.Module, dtype: torch.dtype) -> None:
+    """Another dtype for the whole model, quantized weights included."""
+    put(model, dict(plain_modules(model, dtype)))
+    _cast(model, dtype)
+    retract(model)
+    forget(model)
 
 
 def _cast(model: nn.Module, dtype: torch.dtype) -> None:

@@ -12,7 +12,14 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
 
 from ..dsl.diagnostics.core import SpecError
-from ..dsl.diagnostics.models import FunctionNotFound, ModelNotFound, NotModel, UnknownArchitecture
+from ..dsl.diagnostics.models import (
+    AdapterAsModel,
+    FunctionNotFound,
+    ModelNotFound,
+    NotModel,
+    UnknownArchitecture,
+)
+from ..runtime.state import MANIFEST
 
 
 def read_model(reference: str, *, weights: bool = False, **options: object) -> nn.Module:
@@ -87,6 +94,8 @@ def function_named(reference: str, gives: str) -> Callable[[], object]:
 def _config(reference: str) -> PretrainedConfig:
     folder = Path(reference)
     if folder.is_dir() and not (folder / "config.json").is_file():
+        if (folder / MANIFEST).is_file():
+            raise SpecError([AdapterAsModel(reference)])
         raise SpecError([ModelNotFound(reference, "the folder has no `config.json`")])
     if folder.is_file():
         raise SpecError([ModelNotFound(reference, "it is a file, not a folder")])

@@ -110,6 +110,15 @@ class Packing:
 
 
 @dataclass(frozen=True, slots=True)
+class Floating:
+    """A linear map that stays in floating point where others are quantized."""
+
+    site: Site
+    tied: str | None
+    """The module with which it shares its weight."""
+
+
+@dataclass(frozen=True, slots=True)
 class Patched:
     """A module with the methods that stand on it, in the order of the spec."""
 
@@ -139,6 +148,8 @@ class Plan:
     """Tasks that a fusion reads: they do not train any more."""
     drops: tuple[Dropping, ...] = ()
     packings: tuple[Packing, ...] = ()
+    floating: tuple[Floating, ...] = ()
+    """Of a plan that quantizes."""
     shift: int = 0
     """By how much the positions of the text's tokens grow."""
 

@@ -146,6 +146,7 @@ class _Planner:
             frozenset(self.fused),
             tuple(self.drops),
             tuple(self.quantizing.packings.values()),
+            self.quantizing.floating(self.table),
             sum(shifts.values()),
         )
 

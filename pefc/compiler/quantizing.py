@@ -10,6 +10,7 @@ from torch import nn
 
 from ..dsl.checked import Quantization
 from ..dsl.diagnostics.core import Diagnostic, SpecError
+from ..dsl.diagnostics.packing import ComputeInt8
 from ..dsl.diagnostics.quantizing import (
     DoubleInt8,
     NoQuantizer,
@@ -21,8 +22,8 @@ from ..dsl.source import Span
 from ..runtime.quantized import DTYPES, Form, form
 from .lower import LinearFacts
 from .placing import Place
-from .plan import Packing
-from .site import Site
+from .plan import Floating, Packing
+from .site import Site, SiteTable
 
 
 @dataclass(slots=True)
@@ -54,6 +55,20 @@ class Quantizing:
         bits = 8 if packing.form.format == "int8" else 4
         return replace(where, facts=replace(where.facts, transposed=False, packed=bits))
 
+    def floating(self, table: SiteTable) -> tuple[Floating, ...]:
+        """The linear maps that no statement quantizes, where some does."""
+        linear = {
+            site.path: replace(site, slice=None) for site in table.sites if site.kind == "linear"
+        }
+        left = [site for path, site in linear.items() if path not in self.packings]
+        return tuple(Floating(site, self._tied(site.path)) for site in left if self.packings)
+
+    def _tied(self, path: str) -> str | None:
+        """Another module with the same weight."""
+        weight = self.model.get_submodule(path)._parameters.get("weight")
+        names = [name.rpartition(".")[0] for name in self.names.get(id(weight), ())]
+        return next((other for other in names if other != path), None)
+
     def _pack(self, step: Quantization, site: Site, wanted: Form) -> None:
         place = place_of(step)
         earlier = self.packings.get(site.path)
@@ -63,10 +78,9 @@ class Quantizing:
         found = form(module)
         if found is not None and found != wanted:
             raise SpecError([OtherForm(place, site.path, str(found), str(wanted))])
-        others = [name.rpartition(".")[0] for name in self.names[id(module.weight)]]
-        others = [path for path in others if path != site.path]
-        if found is None and others:
-            raise SpecError([SharedQuantize(place, site.path, others[0])])
+        other = self._tied(site.path)
+        if found is None and other is not None:
+            raise SpecError([SharedQuantize(place, site.path, other)])
         self.packings[site.path] = Packing(site, wanted, found is not None, step.span)
 
 
@@ -83,6 +97,8 @@ def _form(step: Quantization) -> Form:
     if kind == "int8":
         if double:
             raise SpecError([DoubleInt8(step.span)])
+        if "compute" in given:
+            raise SpecError([ComputeInt8(step.span)])
         return Form("int8", double=False, compute=None)
     return Form(kind, double, DTYPES[str(given.get("compute", "bf16"))])  # pyright: ignore[reportArgumentType]
 

@@ -8,7 +8,7 @@ from ..dsl.checked import leaves
 from ..runtime.quantized import DTYPES
 from .costs import Costs
 from .packing import kept_bytes
-from .plan import Packing, Plan, Planned
+from .plan import Floating, Packing, Plan, Planned
 
 
 def report(plan: Plan) -> dict[str, object]:
@@ -21,6 +21,7 @@ def report(plan: Plan) -> dict[str, object]:
         "trainable": plan.trainable,
         "total": plan.total,
         "quantized": [_packing(packing) for packing in plan.packings],
+        "floating": [_floating(each) for each in plan.floating],
         "attachments": [_attachment(planned, numbers) for planned in plan.attachments]
         + [_tuned(index, plan) for index in range(len(plan.tuned))],
         "terms": [{"text": term.text, "matched": term.matched} for term in plan.terms],
@@ -35,8 +36,15 @@ def _packing(packing: Packing) -> dict[str, object]:
         "double": packing.form.double,
         "compute": compute,
         "bytes": kept_bytes(packing),
+        "bias": packing.site.bias,
+        "there": packing.is_there,
         "span": str(packing.span),
     }
+
+
+def _floating(floating: Floating) -> dict[str, object]:
+    site = floating.site
+    return {"site": site.path, "role": site.role, "bias": site.bias, "tied": floating.tied}
 
 
 def _attachment(planned: Planned, numbers: Mapping[int, int]) -> dict[str, object]:

@@ -80,7 +80,15 @@ def test_plan_as_json(run: Run, spec: Spec) -> None:
         "plan", spec("param r = 2\nlora(r=r) on attn.q\n"), str(CONFIG), "--json", "--set", "r=4"
     )
     plan = json.loads(result.stdout)
-    assert set(plan) == {"model", "trainable", "total", "quantized", "attachments", "terms"}
+    assert set(plan) == {
+        "model",
+        "trainable",
+        "total",
+        "quantized",
+        "floating",
+        "attachments",
+        "terms",
+    }
     assert plan["trainable"] == 4 * 4 * (24 + 24)
     assert plan["terms"] == [{"text": "attn.q", "matched": 4}]
     name = "model.layers.0.self_attn.q_proj.lora.A"

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable
 
 import pytest
+import torch
 
 import pefc
 
@@ -37,9 +38,34 @@ def requantized() -> None:
     warnings.warn(pefc.SpecWarning(rounded), stacklevel=1)
 
 
+def no_quantization_config() -> None:
+    spec = "quantize(nf4, double) on attn; quantize(int8) on ffn"
+    pefc.apply(spec, llama()).save_pretrained("out")
+
+
+def not_finite_weight() -> None:
+    model = llama()
+    for path in ("model.layers.0.mlp.up_proj", "model.layers.1.self_attn.v_proj"):
+        torch.nn.init.constant_(model.get_submodule(path).weight[2:3, 3:4], torch.nan)  # pyright: ignore[reportArgumentType, reportIndexIssue]
+    pefc.apply(NF4, model)
+
+
+def not_a_reference() -> None:
+    pefc.base(NF4, llama())  # pyright: ignore[reportArgumentType]
+
+
+def adapter_as_model() -> None:
+    pefc.save(pefc.apply("lora(r=2) on attn.q", llama()), "adapter")
+    pefc.base(NF4, "adapter")
+
+
 QUANTIZE_MISTAKES: tuple[Callable[[], None], ...] = (
     other_form,
     no_quantizer,
     distorted_weights,
     requantized,
+    no_quantization_config,
+    not_finite_weight,
+    not_a_reference,
+    adapter_as_model,
 )

@@ -14,6 +14,7 @@ from ...runtime.patched import base_class, is_patched, is_wire
 from ..attached import attached, by_statement
 from ..patches import Patches
 from ..plan import Plan
+from .declaring import declare, noted
 from .materialize import Materials
 from .packing import Modules, settle
 from .patching import Patching
@@ -55,6 +56,9 @@ def install(
     try:
         patching.replace(modules)
         settle(model)
+        if plan.packings:
+            patching.undone_by.append(noted(model))
+            declare(model)
         if not is_of_base(plan):
             _install(plan, patching, materials)
     except BaseException:

@@ -6,12 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from ...dsl.diagnostics.core import SpecError
+from ...dsl.diagnostics.packing import NotFiniteWeight
 from ...dsl.diagnostics.quantizing import DistortedWeights
 from ...dsl.diagnostics.state import NoValues
 from ...runtime import quantized
 from ...runtime.patched import replacing
 from ...runtime.quantized import Form, form, is_packed
 from ...runtime.taps import Aside
+from ..attached import by_statement
 from ..families import is_transposed
 from ..passes.packed import READINGS
 from ..plan import Plan
@@ -24,8 +26,15 @@ Modules = Mapping[str, nn.Module]
 def packed_modules(plan: Plan, model: nn.Module) -> Modules:
     """The modules of a model that a plan quantizes, made anew; the model is not changed.
 
-    Raises SpecError where the model has no values.
+    Raises SpecError where the model has no values, or such as are not finite.
     """
+    mistakes = [
+        NotFiniteWeight(packing.span, packing.site.path)
+        for packing in plan.packings
+        if not (packing.is_there or _weight(packing.site.path, plan, model).isfinite().all())
+    ]
+    if mistakes:
+        raise SpecError(by_statement(mistakes))
     return dict(_packed(plan, model))
 
 
@@ -34,9 +43,14 @@ def _packed(plan: Plan, model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
         if packing.is_there:
             continue
         module = model.get_submodule(packing.site.path)
-        if module.get_parameter("weight").is_meta:
-            raise SpecError([NoValues(plan.model)])
         yield packing.site.path, packed_module(module, packing.form)
+
+
+def _weight(path: str, plan: Plan, model: nn.Module) -> Tensor:
+    weight = model.get_submodule(path).get_parameter("weight").detach()
+    if weight.is_meta:
+        raise SpecError([NoValues(plan.model)])
+    return weight
 
 
 def packed_module(module: nn.Module, form: Form) -> nn.Linear:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from .. import diagnostics
 from ..checked import Attachment, Modified, Step, Value
 from ..diagnostics import Diagnostic
+from ..source import Span
 from ..syntax import (
     Alias,
     Attach,
@@ -41,6 +42,8 @@ class Block:
     scope: Scope
     run: Run
     task: str | None = None
+    modifier: str | None = None
+    """The innermost that they stand in."""
     depth: int = 0
     overrides: Mapping[str, Value] = field(default_factory=dict[str, Value])
 
@@ -78,6 +81,7 @@ def _attach(statement: Attach, steps: list[Step], block: Block) -> None:
     scope, run, use = block.scope, block.run, statement.use
     match use.name:
         case "quantize":
+            _of_all(block, use.name_span)
             steps.append(quantization(statement, scope, run))
         case "fuse":
             if block.task is not None:
@@ -92,6 +96,14 @@ def _attach(statement: Attach, steps: list[Step], block: Block) -> None:
             elif isinstance(found, Recipe):
                 unwanted(statement, run, "a recipe says itself where its statements go")
                 steps.extend(_expand(use, found, block))
+
+
+def _of_all(block: Block, span: Span) -> None:
+    """Reports what changes the base of all tasks where it stands in one, or in a modifier."""
+    if block.modifier is not None:
+        block.run.found.append(diagnostics.InnerQuantize(span, f"`{block.modifier}`"))
+    elif block.task is not None:
+        block.run.found.append(diagnostics.InnerQuantize(span, f"the task `{block.task}`"))
 
 
 def _expand(use: Use, recipe: Recipe, block: Block) -> tuple[Step, ...]:
@@ -109,7 +121,7 @@ def _expand(use: Use, recipe: Recipe, block: Block) -> tuple[Step, ...]:
         return ()
     run.steps += len(inner[0])
     outer, run.expanding = run.expanding, (*run.expanding, recipe.name)
-    steps = steps_of(inner[0], Block(inner[1], run, block.task, block.depth + 1))
+    steps = steps_of(inner[0], replace(block, scope=inner[1], depth=block.depth + 1))
     run.expanding = outer
     return steps
 
@@ -119,7 +131,7 @@ def rehearse(recipe: Recipe, block: Block) -> None:
     run = block.run
     run.expanding = (recipe.name,)
     labels, run.labels = run.labels, {}
-    steps_of(rehearsed(recipe, block.scope, run), Block(block.scope, run, None, block.depth + 1))
+    steps_of(rehearsed(recipe, block.scope, run), Block(block.scope, run, depth=block.depth + 1))
     run.expanding, run.labels = (), labels
 
 
@@ -150,7 +162,7 @@ def _modify(statement: Modify, steps: list[Step], block: Block) -> None:
     if not statement.body:
         run.found.append(diagnostics.EmptyBlock(f"the block of `{use.name}`", statement.span))
     arguments = _modifier_arguments(use, block) if known else ()
-    body = steps_of(statement.body, replace(block, depth=block.depth + 1))
+    body = steps_of(statement.body, replace(block, modifier=use.name, depth=block.depth + 1))
     steps.append(Modified(use.name, arguments, body, statement.span))
 
 

@@ -88,6 +88,7 @@ if TYPE_CHECKING:
     from .names import UnusedConstant as UnusedConstant
     from .names import UsedBeforeDefinition as UsedBeforeDefinition
     from .names import WrongOverride as WrongOverride
+    from .packing import InnerQuantize as InnerQuantize
     from .settings import NegativeSetting as NegativeSetting
     from .settings import RepeatedSetting as RepeatedSetting
     from .settings import UnknownSetting as UnknownSetting
@@ -132,6 +133,7 @@ _MODULES = (
     "imports",
     "methods",
     "names",
+    "packing",
     "settings",
     "statements",
     "syntax",

@@ -29,6 +29,53 @@ class ModelNotFound(Diagnostic):
 
 
 @dataclass(frozen=True)
+class NotAReference(Diagnostic):
+    """`pefc.base` is given something else than where a model is.
+
+        pefc.base("quantize(nf4) on linear", model)
+
+    It reads a model and quantizes its weights as they come. `pefc.apply` quantizes one that is
+    there.
+    """
+
+    found: str
+    is_model: bool
+
+    def title(self) -> str:
+        return f"`{self.found}` is not where a model is"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(None, "`pefc.base` reads a folder, a hub id or `package.module:function`"),)
+
+    def help(self) -> str:
+        if self.is_model:
+            return "to quantize a model that is there, call `pefc.apply(spec, model)`"
+        return "give a string or a path"
+
+
+@dataclass(frozen=True)
+class AdapterAsModel(Diagnostic):
+    """A folder that should hold a model holds an adapter.
+
+        pefc.base("quantize(nf4) on linear", "adapter")
+
+    An adapter has no weights of its base. Name the folder of the base, and load the adapter into
+    the model.
+    """
+
+    folder: str
+
+    def title(self) -> str:
+        return f"`{self.folder}` holds an adapter, not a model"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(None, "it has a `plan.json` of pefc, and no `config.json`"),)
+
+    def help(self) -> str:
+        return f'name the folder of its base, then call `pefc.load(model, "{self.folder}")`'
+
+
+@dataclass(frozen=True)
 class UnknownArchitecture(Diagnostic):
     """The `config.json` of a model names a class that transformers does not have.
 

@@ -57,6 +57,17 @@ def is_distorted(module: nn.Module) -> bool:
         )
 
 
+def has_finite_scales(module: nn.Module) -> bool:
+    """Whether all that a weight was quantized from was finite: NaN and infinity get into the scale
+    of their block.
+    """
+    kind = form(module)
+    assert kind is not None
+    if kind.format == "int8":
+        return bool(_scales(module).isfinite().all())
+    return bool(_absmax(_state(module)).isfinite().all())
+
+
 def product(module: nn.Module, x: Tensor) -> Tensor:
     """x Wᵀ as the module computes it, without its bias: [..., in] gives [..., out]."""
     if not isinstance(module, Linear8bitLt):
