@@ -20,12 +20,12 @@ from ..dsl.diagnostics.state import NoValues
 from ..dsl.diagnostics.tasks import NoSuchTask
 from ..dsl.format import format as format_spec
 from ..dsl.syntax import Method, Spec
+from ..dsl.vocabulary import FUSION
 from ..runtime.patched import bare
 from ..runtime.processes import by_one, gathered, spread
 from ..runtime.state import Fingerprint, fingerprint, write_folder
 from .attached import attached
 from .folding import folded
-from .fusing import FUSION
 from .parts import only
 from .plan import Plan
 from .planning import plan as planned_on
