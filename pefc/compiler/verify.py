@@ -12,6 +12,7 @@ from ..dsl.diagnostics.core import SpecError
 from .exercise import SEED, Inputs, digests, distance, gradients, outputs, random_inputs
 from .folds import Wish
 from .link.packing import packed_modules, put
+from .lower import LeafFacts
 from .merge import merge, remove
 from .patches import Patches, tasks_of
 from .plan import Patched, Plan
@@ -198,9 +199,12 @@ def _perturb(model: nn.Module, plan: Plan) -> None:
 
 
 def _passes(program: Program) -> Iterator[Measured]:
-    """Each kind of patch once, in 64 bits."""
+    """Each kind of patch once, in 64 bits; copies of the parameters of norms and the like have no
+    formula.
+    """
     patches = Patches()
-    kinds = {patched.key: patched for patched in program.plan.modules}
+    formulas = (p for p in program.plan.modules if not isinstance(p.facts, LeafFacts))
+    kinds = {patched.key: patched for patched in formulas}
     found = [
         patch_distance(patched, patches, program.model, task)
         for patched in kinds.values()
