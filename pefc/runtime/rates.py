@@ -153,7 +153,7 @@ def give(model: nn.Module, path: str, rate: float, decay: float) -> None:
 
 @cache
 def _register() -> None:
-    register_optimizer_step_pre_hook(_before)
+    register_optimizer_step_pre_hook(_before)  # pyright: ignore[reportArgumentType]
 
 
 @torch.compiler.disable
