@@ -43,8 +43,7 @@ def combine(
 
     Args:
         folders: what `save` wrote, each of no task or of one.
-        out: the folder to write, where an adapter that is there is replaced; the result belongs to
-            no task.
+        out: the folder to write; an adapter there is replaced. The result belongs to no task.
         how: `linear`, `ties`, `dare`, `magnitude`, `svd` or `cat`.
         weights: one for each folder. By default the result is a mean.
         density: the share of the numbers of a tensor that stay, for `ties`, `dare`, `magnitude`.
