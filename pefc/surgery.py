@@ -1,4 +1,8 @@
-"""The functions that users call with a spec and a model. What they do lives in the compiler."""
+"""The functions that users call with a spec and a model. What they do lives in the compiler.
+
+An argument of a wrong type is a TypeError, one that is out of range a ValueError, before anything
+else; a mistake in a spec, or between it and a model, is a SpecError.
+"""
 
 import warnings
 from collections.abc import Iterable, Mapping
@@ -10,16 +14,25 @@ from torch import nn
 
 from . import compiler
 from .compiler import Plan, Program
+from .compiler.arguments import (
+    check_flag,
+    check_model,
+    check_path,
+    check_rows,
+    check_spec,
+    check_task,
+    model_in,
+)
 from .compiler.attached import is_attached
 from .compiler.folds import TOLERATED, Wish
 from .compiler.texts import tokenize_with
 from .dsl.checked import Checked, Value
 from .dsl.checker import check
 from .dsl.diagnostics import SpecWarning
+from .dsl.given import check_values
 from .dsl.parser import parse
 from .dsl.source import Source
 from .dsl.syntax import Spec
-from .runtime.processes import unwrapped
 from .runtime.quantized import DTYPES
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -39,6 +52,8 @@ def plan(
     Raises:
         SpecError: with every mistake of the spec, and every selector term that matches nothing.
     """
+    check_spec(spec)
+    check_model(model)
     return compiler.plan(_checked(spec, params), model)
 
 
@@ -85,6 +100,8 @@ def compile(
     Raises:
         SpecError: with every mistake; the model is untouched.
     """
+    check_spec(spec)
+    check_model(model)
     return compiler.compiled(_checked(spec, params), model, tokenize_with(tokenizer))
 
 
@@ -112,6 +129,7 @@ def apply(
     Raises:
         SpecError: with every mistake; the model is then bit for bit and flag for flag as it was.
     """
+    check_spec(spec)
     compiler.check_alone(model, "apply")
     checked = _checked(spec, params, compiler.task_names(model))
     if is_attached(model) and compiler.is_of_tasks(checked):
@@ -143,7 +161,10 @@ def save(
     Warns:
         UserWarning: ranks are still to be allocated, and `resume` is not set.
     """
-    for found in compiler.save(unwrapped(model), Path(folder), resume=resume, task=task):
+    check_path("folder", folder)
+    check_flag("resume", resume)
+    check_task("task", task)
+    for found in compiler.save(model_in(model), Path(folder), resume=resume, task=task):
         warnings.warn(SpecWarning(found), stacklevel=2)
 
 
@@ -161,6 +182,8 @@ def load(model: Model, folder: str | Path, *, task: str | None = None) -> Model:
             misshapen.
     """
     compiler.check_alone(model, "load")
+    check_path("folder", folder)
+    check_task("task", task)
     if task is None:
         compiler.load(model, Path(folder))
     else:
@@ -174,7 +197,8 @@ def set_task(model: Model, name: str | None) -> Model:
     Raises:
         SpecError: the model has no such task.
     """
-    compiler.set_task(unwrapped(model), name)
+    check_task("name", name)
+    compiler.set_task(model_in(model), name)
     return model
 
 
@@ -186,12 +210,12 @@ def tasks(model: nn.Module, names: Iterable[str | None]) -> AbstractContextManag
         SpecError: the model has no such task. A batch with another number of rows is a ValueError
             when it comes.
     """
-    return compiler.tasks(unwrapped(model), names)
+    return compiler.tasks(model_in(model), check_rows(names))
 
 
 def task_names(model: nn.Module) -> tuple[str, ...]:
     """The tasks of a model, in the order in which they came."""
-    return compiler.task_names(unwrapped(model))
+    return compiler.task_names(model_in(model))
 
 
 def merge(
@@ -224,6 +248,7 @@ def merge(
     if into is not None and keep_base:
         raise ValueError("a model that takes another dtype cannot keep its base")
     compiler.check_alone(model, "merge")
+    check_flag("keep_base", keep_base)
     dtype = None if into is None else DTYPES[into]
     compiler.merge(model, Wish(keep_base, loss, dtype, requantize))
     return model
@@ -237,6 +262,7 @@ def remove(model: Model, *, task: str | None = None) -> Model:
         SpecError: nothing is attached, it was merged without `keep_base`, or there is no such task.
     """
     compiler.check_alone(model, "remove")
+    check_task("task", task)
     if task is None:
         compiler.remove(model)
     else:
@@ -247,7 +273,12 @@ def remove(model: Model, *, task: str | None = None) -> Model:
 def _checked(
     spec: Spec | Checked | str, params: Mapping[str, Value], tasks: tuple[str, ...] = ()
 ) -> Checked:
+    values = check_values("params", params)
     if isinstance(spec, Checked):
+        if values:
+            raise ValueError(
+                "`params` come too late for a spec that is checked: give `overrides` there"
+            )
         return spec
     tree = parse(Source("<spec>", spec)) if isinstance(spec, str) else spec
-    return check(tree, overrides=params, tasks=tasks)
+    return check(tree, overrides=values, tasks=tasks)

@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from . import compiler
+from .compiler.arguments import check_batches, check_count, check_rate, model_in
 from .compiler.gates import GateValues
 from .compiler.ranking import Ranks
-from .runtime.processes import unwrapped
+from .dsl.given import check_type
 
 
 def optimizer(
@@ -31,7 +32,10 @@ def optimizer(
         SpecError: nothing is attached to the model, there is no such kind, or bitsandbytes cannot
             be imported.
     """
-    return compiler.optimizer(unwrapped(model), lr=lr, decay=decay, kind=kind, options=options)
+    check_rate("lr", lr)
+    check_rate("decay", decay)
+    check_type("kind", kind, str, "the name of an optimizer, such as 'adamw'")
+    return compiler.optimizer(model_in(model), lr=lr, decay=decay, kind=kind, options=options)
 
 
 def gates(model: nn.Module) -> GateValues:
@@ -41,7 +45,7 @@ def gates(model: nn.Module) -> GateValues:
     Raises:
         SpecError: nothing is attached to the model.
     """
-    return compiler.gates(unwrapped(model))
+    return compiler.gates(model_in(model))
 
 
 def ranks(model: nn.Module) -> Ranks:
@@ -52,7 +56,7 @@ def ranks(model: nn.Module) -> Ranks:
     Raises:
         SpecError: nothing is attached to the model.
     """
-    return compiler.ranks(unwrapped(model))
+    return compiler.ranks(model_in(model))
 
 
 def regularizer(model: nn.Module) -> Tensor:
@@ -62,7 +66,7 @@ def regularizer(model: nn.Module) -> Tensor:
     Raises:
         SpecError: nothing is attached to the model.
     """
-    return compiler.regularizer(unwrapped(model))
+    return compiler.regularizer(model_in(model))
 
 
 def prune(model: nn.Module, batches: Iterable[object], *, keep: int) -> dict[str, tuple[str, ...]]:
@@ -81,4 +85,6 @@ def prune(model: nn.Module, batches: Iterable[object], *, keep: int) -> dict[str
             there is no batch that the model takes; the model is then as it was.
     """
     compiler.check_alone(model, "prune")
+    check_batches(batches)
+    check_count("keep", keep)
     return {kept.path: kept.tasks for kept in compiler.prune(model, batches, keep)}

@@ -38,6 +38,7 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="give a param of the spec another value"),
 ]
+Force = Annotated[bool, typer.Option("--force", help="replace the adapter in OUT if one is there")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
@@ -175,17 +176,19 @@ def compile(
         Path, typer.Option("-o", "--out", metavar="OUT", help="the adapter folder to write")
     ],
     overrides: Overrides = None,
+    force: Force = False,
 ) -> None:
     """Write the adapter folder with its initial values, ready to train or to load."""
     with loading():
         from .compiling import compile as run
+        from .outputs import adapter_folder
 
     with reported():
-        run(spec, model, tuple(overrides or ()), out)
+        run(spec, model, tuple(overrides or ()), adapter_folder(out, force=force))
 
 
 @app.command(cls=QuickCommand)
-def combine(
+def combine(  # noqa: PLR0913, PLR0917  (one for each option)
     folders: Annotated[list[Path], typer.Argument(metavar="FOLDER", help="adapter folders")],
     out: Annotated[
         Path, typer.Option("-o", "--out", metavar="OUT", help="the adapter folder to write")
@@ -203,15 +206,17 @@ def combine(
     rank: Annotated[
         int | None, typer.Option(help="of the result of svd; by default the largest")
     ] = None,
+    force: Force = False,
 ) -> None:
     """Make one adapter folder of several that have one base and one form."""
     with loading():
         from .combining import combine as run
+        from .outputs import adapter_folder
 
     with reported():
         run(
             tuple(folders),
-            out,
+            adapter_folder(out, force=force),
             how=how,
             weights=weights,
             density=density,
@@ -233,13 +238,15 @@ def prune(
     out: Annotated[
         Path, typer.Option("-o", "--out", metavar="OUT", help="the adapter folder to write")
     ],
+    force: Force = False,
 ) -> None:
     """Keep, at each place of a fusion, the tasks that have most weight on some data."""
     with loading():
+        from .outputs import adapter_folder
         from .pruning import prune as run
 
     with reported():
-        run(adapter, model, data, keep=keep, out=out)
+        run(adapter, model, data, keep=keep, out=adapter_folder(out, force=force))
 
 
 @app.command(cls=QuickCommand)

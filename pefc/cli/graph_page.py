@@ -12,11 +12,15 @@ from .graph_parts import BEFORE, Part
 _TOKEN = re.compile(r"[A-Za-z_][\w.]*|\d[\w.]*|[@+*/-]")
 
 
+START = "<!doctype html>\n<!-- pefc graph -->"
+"""How a page begins."""
+
+
 def page(plan: Plan, shown: Sequence[Part]) -> str:
     """The page: the spec on top, then each kind of module with its stages side by side."""
     style = (files("pefc.cli") / "graph_page.css").read_text(encoding="utf-8")
     spec = escape(plan.checked.spec.span.source.text.strip())
-    return f"""<!doctype html>
+    return f"""{START}
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">

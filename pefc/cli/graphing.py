@@ -7,10 +7,11 @@ import typer
 
 from .. import compiler
 from ..compiler.plan import Patched, Plan
+from ..dsl.diagnostics.checkpoints import OutputExists
 from ..dsl.diagnostics.commands import UntouchedLayer, UntouchedSite
 from ..dsl.diagnostics.core import SpecError
 from .console import draw, working
-from .graph_page import page
+from .graph_page import START, page
 from .graph_parts import Part, parts
 from .graph_view import graph_view
 from .layer_view import layer_parts
@@ -33,6 +34,8 @@ def graph(
 ) -> None:
     """Print the graphs, or write a page."""
     checked = checked_spec(spec, settings)
+    if html is not None:
+        _check_page(html)
     model = model_named(reference)
     with working("compiling"):
         program = compiler.compiled(checked, model)
@@ -62,6 +65,16 @@ def _wanted(plan: Plan, where: Where) -> tuple[Patched, ...]:
             known = tuple(sorted(layer for layer in layers if layer is not None))
             raise SpecError([UntouchedLayer(where.layer, known)])
     return found
+
+
+def _check_page(html: Path) -> None:
+    """Raise SpecError where a page would be written over another file."""
+    try:
+        is_other = html.is_file() and not html.read_bytes().startswith(START.encode())
+    except OSError:  # then it cannot be written either, which is said when it is tried
+        return
+    if is_other:
+        raise SpecError([OutputExists(str(html), "page")])
 
 
 def _counted(shown: tuple[Part, ...]) -> str:

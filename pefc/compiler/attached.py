@@ -19,6 +19,7 @@ from ..dsl.diagnostics.quantizing import QuantizedMerge
 from ..dsl.diagnostics.training import ModelInProcesses
 from ..runtime.installed import Installed, record
 from ..runtime.processes import is_spread, unwrapped
+from .arguments import check_model
 
 
 def is_attached(model: nn.Module) -> bool:
@@ -35,7 +36,10 @@ def attached(model: nn.Module) -> Installed:
 
 
 def check_alone(model: nn.Module, doing: str) -> None:
-    """Raise SpecError where a model is wrapped or spread over processes already."""
+    """Raise SpecError where a model is wrapped or spread over processes already, and TypeError
+    where it is none.
+    """
+    check_model(model)
     if unwrapped(model) is not model or is_spread(model):
         raise SpecError([ModelInProcesses(type(unwrapped(model)).__name__, doing)])
 

@@ -6,13 +6,12 @@ from ..dsl import library
 from ..dsl.checked import Attachment, Fusion
 from ..dsl.diagnostics.compiling import NotCompiled
 from ..dsl.diagnostics.core import SpecError
-from ..dsl.diagnostics.fusion import FusionWithout, TakenByFusion
+from ..dsl.diagnostics.fusion import FusionWithout
+from ..dsl.vocabulary import FUSION
 from .lower import BlockFacts, Member
 from .placing import Place
 from .plan import Planned
 
-FUSION = "fusion"
-"""The task of what runs over the tasks that are fused."""
 LABEL = "fuse"
 _METHOD = "adapter_fusion"
 
@@ -36,9 +35,6 @@ def parts(step: Fusion, where: Place, attachments: Sequence[Planned]) -> Parts:
     Raises SpecError where a task has none there, or may go without them.
     """
     found: list[tuple[str, tuple[Member, ...]]] = []
-    for planned in attachments:
-        if planned.task == FUSION and not planned.member.parts:
-            raise SpecError([TakenByFusion(planned.span, step.span)])
     for task in step.members:
         own = [planned for planned in attachments if planned.task == task]
         here = [p for p in own if p.home == where.home and isinstance(p.place.facts, BlockFacts)]

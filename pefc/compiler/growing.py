@@ -9,11 +9,12 @@ from ..dsl.checked import Checked, Quantization, leaves
 from ..dsl.diagnostics.core import SpecError
 from ..dsl.diagnostics.fusion import StillFused
 from ..dsl.diagnostics.tasks import NoSuchTask, TaskTaken
+from ..dsl.vocabulary import FUSION
 from ..runtime.dropping import Drop
 from ..runtime.installed import Installed, remember
 from ..runtime.patched import bare
+from ..runtime.rates import watch
 from .attached import attached
-from .fusing import FUSION
 from .link.live import check_forwards, train, unpatch
 from .link.materialize import materialize
 from .link.patching import Patching
@@ -21,6 +22,7 @@ from .parts import task_of, without
 from .patches import Patches
 from .plan import Plan
 from .planning import plan as planned_on
+from .rating import rates
 from .tasking import set_task, task_names
 from .texts import Tokenize
 
@@ -85,6 +87,7 @@ def change(model: nn.Module, after: Plan, tensors: Callable[[Patching], object])
         patching.undo()
         raise
     remember(model, Installed(after, what.flags, what.originals, what.earlier))
+    watch(model, rates(after))
     if after.tasks:
         fresh = FUSION in after.tasks and FUSION not in before.tasks
         set_task(model, FUSION if fresh else active if active in after.tasks else None)

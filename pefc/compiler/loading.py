@@ -12,11 +12,11 @@ from ..dsl.diagnostics.core import SpecError
 from ..dsl.diagnostics.quantizing import OtherForm
 from ..dsl.diagnostics.state import OtherBase, OtherSites
 from ..dsl.diagnostics.tasks import NoTaskName, OtherTask
+from ..dsl.vocabulary import FUSION
 from ..runtime.installed import Installed, record
 from ..runtime.patched import bare
 from ..runtime.state import Fingerprint, differences, fingerprint
 from .folding import folded_labels
-from .fusing import FUSION
 from .growing import add
 from .link.live import check_unattached
 from .parts import renamed

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from torch import nn
 
 from ..dsl.syntax import Factor, Number, Setting
+from ..runtime.rates import give
 from .attached import attached
 from .plan import Plan
 
@@ -17,12 +18,12 @@ def parameter_groups(model: nn.Module, *, lr: float, decay: float) -> list[dict[
     """
     plan: Plan = attached(model).plan  # pyright: ignore[reportAssignmentType]
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, tensor, settings in _trained(plan):
-        rate = _setting("lr", tensor, settings, lr)
-        weight_decay = _setting("decay", tensor, settings, decay)
+    for name, rate_said, decay_said in clauses(plan):
+        rate, weight_decay = _value(rate_said, lr), _value(decay_said, decay)
         parameter = model.get_parameter(name)
         if not parameter.requires_grad:
             continue
+        give(model, name, rate, weight_decay)
         group = groups.setdefault((rate, weight_decay), [])
         if all(parameter is not other for other in group):
             group.append(parameter)
@@ -30,6 +31,12 @@ def parameter_groups(model: nn.Module, *, lr: float, decay: float) -> list[dict[
         {"params": parameters, "lr": rate, "weight_decay": weight_decay}
         for (rate, weight_decay), parameters in groups.items()
     ]
+
+
+def clauses(plan: Plan) -> Iterator[tuple[str, Setting | None, Setting | None]]:
+    """The path of each trained tensor, with what the spec says of its rate and of its decay."""
+    for path, tensor, settings in _trained(plan):
+        yield path, _setting("lr", tensor, settings), _setting("decay", tensor, settings)
 
 
 def _trained(plan: Plan) -> Iterator[tuple[str, str | None, tuple[Setting, ...]]]:
@@ -47,19 +54,21 @@ def _trained(plan: Plan) -> Iterator[tuple[str, str | None, tuple[Setting, ...]]
         yield tuned.name, None, tuned.settings
 
 
-def _setting(name: str, tensor: str | None, settings: tuple[Setting, ...], default: float) -> float:
-    """The value for a tensor: what is said of the tensor itself comes before what is said of the
+def _setting(name: str, tensor: str | None, settings: tuple[Setting, ...]) -> Setting | None:
+    """What is said of a tensor: what is said of it itself comes before what is said of the
     statement.
     """
     root = None if tensor is None else tensor.partition(".")[0]
     for wanted in (root, None):
         for setting in settings:
             if setting.name == name and setting.tensor == wanted:
-                return _value(setting, default)
-    return default
+                return setting
+    return None
 
 
-def _value(setting: Setting, default: float) -> float:
+def _value(setting: Setting | None, default: float) -> float:
+    if setting is None:
+        return default
     match setting.value:
         case Factor(factor):
             return default * factor

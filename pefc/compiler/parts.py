@@ -6,7 +6,7 @@ from dataclasses import replace
 from ..dsl.checked import Attachment, Checked, Fusion, Modified, Quantization, Step, Tuning, leaves
 from ..dsl.diagnostics.core import SpecError
 from ..dsl.diagnostics.tasks import NotATask
-from .fusing import FUSION
+from ..dsl.vocabulary import FUSION
 
 
 def only(checked: Checked, name: str) -> Checked:

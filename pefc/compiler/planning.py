@@ -116,7 +116,7 @@ class _Planner:
                 case Attachment():
                     self._attach(step, around)
                 case Tuning():
-                    self._tune(step, around)
+                    self._tune(step)
                 case Modified("adapterdrop"):
                     self._drop(step, around)
                 case Modified():
@@ -183,6 +183,8 @@ class _Planner:
         if not sites and step.selection is None:
             raise SpecError([NoSites(step.span, kind, self.table.model)])
         check_count(step.expect, sites, step)
+        if around.gated and tuned_parameters(step.method):
+            raise SpecError([NotCompiled(step.span, "training the base in `gate`")])
         if only_tunes:
             if around.dropping is not None:
                 raise SpecError([NotCompiled(step.span, "training the base in `adapterdrop`")])
@@ -273,9 +275,7 @@ class _Planner:
             self.firsts[key] = first
         return self.firsts[key], self.elaborated[key]
 
-    def _tune(self, step: Tuning, around: _Around) -> None:
-        if around.dropping is not None:
-            raise SpecError([NotCompiled(step.span, "`tune` in `adapterdrop`")])
+    def _tune(self, step: Tuning) -> None:
         sites = self._select(step.selection, "any")
         check_count(step.expect, sites, step)
         names = ("weight", "bias") if step.what is None else (step.what,)

@@ -7,7 +7,7 @@ from torch import nn
 from torch.fx import GraphModule
 
 from ..dsl.checked import Checked
-from .fusing import FUSION
+from ..dsl.vocabulary import FUSION
 from .link.graph import linked_graph
 from .link.live import check_free, install
 from .link.materialize import Materials, materialize

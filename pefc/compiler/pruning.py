@@ -12,9 +12,9 @@ from ..dsl.diagnostics.core import SpecError
 from ..dsl.diagnostics.fusion import NoBatches, NoFusion, TooFewKept, TooManyKept, UnfitBatch
 from ..dsl.parser import parse
 from ..dsl.source import Source
+from ..dsl.vocabulary import FUSION
 from ..runtime.patched import bare
 from .attached import attached
-from .fusing import FUSION
 from .gates import gates
 from .growing import change
 from .models import reason_of

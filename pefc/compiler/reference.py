@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -13,19 +14,27 @@ from .exercise import SEED, distance
 from .link.packing import floating_weight
 from .link.wiring import module_paths
 from .lower import AttentionFacts, LinearFacts, Site, run
+from .lower.attached import TASK
 from .lower.nodes import BASE, TOKENS, shape
 from .passes import packed
 from .passes.packed import READINGS
-from .patches import Patches
+from .patches import Patches, tasks_of
 from .plan import Patched
 
 _ROWS = 8
 
 
-def patch_distance(patched: Patched, patches: Patches, model: nn.Module) -> float:
-    """How far the fast patch is from the formula, with the tensors that the model holds now."""
+def patch_distance(
+    patched: Patched, patches: Patches, model: nn.Module, task: str | None = None
+) -> float:
+    """How far the fast patch is from the formula, with the tensors that the model holds now: those
+    of one task, and of none.
+    """
     module = model.get_submodule(patched.path)
-    site = Site(_reader(module), _modules(patched, model))
+    if tasks_of(patched):
+        own = tuple(planned for planned in patched.members if planned.task in {None, task})
+        patched = replace(patched, members=own, key=(patched.key, task))
+    site = Site(_reader(module, task), _modules(patched, model))
     plain, fast = patches.plain(patched), patches.fast(patched)
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     inputs = [_random(port, device) for port in plain.find_nodes(op="placeholder")]
@@ -46,10 +55,11 @@ def _random(port: Node, device: torch.device) -> object:
     return drawn[None] if len(size) == len((_ROWS, "features")) else drawn
 
 
-def _reader(module: nn.Module) -> Callable[[str], object]:
+def _reader(module: nn.Module, task: str | None) -> Callable[[str], object]:
     def read(path: str) -> object:
         found: object = module
-        for part in path.split("."):
+        head, _, rest = path.partition(".")
+        for part in (f"{task}.{rest}" if head == TASK else path).split("."):
             is_weight = part == "weight" and found is module
             found = floating_weight(module) if is_weight else getattr(found, part)
         return found.double() if isinstance(found, Tensor) and found.is_floating_point() else found

@@ -12,6 +12,7 @@ from torch import nn
 from ..dsl import library
 from ..dsl.canonical import canonical
 from ..dsl.checked import Attachment, Checked, leaves
+from ..dsl.diagnostics.checkpoints import OutputExists
 from ..dsl.diagnostics.commands import UnwritableFile
 from ..dsl.diagnostics.core import Diagnostic, SpecError
 from ..dsl.diagnostics.fusion import FusionAlone
@@ -19,12 +20,12 @@ from ..dsl.diagnostics.state import NoValues
 from ..dsl.diagnostics.tasks import NoSuchTask
 from ..dsl.format import format as format_spec
 from ..dsl.syntax import Method, Spec
+from ..dsl.vocabulary import FUSION
 from ..runtime.patched import bare
 from ..runtime.processes import by_one, gathered, spread
 from ..runtime.state import Fingerprint, fingerprint, write_folder
 from .attached import attached
 from .folding import folded
-from .fusing import FUSION
 from .parts import only
 from .plan import Plan
 from .planning import plan as planned_on
@@ -77,6 +78,16 @@ def write(
     tensors = gathered(adapter_tensors(plan, model, computed), mesh)
     by_one(mesh, lambda: write_files(folder, plan.checked, tensors, base=base, plan=report(plan)))
     return warnings
+
+
+def check_free(folder: Path) -> None:
+    """Raise SpecError where an adapter would be written over something."""
+    try:
+        is_taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    except OSError as error:
+        raise SpecError([UnwritableFile(str(folder), error.strerror or str(error))]) from error
+    if is_taken:
+        raise SpecError([OutputExists(str(folder), "adapter")])
 
 
 def write_files(

@@ -12,13 +12,15 @@ from ..dsl.diagnostics.core import SpecError
 from .exercise import SEED, Inputs, digests, distance, gradients, outputs, random_inputs
 from .folds import Wish
 from .link.packing import packed_modules, put
+from .lower import LeafFacts
 from .merge import merge, remove
-from .patches import Patches
-from .plan import Plan
+from .patches import Patches, tasks_of
+from .plan import Patched, Plan
 from .planning import plan
 from .program import Program, compiled
 from .prove import Identity
 from .reference import patch_distance
+from .tasking import set_task, task_names
 from .texts import Tokenize
 
 _STEPS = 32
@@ -83,9 +85,10 @@ def _attached(checked: Checked, model: nn.Module, tokenize: Tokenize | None) -> 
     before = _run(model, inputs)
     program = compiled(checked, model, tokenize)
     program.apply()
-    yield _identity(
-        program.plan, distance(before, _run(model, inputs)), _bound(program.plan, before)
-    )
+    for task in _tasks(program.plan):
+        _choose(model, task)
+        found = distance(before, _run(model, inputs))
+        yield _identity(program.plan, task, found, _bound(program.plan, before))
     yield _count("base keys", "none is gone", keys - set(model.state_dict()))
     yield _count("frozen", "only what the spec names trains", _trained_beyond(program, model))
     remove(model)
@@ -98,16 +101,35 @@ def _perturbed(checked: Checked, model: nn.Module, tokenize: Tokenize | None) ->
     state, before = digests(model), _run(model, inputs)
     program = compiled(checked, model, tokenize)
     program.apply()
-    _perturb(model)
-    live = _run(model, inputs)
+    _perturb(model, program.plan)
     bound = _bound(program.plan, before)
-    moved = distance(before, live)
-    yield Measured("effect", "perturbed tensors move the output", moved, None, moved > 0)
+    live = before
+    for task in _tasks(program.plan):
+        _choose(model, task)
+        live = _run(model, inputs)
+        moved = distance(before, live)
+        promise = "perturbed tensors move the output"
+        yield Measured(_called("effect", task), promise, moved, None, moved > 0)
     yield from _passes(program)
     yield _linkers(program, inputs, bound)
     yield _merged(program.plan, model, inputs, live, bound)
     remove(model)
     yield _restored("remove after merge", model, state, distance(before, _run(model, inputs)))
+
+
+def _tasks(plan: Plan) -> tuple[str | None, ...]:
+    """What runs at once, one after the other: each task, and what belongs to none."""
+    is_shared = bool(plan.tuned) or any(planned.task is None for planned in plan.attachments)
+    return (None, *plan.tasks) if is_shared or not plan.tasks else plan.tasks
+
+
+def _choose(model: nn.Module, task: str | None) -> None:
+    if task_names(model):
+        set_task(model, task)
+
+
+def _called(what: str, task: str | None) -> str:
+    return what if task is None else f"{what} of {task}"
 
 
 def _run(model: nn.Module, inputs: Inputs) -> tuple[Tensor, ...]:
@@ -121,16 +143,18 @@ def _bound(plan: Plan, results: tuple[Tensor, ...]) -> float:
     return _STEPS * coarsest * (1 + plan.table.layers) ** 0.5
 
 
-def _identity(plan: Plan, found: float, bound: float) -> Measured:
-    verdicts = [planned.verdict.identity for planned in plan.attachments]
+def _identity(plan: Plan, task: str | None, found: float, bound: float) -> Measured:
+    running = (planned for planned in plan.attachments if planned.task in {None, task})
+    verdicts = [planned.verdict.identity for planned in running]
+    what = _called("identity", task)
     worst = max(verdicts, key=_ORDER.index, default=Identity.EXACT)
     match worst:
         case Identity.EXACT:
-            return Measured("identity", "exact", found, 0.0, found == 0.0)
+            return Measured(what, "exact", found, 0.0, found == 0.0)
         case Identity.ROUNDING:
-            return Measured("identity", "rounding", found, bound, found <= bound)
+            return Measured(what, "rounding", found, bound, found <= bound)
         case Identity.CHANGES:
-            return Measured("identity", "changes", found, None, holds=True)
+            return Measured(what, "changes", found, None, holds=True)
 
 
 def _count(what: str, promised: str, exceptions: set[str]) -> Measured:
@@ -141,7 +165,8 @@ def _count(what: str, promised: str, exceptions: set[str]) -> Measured:
 def _trained_beyond(program: Program, model: nn.Module) -> set[str]:
     """Parameters whose flag is not what the plan says."""
     plan = program.plan
-    named = {p.path(t) for p in plan.attachments for t in p.tensors if not t.frozen}
+    trains = (planned for planned in plan.attachments if planned.task not in plan.fused)
+    named = {p.path(t) for p in trains for t in p.tensors if not t.frozen}
     named |= {tuned.name for tuned in plan.tuned}
     trained = {name for name, p in model.named_parameters() if p.requires_grad}
     return trained ^ named
@@ -161,24 +186,41 @@ def _restored(what: str, model: nn.Module, state: dict[str, str], found: float) 
     )
 
 
-def _perturb(model: nn.Module) -> None:
+def _perturb(model: nn.Module, plan: Plan) -> None:
+    """What trains, and what has trained before a fusion took it."""
+    fused = (planned for planned in plan.attachments if planned.task in plan.fused)
+    names = {planned.path(tensor) for planned in fused for tensor in planned.tensors}
     generator = torch.Generator().manual_seed(SEED)
     with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.requires_grad:
+        for name, parameter in model.named_parameters():
+            if parameter.requires_grad or name in names:
                 noise = torch.randn(parameter.shape, generator=generator)
                 parameter.add_(noise.to(parameter), alpha=_PERTURBATION)
 
 
 def _passes(program: Program) -> Iterator[Measured]:
-    """Each kind of patch once, in 64 bits."""
+    """Each kind of patch once, in 64 bits; copies of the parameters of norms and the like have no
+    formula.
+    """
     patches = Patches()
-    kinds = {patched.key: patched for patched in program.plan.modules}
-    found = [patch_distance(patched, patches, program.model) for patched in kinds.values()]
+    formulas = (p for p in program.plan.modules if not isinstance(p.facts, LeafFacts))
+    kinds = {patched.key: patched for patched in formulas}
+    found = [
+        patch_distance(patched, patches, program.model, task)
+        for patched in kinds.values()
+        for task in _forms(patched)
+    ]
     if found:
         bound = _STEPS * torch.finfo(torch.float64).eps * 2**10
         what = f"{len(found)} patch{'' if len(found) == 1 else 'es'} agree with their formulas"
         yield Measured("passes", what, max(found), bound, max(found) <= bound)
+
+
+def _forms(patched: Patched) -> tuple[str | None, ...]:
+    """The tasks by which a patch differs, and None where something belongs to none."""
+    tasks = tasks_of(patched)
+    is_shared = any(planned.task is None for planned in patched.members)
+    return (None, *tasks) if is_shared else tasks
 
 
 def _linkers(program: Program, inputs: Inputs, bound: float) -> Measured:
@@ -188,9 +230,9 @@ def _linkers(program: Program, inputs: Inputs, bound: float) -> Measured:
     try:
         graph = program.graph
     except SpecError as error:
-        return Measured(
-            "linkers", what, None, bound, holds=True, remark=error.diagnostics[0].title()
-        )
+        first = error.diagnostics[0]
+        remark = ": ".join((first.title(), *(label.text for label in first.labels()[:1])))
+        return Measured("linkers", what, None, bound, holds=True, remark=remark)
     live, linked = outputs(program.model, inputs), outputs(graph, inputs)
     found = distance(live, linked)
     if any(result.requires_grad for result in live):

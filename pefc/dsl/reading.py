@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from .given import check_text, check_type
 from .parser import parse as parse_source
 from .source import Source
 from .syntax import Spec
@@ -12,7 +13,11 @@ def parse(text: str, *, name: str = "<spec>") -> Spec:
 
     Raises:
         SpecError: with every syntax mistake of the text.
+        TypeError: `text` is none.
+        ValueError: `text` is the name of a file.
     """
+    check_text("text", text)
+    check_type("name", name, str, "what diagnostics call the spec")
     return parse_source(Source(name, text))
 
 
@@ -21,7 +26,9 @@ def read(reference: str | Path) -> Spec:
 
     Raises:
         SpecError: the file or key is missing, or with every syntax mistake in it.
+        TypeError: `reference` is no path.
     """
+    check_type("reference", reference, (str, Path), "the path of a file")
     from .embedding import read as read_reference  # noqa: PLC0415  # YAML is slow to import
 
     return read_reference(reference)

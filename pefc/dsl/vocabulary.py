@@ -234,6 +234,8 @@ BUILTINS: dict[str, tuple[tuple[str, str | tuple[str, ...], str | bool | int | N
 """Words that are used like methods and are none: (parameter, type or members, default or None)
 each. `fuse` takes names of tasks.
 """
+FUSION = "fusion"
+"""The task of what runs over the tasks that `fuse` names."""
 MODIFIERS = ("gate", "adapterdrop")
 RESERVED = (*BUILTINS, "fuse")
 

@@ -195,6 +195,44 @@ def test_verify(run: Run, spec: Spec, model: str, function: str) -> None:
     assert measured >= {"identity", "effect", "passes", "linkers", "merge", "remove"}
 
 
+TASKS = """\
+ia3 on attn.k
+task a { lora(r=2) on attn.q; dora(r=2) on ffn }
+task b { adapter(r=2) on ffn; tune on norm; prefix(len=2, init=zero) all layers }
+"""
+FUSED = "task a { adapter(r=2) on ffn }\ntask b { adapter(r=3) on ffn }\nfuse(a, b) on ffn\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "runs"),
+    [(TASKS, ["", " of a", " of b"]), (FUSED, [" of a", " of b", " of fusion"])],
+    ids=["tasks", "fusion"],
+)
+def test_verify_goes_through_tasks(
+    run: Run, spec: Spec, model: str, text: str, runs: list[str]
+) -> None:
+    result = run("verify", spec(text), model)
+    assert result.exit_code == 0, result.stdout
+    lines = result.stdout.splitlines()
+    for what in ("identity", "effect"):
+        rows = [line for line in lines if line.startswith(f"holds  {what}")]
+        assert [row.split("  ")[1] for row in rows] == [f"{what}{each}" for each in runs]
+    assert [line for line in lines if line.startswith("holds  passes")]
+    words = " ".join(result.stdout.split())
+    assert "LlamaForCausalLM has no whole graph: a graph has one form, and tasks" in words
+    assert "a model with tasks does not merge" in words
+
+
+def test_verify_tells_of_a_task(
+    run: Run, spec: Spec, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task that is chosen, and does not run."""
+    monkeypatch.setattr(sys.modules["pefc.compiler.tasking"], "run_task", lambda *_: None)
+    result = run("verify", spec("task a { lora(r=2) on attn.q }\n"), model)
+    assert result.exit_code == 1
+    assert result.stderr.endswith("does not hold on LlamaForCausalLM: effect of a\n")
+
+
 def test_verify_tells_what_does_not_hold(
     run: Run, spec: Spec, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,8 +36,9 @@ def fused(run: Run, tmp_path: Path) -> Iterator[str]:
     sys.modules.pop("my_data", None)
 
 
-def prune(run: Run, adapter: str, *, data: str = "my_data:batches", keep: str = "2") -> str:
-    result = run("prune", adapter, "my_data:model", "--data", data, "--keep", keep, "-o", "out")
+def prune(run: Run, adapter: str, *more: str) -> str:
+    data = ("--data", "my_data:batches", "--keep", "2")
+    result = run("prune", adapter, "my_data:model", *data, "-o", "out", *more)
     assert result.exit_code == 0, result.stderr
     return result.stdout
 
@@ -61,7 +62,7 @@ def test_what_stays_is_said_and_written(run: Run, fused: str, tmp_path: Path) ->
 
 def test_a_pruned_adapter_takes_the_place_of_the_old_one(run: Run, fused: str) -> None:
     prune(run, fused)
-    assert "of at most 2 tasks" in prune(run, "out")
+    assert "of at most 2 tasks" in prune(run, "out", "--force")
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ def test_a_pruned_adapter_takes_the_place_of_the_old_one(run: Run, fused: str) -
         ({"--data": "no_such_module:batches"}, "function-not-found"),
         ({"--data": "my_data:words"}, "not-batches"),
         ({"--data": "builtins:list"}, "no-batches"),
-        ({"-o": "my_data.py"}, "unwritable-file"),
+        ({"-o": "my_data.py"}, "output-exists"),
     ],
 )
 def test_mistakes(run: Run, fused: str, changed: dict[str, str], code: str) -> None:

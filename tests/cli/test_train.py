@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from pefc import SpecError
+from pefc.compiler.memory.setup import Setup, setup
+
 from ..house.pages import write_model
 from .conftest import Run
 
@@ -35,7 +38,7 @@ def test_a_configuration_names_the_dtype(run: Run, spec: Callable[..., str]) -> 
 def test_every_mistake_is_shown_before_the_model_is_read(
     run: Run, spec: Callable[..., str]
 ) -> None:
-    asked = "batch=0,len=-1,dtype=,optimizer=sgd,padding=1,batch=2,batch=3,"
+    asked = "batch=0,len=-1,dtype=,optimizer=sgd,padding=1,batch=2,batch=3,len=16777217,len=x,"
     result = run("plan", spec("lora on attn.q"), "no-model", "--train", asked)
     assert result.exit_code == 1
     shown = [line for line in result.stderr.splitlines() if line.startswith("error")]
@@ -47,5 +50,20 @@ def test_every_mistake_is_shown_before_the_model_is_read(
         "padding=1",
         "batch=2",
         "batch=3",
+        "len=16777217",
+        "len=x",
     ]
     assert "has no ``" in shown[-1]
+
+
+@pytest.mark.parametrize("value", ["9999999999", "9" * 5000, "²", "1e3", "0x10", "１"])
+def test_what_is_no_size(value: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        setup(f"len={value}")
+    (found,) = caught.value.diagnostics
+    assert found.code() == "unfit-train-value"
+    assert found.labels()[0].text == "`len` takes a whole number, from 1 to 16,777,216"
+
+
+def test_the_largest_size_is_one() -> None:
+    assert setup("batch=16777216,len=1") == Setup(batch=2**24, length=1)

@@ -48,6 +48,11 @@ def unfit_rank() -> None:
     pefc.combine(folders(), "out", how="svd", rank=0)
 
 
+def unfit_seed() -> None:
+    words = ("--how", "dare", "--density", "0.2", "--seed", "-1")
+    command("combine", *folders(), "-o", "out", *words)
+
+
 def unused_option() -> None:
     pefc.combine(folders(), "out", how="linear", density=0.2, seed=1)
 
@@ -91,6 +96,7 @@ COMBINE_MISTAKES: tuple[Callable[[], None], ...] = (
     unfit_density,
     missing_density,
     unfit_rank,
+    unfit_seed,
     unused_option,
     many_tasks,
     unlike_base,

@@ -63,6 +63,17 @@ def unwritable_file() -> None:
     command("graph", "train.peft", "model", "--html", "missing/page.html")
 
 
+def output_is_an_adapter() -> None:
+    spec_and_model()
+    pefc.save(pefc.apply("lora(r=2) on attn.q", llama()), "trained")
+    command("compile", "train.peft", "model", "-o", "trained")
+
+
+def output_is_no_page() -> None:
+    spec_and_model()
+    command("graph", "train.peft", "model", "--html", "train.peft")
+
+
 def needs_weights() -> None:
     spec_and_model()
     command("verify", "train.peft", "model")
@@ -157,6 +168,8 @@ COMMAND_MISTAKES: tuple[Callable[[], None], ...] = (
     unknown_entry,
     only_specs,
     unwritable_file,
+    output_is_an_adapter,
+    output_is_no_page,
     needs_weights,
     untouched_site,
     untouched_layer,

@@ -98,6 +98,10 @@ def still_fused() -> None:
     pefc.remove(model, task="movies")
 
 
+def fused_already() -> None:
+    pefc.apply("fuse(tweets, movies) on ffn", fused())
+
+
 def fusion_alone() -> None:
     model = pefc.apply(f"{TASKS}fuse(movies, tweets) on ffn", llama())
     pefc.save(model, "out", task="fusion")
@@ -109,6 +113,7 @@ def no_task_name() -> None:
 
 TASK_MISTAKES: tuple[Callable[[], None], ...] = (
     still_fused,
+    fused_already,
     fusion_alone,
     no_task_name,
     no_such_task,

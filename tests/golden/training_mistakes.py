@@ -31,6 +31,14 @@ def missing_terms() -> None:
         torch.nn.functional.cross_entropy(logits.flatten(0, 1), words().flatten()).backward()
 
 
+def ignored_rates() -> None:
+    text = "lora(r=2) on attn.q with lr.B=16x, decay=0.1\ntune on norm with lr=0.5x\n"
+    model = pefc.apply(pefc.parse(text, name="train.peft"), llama()).train()
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)
+    model(words(), labels=words()).loss.backward()
+    optimizer.step()
+
+
 def unknown_optimizer() -> None:
     pefc.optimizer(pefc.apply("lora on attn.q", llama()), lr=0.1, kind="adam8bit")
 
@@ -71,6 +79,7 @@ def gloo() -> Iterator[None]:
 
 TRAINING_MISTAKES: tuple[Callable[[], None], ...] = (
     missing_terms,
+    ignored_rates,
     unknown_optimizer,
     unknown_optimizer_family,
     no_bitsandbytes,

@@ -13,6 +13,7 @@ MODULE, MODULE_AT_MOST, FUNCTION = 300, 400, 40
 LONG_MODULES = {
     "pefc/cli/app.py": "a function for each command, with the help of its arguments",
     "pefc/dsl/actions/method.py": "an action for each rule of methods, looked up by name",
+    "pefc/dsl/diagnostics/combining.py": "most of a diagnostic is its manual entry",
     "pefc/dsl/diagnostics/compiling.py": "most of a diagnostic is its manual entry",
     "pefc/dsl/diagnostics/syntax.py": "most of a diagnostic is its manual entry",
     "pefc/dsl/embedding/structure.py": "one function for each key of a structure",

@@ -8,6 +8,7 @@ from ...dsl.diagnostics.combining import (
     FewAdapters,
     UnfitDensity,
     UnfitRank,
+    UnfitSeed,
     UnfitWeight,
     UnknownWay,
     UnusedOption,
@@ -47,7 +48,8 @@ def wanted(
     Without weights the result is a mean: `ties` takes it by itself, so each weight is 1 there.
     """
     given = {"density": density, "seed": seed, "rank": rank}
-    mistakes = [*_counts(count, weights), *_options(way, given), *_sizes(way, density, rank)]
+    mistakes = [*_counts(count, weights), *_options(way, given)]
+    mistakes += _sizes(way, density, rank, seed)
     if mistakes:
         raise SpecError(mistakes)
     share = 1.0 if way == "ties" else 1 / count
@@ -74,8 +76,12 @@ def _options(way: str, given: dict[str, float | None]) -> Iterator[Diagnostic]:
             yield UnusedOption(name, way, users)
 
 
-def _sizes(way: str, density: float | None, rank: int | None) -> Iterator[Diagnostic]:
+def _sizes(
+    way: str, density: float | None, rank: int | None, seed: int | None
+) -> Iterator[Diagnostic]:
     if way in _USERS["density"] and (density is None or not 0 < density <= 1):
         yield UnfitDensity(way, density)
     if way in _USERS["rank"] and rank is not None and rank < 1:
         yield UnfitRank(rank)
+    if way in _USERS["seed"] and seed is not None and not 0 <= seed < 2**63:
+        yield UnfitSeed(seed)

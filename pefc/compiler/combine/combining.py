@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...dsl.given import check_type
+from ..arguments import check_folders, check_options, check_path, check_weights
 from .adapters import adapter
 from .alike import aligned
 from .asking import wanted
@@ -41,7 +43,7 @@ def combine(
 
     Args:
         folders: what `save` wrote, each of no task or of one.
-        out: the folder to write; the result belongs to no task.
+        out: the folder to write; an adapter there is replaced. The result belongs to no task.
         how: `linear`, `ties`, `dare`, `magnitude`, `svd` or `cat`.
         weights: one for each folder. By default the result is a mean.
         density: the share of the numbers of a tensor that stay, for `ties`, `dare`, `magnitude`.
@@ -49,10 +51,15 @@ def combine(
         rank: of the result of `svd`; by default the largest rank of the adapters.
 
     Raises:
+        TypeError: an argument is of another type.
         SpecError: an option does not fit, a folder is damaged, or the adapters do not fit together.
     """
-    options = wanted(len(folders), how, weights, density, seed, rank)
-    adapters = [adapter(Path(folder)) for folder in folders]
+    paths, shares = check_folders(folders), check_weights(weights)
+    check_path("out", out)
+    check_type("how", how, str, "the name of a way of combining, such as 'linear'")
+    check_options(density, seed, rank)
+    options = wanted(len(paths), how, shares, density, seed, rank)
+    adapters = [adapter(path) for path in paths]
     made = tuple(results(adapters, aligned(adapters, options), options))
     tensors, parameters = write(adapters[0], made, Path(out))
     return Combined(options.weights, tensors, parameters)

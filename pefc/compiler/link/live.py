@@ -11,9 +11,11 @@ from ...dsl.diagnostics.attaching import AlreadyAttached, ForwardReplaced
 from ...dsl.diagnostics.core import Diagnostic, SpecError
 from ...runtime.installed import Installed, record, remember
 from ...runtime.patched import base_class, is_patched, is_wire
+from ...runtime.rates import watch
 from ..attached import attached, by_statement
 from ..patches import Patches
 from ..plan import Plan
+from ..rating import rates
 from .declaring import declare, noted
 from .materialize import Materials
 from .packing import Modules, settle
@@ -81,6 +83,7 @@ def _install(plan: Plan, patching: Patching, materials: Materials) -> None:
     earlier = record(model)
     assert not isinstance(earlier, Installed)
     remember(model, Installed(plan, flags, originals, earlier))
+    watch(model, rates(plan))
 
 
 def is_of_base(plan: Plan) -> bool:

@@ -53,9 +53,9 @@ def setup(text: str) -> Setup:
 
 
 def _count(value: str | None) -> int | None:
-    if value is None or not (value.isascii() and value.isdecimal()):
+    if value is None or not (value.isascii() and value.isdecimal()) or len(value) > _DIGITS:
         return None
-    return int(value) or None
+    return int(value) if 1 <= int(value) <= _MOST else None
 
 
 def _one_of(values: Mapping[str, object]) -> Callable[[str | None], object]:
@@ -66,7 +66,10 @@ def _flag(value: str | None) -> bool | None:
     return True if value is None else None
 
 
-_WHOLE = "a whole number, at least 1"
+_MOST = 2**24
+"""Rows, or tokens. The positions of a step do have values, which take room and time."""
+_DIGITS = len(str(_MOST))
+_WHOLE = f"a whole number, from 1 to {_MOST:,}"
 _KEYS: Mapping[str, tuple[str, str, Callable[[str | None], object]]] = {
     "batch": ("batch", _WHOLE, _count),
     "len": ("length", _WHOLE, _count),

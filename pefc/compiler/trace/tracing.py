@@ -8,6 +8,7 @@ from torch import SymInt, Tensor, nn
 from torch.export import unflatten
 
 from ...runtime.patched import base_class
+from ..arguments import check_inputs, check_model
 from ..inputs import Size
 from ..quiet import quiet
 from .cleaning import clean
@@ -28,6 +29,8 @@ def trace(
     from the model. A model that cannot be exported gives a `Traced` without a graph, with the
     reason.
     """
+    check_model(model)
+    check_inputs(inputs)
     name = base_class(model).__name__
     try:
         with torch.inference_mode(mode=False), torch.device("cpu"), quiet():

@@ -4,10 +4,12 @@ left over.
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import NoneType
 
 from .. import diagnostics, library
 from ..checked import Checked, Value
 from ..diagnostics import Diagnostic, SpecError
+from ..given import check_type, check_values
 from ..source import Span
 from ..syntax import Recipe, Spec, Task
 from .constants import own_constants
@@ -28,11 +30,15 @@ def check(
     tasks: tuple[str, ...] = (),
 ) -> Checked:
     """The spec with names, arguments and types checked; raises SpecError with every mistake, in the
-    order of the text.
+    order of the text, and TypeError or ValueError where an argument is none.
 
     `overrides` are values for `param`s; imports stay inside `root`, by default the folder of the
     spec's own file. `tasks` are those of a living model, which `fuse` may name.
     """
+    check_type("spec", spec, Spec, "what `pefc.parse` or `pefc.read` gives")
+    check_type("root", root, (Path, NoneType), "a `pathlib.Path`")
+    check_type("tasks", tasks, tuple, "a tuple of names")
+    overrides = check_values("overrides", overrides)
     source = spec.span.source
     run = Run(root.resolve() if root else folder(source.name) or Path.cwd())
     scope = Scope((folder(source.name) or run.root) / Path(source.name).name)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from .. import diagnostics
-from ..checked import Attachment, Modified, Step, Value
+from ..checked import Attachment, Modified, Step, Tuning, Value
 from ..diagnostics import Diagnostic
 from ..source import Span
 from ..syntax import (
@@ -20,7 +20,7 @@ from ..syntax import (
     TuneStatement,
     Use,
 )
-from ..vocabulary import MODIFIERS
+from ..vocabulary import FUSION, MODIFIERS
 from .arguments import bind, uncounted
 from .attachments import attachment, fusion, quantization, tuning, unwanted
 from .constants import define
@@ -148,6 +148,7 @@ def _trailing(statement: Attach, steps: list[Step], block: Block) -> None:
         run.found.append(diagnostics.NothingToModify(use.name, use.span))
         return
     steps[:] = [step for step in steps if not isinstance(step, Attachment | Modified)]
+    _look_inside(use, body, run)
     steps.append(Modified(use.name, arguments, body, statement.span))
 
 
@@ -163,7 +164,24 @@ def _modify(statement: Modify, steps: list[Step], block: Block) -> None:
         run.found.append(diagnostics.EmptyBlock(f"the block of `{use.name}`", statement.span))
     arguments = _modifier_arguments(use, block) if known else ()
     body = steps_of(statement.body, replace(block, modifier=use.name, depth=block.depth + 1))
+    if known:
+        _look_inside(use, body, run)
     steps.append(Modified(use.name, arguments, body, statement.span))
+
+
+def _look_inside(use: Use, body: tuple[Step, ...], run: Run) -> None:
+    """Reports what a modifier does not change, and gates in a gate."""
+    for step in body:
+        match step:
+            case Modified():
+                if use.name == step.modifier == "gate":
+                    run.found.append(diagnostics.NestedGate(step.span, use.span))
+                else:
+                    _look_inside(use, step.body, run)
+            case Tuning():
+                run.found.append(diagnostics.NotModified(use.name, step.span, use.span))
+            case _:
+                pass
 
 
 def _modifier_arguments(use: Use, block: Block) -> tuple[tuple[str, Value], ...]:
@@ -177,6 +195,8 @@ def _modifier_arguments(use: Use, block: Block) -> tuple[tuple[str, Value], ...]
 def _task(statement: Task, block: Block) -> tuple[Step, ...]:
     run, name, span = block.run, statement.name, statement.name_span
     first = run.tasks.get(name)
+    if name == FUSION:
+        run.found.append(diagnostics.TakenByFusion(span))
     if block.depth:
         run.found.append(diagnostics.NestedTask(name, span))
     elif first is not None and first is not statement:

@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from .formulas import WrongUnpacking as WrongUnpacking
     from .fusion import FusionInTask as FusionInTask
     from .fusion import RepeatedMember as RepeatedMember
+    from .fusion import TakenByFusion as TakenByFusion
     from .imports import CircularImport as CircularImport
     from .imports import ImportOutside as ImportOutside
     from .imports import MissingImport as MissingImport
@@ -78,6 +79,8 @@ if TYPE_CHECKING:
     from .methods import UnknownSite as UnknownSite
     from .methods import UnknownType as UnknownType
     from .methods import UnusedParameter as UnusedParameter
+    from .modifiers import NestedGate as NestedGate
+    from .modifiers import NotModified as NotModified
     from .names import AliasOfRecipe as AliasOfRecipe
     from .names import CircularDefinition as CircularDefinition
     from .names import DuplicateDefinition as DuplicateDefinition
@@ -132,6 +135,7 @@ _MODULES = (
     "fusion",
     "imports",
     "methods",
+    "modifiers",
     "names",
     "packing",
     "settings",

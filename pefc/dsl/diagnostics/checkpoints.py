@@ -1,6 +1,7 @@
 """Mistakes with the folders of whole models that `pefc merge` reads and writes."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from .core import Diagnostic, Label
 
@@ -108,23 +109,39 @@ class QuantizedCheckpoint(Diagnostic):
 
 @dataclass(frozen=True, slots=True)
 class OutputExists(Diagnostic):
-    """A merged model is to be written where something is.
+    """A model or an adapter is to be written where something is, or a page where another file is.
 
         pefc merge base out/ -o base
+        pefc combine movies/ tweets/ -o movies/ --how cat
 
-    Nothing is overwritten. Name a folder that is not there.
+    What was trained is not lost by a typo: name a folder that is not there, or an empty one for an
+    adapter. `compile`, `combine` and `prune` take `--force`, which replaces the adapter in a folder
+    as a whole, and nothing else. `pefc graph --html` replaces such a page and no other file.
     """
 
     path: str
+    writes: Literal["model", "adapter", "page"] = "model"
 
     def title(self) -> str:
         return f"`{self.path}` is there already"
 
     def labels(self) -> tuple[Label, ...]:
-        return (Label(None, "the merged model needs a new folder"),)
+        match self.writes:
+            case "model":
+                return (Label(None, "the merged model needs a new folder"),)
+            case "adapter":
+                return (Label(None, "the adapter needs a new folder, or an empty one"),)
+            case "page":
+                return (Label(None, "it is no page that `pefc graph` has written"),)
 
     def help(self) -> str:
-        return "name a folder that is not there, or remove this one"
+        match self.writes:
+            case "model":
+                return "name a folder that is not there, or remove this one"
+            case "adapter":
+                return "name another folder, or replace the adapter in this one with `--force`"
+            case "page":
+                return "name another file"
 
 
 @dataclass(frozen=True, slots=True)

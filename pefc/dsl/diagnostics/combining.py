@@ -140,6 +140,27 @@ class UnfitRank(Diagnostic):
 
 
 @dataclass(frozen=True, slots=True)
+class UnfitSeed(Diagnostic):
+    """The seed of `dare` is a number that no generator takes.
+
+        pefc combine a/ b/ -o out/ --how dare --density 0.2 --seed -1
+
+    One seed leaves out the same numbers each time; without one it is 0.
+    """
+
+    found: int
+
+    def title(self) -> str:
+        return f"the seed is {self.found}"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(None, "a seed is at least 0, and less than 2 ** 63"),)
+
+    def help(self) -> str:
+        return "leave `--seed` out for the seed 0"
+
+
+@dataclass(frozen=True, slots=True)
 class UnusedOption(Diagnostic):
     """An option is given that the way of combining does not use.
 

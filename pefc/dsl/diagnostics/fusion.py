@@ -92,23 +92,22 @@ class FusedTwice(Diagnostic):
 
 @dataclass(frozen=True, slots=True)
 class TakenByFusion(Diagnostic):
-    """A task has the name `fusion`, which a fusion is run by.
+    """A task has the name `fusion`, which is that of what `fuse` makes.
 
-        task fusion { adapter on ffn }
-        task tweets { adapter on ffn }
-        fuse(fusion, tweets) on ffn
+        task fusion {
+          adapter on ffn
+        }
 
     `pefc.set_task(model, "fusion")` lets the fusion run. Give the task another name.
     """
 
     span: Span
-    fusion: Span
 
     def title(self) -> str:
-        return "a task cannot be called `fusion` where there is one"
+        return "a task cannot be called `fusion`"
 
     def labels(self) -> tuple[Label, ...]:
-        return (Label(self.span, "in this task"), Label(self.fusion, "this runs as `fusion`"))
+        return (Label(self.span, "this is the name of what `fuse` makes"),)
 
     def help(self) -> str:
         return "give the task another name"

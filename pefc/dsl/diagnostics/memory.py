@@ -38,8 +38,8 @@ class UnfitTrainValue(Diagnostic):
 
         pefc plan train.peft model --train batch=four,len=512
 
-    `batch` and `len` take whole numbers, `dtype` one of `bf16`, `fp16` and `fp32`, and `optimizer`
-    one that `pefc.optimizer` knows. `checkpointing` and `padding` take nothing.
+    `batch` and `len` take whole numbers up to 2 ** 24, `dtype` one of `bf16`, `fp16` and `fp32`,
+    and `optimizer` one that `pefc.optimizer` knows. `checkpointing` and `padding` take nothing.
     """
 
     text: str

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from ..nearest import nearest
 from ..source import Span
+from ..vocabulary import FUSION
 from .core import Diagnostic, Label
 
 
@@ -55,7 +56,10 @@ class TaskTaken(Diagnostic):
         return ()
 
     def help(self) -> str:
-        return f"remove it first, `pefc.remove(model, task={self.name!r})`, or take another name"
+        remove = f"remove it first, `pefc.remove(model, task={self.name!r})`"
+        if self.name == FUSION:
+            return f"a model has one fusion: {remove}"
+        return f"{remove}, or take another name"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from ..nearest import listing
+from ..source import Span
 from .core import Diagnostic, Label
 
 
@@ -29,6 +31,36 @@ class MissingTerms(Diagnostic):
 
     def help(self) -> str:
         return "add `pefc.regularizer(model)` to the loss, or use the one that the model returns"
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoredRates(Diagnostic):
+    """An optimizer steps that does not have the rates or decays which the spec asks for.
+
+        pefc.apply("lora(r=8) on attn.q with lr.B=16x", model)
+        Trainer(model, arguments, train_dataset=texts).train()
+
+    The optimizer that a Trainer makes by itself knows nothing of `with`: hand one over, as
+    `optimizers=(pefc.optimizer(model, lr=1e-3), None)`. Groups of your own are looked at when they
+    first step: `lr=16x` is measured by the rates of the tensors of which the spec says nothing. It
+    is said once.
+    """
+
+    model: str
+    spans: tuple[Span, ...]
+    severity: ClassVar[Literal["error", "warning"]] = "warning"
+
+    def title(self) -> str:
+        clauses = listing(f"with {span.text.strip()}" for span in self.spans)
+        return f"the optimizer that trains this {self.model} ignores {clauses}"
+
+    def labels(self) -> tuple[Label, ...]:
+        return tuple(
+            Label(span, "a group of the optimizer has another value") for span in self.spans
+        )
+
+    def help(self) -> str:
+        return "give the Trainer `optimizers=(pefc.optimizer(model, lr=…), None)`"
 
 
 @dataclass(frozen=True, slots=True)
