@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from ..dsl.checked import Checked
 from ..dsl.diagnostics.core import SpecError
 from .exercise import SEED, Inputs, digests, distance, gradients, outputs, random_inputs
-from .folds import Wish
 from .link.packing import packed_modules, put
 from .merge import merge, remove
 from .patches import Patches
@@ -20,6 +19,7 @@ from .program import Program, compiled
 from .prove import Identity
 from .reference import patch_distance
 from .texts import Tokenize
+from .wishes import Wish
 
 _STEPS = 32
 """How many roundings of a layer may add up."""

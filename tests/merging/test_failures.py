@@ -21,7 +21,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from pefc.compiler import shards
-from pefc.compiler.folds import Wish
+from pefc.compiler.wishes import Wish
 
 def sync_and_die(path):
     os.kill(os.getpid(), signal.SIGKILL)

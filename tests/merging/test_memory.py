@@ -16,7 +16,7 @@ MEASURED = """
 import json, sys, threading, time
 from pathlib import Path
 from pefc.compiler import shards
-from pefc.compiler.folds import Wish
+from pefc.compiler.wishes import Wish
 
 def anonymous():
     lines = Path("/proc/self/status").read_text().splitlines()

@@ -1,6 +1,6 @@
 """Quantized modules in the place of plain ones."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -61,11 +61,13 @@ def floating_weight(module: nn.Module) -> Tensor:
     return quantized.reading.values(module)
 
 
-def requantized(module: nn.Module, weight: Tensor) -> nn.Linear:
-    """A quantized module with another weight [out, in], in the same form."""
+def requantized(module: nn.Module, shape: tuple[int, ...], parts: Iterable[Tensor]) -> nn.Linear:
+    """A quantized module with another weight [out, in], in the same form; its rows come in parts of
+    whole blocks.
+    """
     kind = form(module)
     assert kind is not None
-    made = quantized.packing.packed(module, kind, weight)
+    made = quantized.packing.packed_rows(module, kind, shape, parts)
     made.source_cls = getattr(module, "source_cls", nn.Linear)  # pyright: ignore[reportArgumentType]
     return made
 

@@ -128,6 +128,28 @@ class OutputExists(Diagnostic):
 
 
 @dataclass(frozen=True, slots=True)
+class OutputInside(Diagnostic):
+    """A merged model is to be written into the folder of its base or of its adapter.
+
+        pefc merge base out/ -o base/merged
+
+    Whoever copies, uploads or reads that folder would then have both. Name one beside it.
+    """
+
+    path: str
+    folder: str
+
+    def title(self) -> str:
+        return f"`{self.path}` lies in `{self.folder}`"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(None, "the merged model would become a part of what it is made from"),)
+
+    def help(self) -> str:
+        return "name a folder beside it"
+
+
+@dataclass(frozen=True, slots=True)
 class Overflow(Diagnostic):
     """A weight of the base has values that the dtype of the merged model cannot hold.
 

@@ -5,6 +5,7 @@ trusting it.
 from .fingerprint import Fingerprint as Fingerprint
 from .fingerprint import differences as differences
 from .fingerprint import fingerprint as fingerprint
+from .fingerprint import packed_facts as packed_facts
 from .fingerprint import tensor_facts as tensor_facts
 from .folder import MANIFEST as MANIFEST
 from .folder import DamagedFileError as DamagedFileError

@@ -40,7 +40,7 @@ def fingerprint(
         if name not in without:
             module = packed.get(id(parameter))
             value = values.get(name, parameter)
-            found[name] = tensor_facts(value) if module is None else _packed(module, value)
+            found[name] = tensor_facts(value) if module is None else packed_facts(module, value)
     return found
 
 
@@ -62,9 +62,11 @@ def tensor_facts(parameter: Tensor) -> dict[str, object]:
     return {"shape": list(parameter.shape), "samples": _samples(parameter)}
 
 
-def _packed(module: nn.Module, packed: Tensor) -> dict[str, object]:
-    """A weight of few bits, in the orientation of the module that it was made from."""
-    if packed.is_meta:
+def packed_facts(module: nn.Module, packed: Tensor | None = None) -> dict[str, object]:
+    """The same of a weight of few bits, in the orientation of the module that it was made from;
+    `packed` is what the module keeps, where that is at hand.
+    """
+    if packed is not None and packed.is_meta:
         return {"shape": [module.out_features, module.in_features], "samples": None, "bits": 4}
     kind = form(module)
     assert kind is not None
