@@ -194,7 +194,7 @@ class Rewriting:
         assert module is not None
         if key not in self._made:
             loss, sums = Loss(), self._sums(patched)
-            self._made[key] = requantized(module, sums, loss)
+            self._made[key] = _apart(requantized(module, sums, loss))
             self._note(Cost(patched, loss.share, sums.weight.dtype, form(module)), sums)
         return self._made[key]
 
@@ -205,13 +205,20 @@ class Rewriting:
         weight = self.stored.weight(self.stored.name(path, "weight"))
         parts = turned(pieces(weight, -1)) if is_transposed(module) else pieces(weight)
         shape = weight.shape[::-1] if is_transposed(module) else weight.shape
-        return quantized.packing.packed_rows(module, packing.form, shape, in_order(parts, shape))
+        made = quantized.packing.packed_rows(module, packing.form, shape, in_order(parts, shape))
+        return _apart(made)
 
     def _is_turned(self, path: str) -> bool:
         """Whether the model has a weight as [in, out] that is quantized as [out, in]."""
         module = self.stored.model.get_submodule(path)
         name = self.stored.name(path, "weight")
         return was_transposed(module) or (name in self.packings and is_transposed(module))
+
+
+def _apart(module: nn.Linear) -> nn.Linear:
+    """A module that goes when nobody needs it: the weights of bitsandbytes hold their modules."""
+    module.weight.__dict__.pop("module", None)
+    return module
 
 
 def _tensors(patched: Patched, saved: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:

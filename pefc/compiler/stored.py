@@ -11,7 +11,7 @@ from ..dsl.diagnostics.checkpoints import DamagedCheckpoint, NoCheckpoint
 from ..dsl.diagnostics.core import SpecError
 from ..runtime import quantized
 from ..runtime.checkpoint import Checkpoint, NoWeightsError, open_checkpoint
-from ..runtime.state import Fingerprint, packed_facts, tensor_facts
+from ..runtime.state import Fingerprint, facts_of, packed_facts, tensor_facts
 from .models import read_model
 from .stored_bits import Bits, hollowed, read_bits
 from .training import parameter_names
@@ -47,7 +47,7 @@ class Stored:
         return StoredWeight(*self.checkpoint.homes[self.homes[name]])
 
     def tensor(self, name: str) -> Tensor:
-        """The same as a tensor, whose pages are read when they are needed."""
+        """The same as a tensor in memory."""
         return self.checkpoint.tensor(self.homes[name])
 
     def packed(self, path: str) -> nn.Linear:
@@ -78,7 +78,10 @@ class Stored:
     def _facts(self, name: str, parameter: Tensor) -> Mapping[str, object]:
         if self.homes.get(name) in self.bits:
             return packed_facts(self.packed(name.rpartition(".")[0]))
-        return tensor_facts(self.tensor(name) if name in self.homes else parameter)
+        if name not in self.homes:
+            return tensor_facts(parameter)
+        shard, entry = self.checkpoint.homes[self.homes[name]]
+        return facts_of(entry.shape, lambda steps: shard.at(entry, steps.tolist()))
 
 
 def open_stored(folder: Path) -> Stored:

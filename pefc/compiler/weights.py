@@ -66,10 +66,10 @@ class StoredWeight:
     def part(self, axis: int, places: Places) -> Tensor:
         if axis == -len(self.shape) and isinstance(places, range):
             return self._shard.rows(self._entry, places.start, places.stop)
-        return taken(self._shard.tensor(self._entry.name), axis, places).clone()
+        return taken(self._shard.mapped(self._entry.name), axis, places).clone()
 
     def whole(self) -> Tensor:
-        return self._shard.tensor(self._entry.name)
+        return self._shard.tensor(self._entry)
 
 
 class PackedWeight:

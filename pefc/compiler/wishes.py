@@ -25,14 +25,13 @@ class Wish:
     """Round sums into quantized weights, whatever that loses."""
 
 
-def wish(*, keep_base: object, loss: object, into: object, requantize: object) -> Wish:
+def wish(*, keep_base: bool, loss: object, into: object, requantize: object) -> Wish:
     """The wish that a user's arguments mean.
 
     Raises TypeError or ValueError where they mean none.
     """
-    for name, value in (("keep_base", keep_base), ("requantize", requantize)):
-        if not isinstance(value, bool):
-            raise TypeError(f"`{name}` is {value!r}: it is True or False")
+    if not isinstance(requantize, bool):
+        raise TypeError(f"`requantize` is {requantize!r}: it is True or False")
     if isinstance(loss, bool) or not isinstance(loss, int | float):
         raise TypeError(f"`loss` is {loss!r}: it is a share of the update, such as 0.05")
     if math.isnan(loss) or loss < 0:
@@ -43,4 +42,4 @@ def wish(*, keep_base: object, loss: object, into: object, requantize: object) -
         raise ValueError("a model that takes another dtype cannot keep its base")
     if into is not None and requantize:
         raise ValueError("give `into` or `requantize`, not both")
-    return Wish(bool(keep_base), loss, None if into is None else DTYPES[into], bool(requantize))
+    return Wish(keep_base, loss, None if into is None else DTYPES[into], requantize)

@@ -12,7 +12,7 @@ from ...runtime import quantized
 from ...runtime.patched import replacing
 from ...runtime.quantized import Form, form, is_packed
 from ...runtime.taps import Aside
-from ..families import is_transposed
+from ..families import is_transposed, was_transposed
 from ..passes.packed import READINGS
 from ..plan import Plan
 from ..warn import warn
@@ -72,17 +72,24 @@ def requantized(module: nn.Module, shape: tuple[int, ...], parts: Iterable[Tenso
     return made
 
 
-def plain(module: nn.Module, weight: Tensor, dtype: torch.dtype) -> nn.Linear:
-    """A plain module for a quantized one, with a weight [out, in]."""
+def plain(module: nn.Module, weight: Tensor, dtype: torch.dtype) -> nn.Module:
+    """A plain module for a quantized one, with a weight [out, in]: of the class that it was made
+    from, so that what is saved of it loads there.
+    """
     outputs, inputs = weight.shape
-    bias = module._parameters.get("bias")
-    made = nn.Linear(inputs, outputs, bias=bias is not None, device="meta")
-    made.weight = nn.Parameter(weight.to(dtype), requires_grad=False)
-    made._parameters["bias"] = bias
+    with torch.device("meta"):
+        if was_transposed(module):
+            made = module.source_cls(outputs, inputs)  # pyright: ignore[reportCallIssue]
+            weight = weight.T
+        else:
+            made = nn.Linear(inputs, outputs)
+    value = weight.to(dtype).contiguous()
+    made._parameters["weight"] = nn.Parameter(value, requires_grad=False)
+    made._parameters["bias"] = module._parameters.get("bias")
     return made.train(module.training)
 
 
-def plain_modules(model: nn.Module, dtype: torch.dtype) -> Iterator[tuple[str, nn.Linear]]:
+def plain_modules(model: nn.Module, dtype: torch.dtype) -> Iterator[tuple[str, nn.Module]]:
     """Plain modules for all quantized ones of a model."""
     for path, module in model.named_modules():
         if is_packed(module):

@@ -42,6 +42,7 @@ class Strips:
         self._steps: dict[tuple[Node, int], Step | None] = {}
         self._costs: dict[Node, tuple[float, int | None]] = {}
         self._kept: dict[Node, object] = {}
+        self._numbers = _Numbers(leaves)
         self._known: dict[tuple[Node, int, Places], Tensor] = {}
         """Of the strip that is being worked out."""
         self._large: set[Node] = set()
@@ -127,9 +128,6 @@ class Strips:
             self._steps[node, axis] = step(node, axis, self._numbers)
         return self._steps[node, axis]
 
-    def _numbers(self, node: Node) -> tuple[int, ...]:
-        return tuple(cast("Tensor", self.whole(node)).tolist())
-
     def _cost(self, node: Node, axis: int) -> float:
         """How many numbers are held at once beside a strip along an axis."""
         found: dict[Node, float] = {}
@@ -171,6 +169,22 @@ class Strips:
         if best <= at_once:
             return best + value.numel(), axis
         return at_once + value.numel(), None
+
+
+class _Numbers:
+    """Reads row numbers, once. It knows nothing of the strips whose steps hold it: these go, with
+    all that they keep, when nobody needs them.
+    """
+
+    def __init__(self, leaves: Leaves) -> None:
+        self._leaves = leaves
+        self._known: dict[Node, tuple[int, ...]] = {}
+
+    def __call__(self, node: Node) -> tuple[int, ...]:
+        if node not in self._known:
+            found = cast("Tensor", self._leaves.whole(str(node.target)))
+            self._known[node] = tuple(found.tolist())
+        return self._known[node]
 
 
 def _sources(node: Node) -> list[Node]:

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from ..lower.matrices import identity_like
 from ..lower.nodes import shape
+from ..passes.blocks import blocks_times, times_blocks
 from .shaping import SHAPING
 from .steps import Need, Numbers, Places, Rule, Step, called, from_end, of_values, operand
 
@@ -140,6 +141,16 @@ def _kron(node: Node, axis: int, numbers: Numbers) -> Step | None:  # noqa: ARG0
     return of_values((outer, inner), compute)
 
 
+def _times_blocks(node: Node, axis: int, numbers: Numbers) -> Step | None:  # noqa: ARG001
+    needs = Need(operand(node), -2), Need(operand(node, 1))
+    return of_values(needs, times_blocks) if axis == -2 else None
+
+
+def _blocks_times(node: Node, axis: int, numbers: Numbers) -> Step | None:  # noqa: ARG001
+    needs = Need(operand(node)), Need(operand(node, 1), -1)
+    return of_values(needs, blocks_times) if axis == -1 else None
+
+
 CREATORS: frozenset[object] = frozenset({torch.Tensor.new_zeros, identity_like})
 """Calls that read nothing of their operand but its dtype and its device."""
 _ELEMENTWISE: frozenset[object] = frozenset(
@@ -164,4 +175,6 @@ _RULES: Mapping[object, Rule] = {
     torch.mean: _reduction,
     functional.softmax: _softmax,
     torch.kron: _kron,
+    times_blocks: _times_blocks,
+    blocks_times: _blocks_times,
 }

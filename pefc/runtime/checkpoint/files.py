@@ -19,6 +19,8 @@ _DTYPES: Mapping[str, torch.dtype] = {
     "BF16": torch.bfloat16,
 }
 """Those in which weights compute; tensors of other dtypes are copied as they are."""
+_BITS: Mapping[str, torch.dtype] = {"U8": torch.uint8, "I8": torch.int8}
+"""Those in which quantized weights are packed."""
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 _METADATA = "__metadata__"
 _LONGEST = 100_000_000
@@ -102,7 +104,7 @@ class Shard:
             raise DamagedShardError(path, "it is cut short, or too long for its header")
         return cls(path, entries, metadata, 8 + length)
 
-    def tensor(self, name: str) -> Tensor:
+    def mapped(self, name: str) -> Tensor:
         """A tensor, whose pages are read from the file when they are needed.
 
         Raises DamagedShardError where it is none.
@@ -115,14 +117,24 @@ class Shard:
 
     def rows(self, entry: Entry, start: int, stop: int) -> Tensor:
         """Some rows of a tensor, or numbers of one that has one axis; nothing else is read."""
-        assert entry.dtype is not None
-        made = torch.empty((stop - start, *entry.shape[1:]), dtype=entry.dtype)
-        width = prod(entry.shape[1:]) * entry.dtype.itemsize
+        dtype = entry.dtype or _BITS[entry.code]
+        made = torch.empty((stop - start, *entry.shape[1:]), dtype=dtype)
+        width = prod(entry.shape[1:]) * dtype.itemsize
         with self.path.open("rb") as file:
             file.seek(self.data + entry.start + start * width)
             if made.numel() and file.readinto(_bytes(made)) < made.nbytes:  # pyright: ignore[reportAttributeAccessIssue]
                 raise DamagedShardError(self.path, "it is cut short")
         return made
+
+    def at(self, entry: Entry, places: Iterable[int]) -> Tensor:
+        """The numbers at some places of a tensor, counted row by row."""
+        flat = replace(entry, shape=(entry.size,))
+        return torch.cat([self.rows(flat, place, place + 1) for place in places])
+
+    def tensor(self, entry: Entry) -> Tensor:
+        """A whole tensor, in memory."""
+        flat = replace(entry, shape=(entry.size,))
+        return self.rows(flat, 0, entry.size).view(entry.shape)
 
     def numbers(self, entry: Entry) -> Iterator[Tensor]:
         """All numbers of a tensor, in parts."""

@@ -78,7 +78,8 @@ def restored(
         )
         return made
     stats = {inner.removeprefix(f"{name}."): tensor for inner, tensor in beside.items()}
-    made.weight = Params4bit.from_prequantized(weight, stats, device=weight.device, module=made)
+    made.weight = Params4bit.from_prequantized(weight, stats, device=weight.device)
+    made.quant_state = made.weight.quant_state  # pyright: ignore[reportAttributeAccessIssue]
     return made
 
 
