@@ -54,13 +54,13 @@ class Strips:
 
     def strips(self, node: Node, along: int, grain: int = 1) -> Iterator[tuple[int, range]]:
         """An axis of a value, and the places along it that are best worked out at once, one after
-        the other. The axis is `along` unless another one needs much less at once.
+        the other. The axis is `along` unless another one needs less, although strips along that one
+        have to be put together.
         """
         axes = range(-len(shape(node)), 0)
-        costs = {axis: self._cost(node, axis) for axis in axes}
-        cheapest = min(axes, key=lambda axis: costs[axis])
-        axis = along if costs[along] <= costs[cheapest] + PART else cheapest
-        for places in _cut(shape(node), axis, grain):
+        more = prod(shape(node)) // 2
+        axis = min(axes, key=lambda axis: self._cost(node, axis) + (more if axis != along else 0))
+        for places in self._cut(node, axis, grain):
             self._known = {}
             yield axis, places
         self._known = {}
@@ -114,7 +114,7 @@ class Strips:
     def _gathered(self, node: Node, axis: int) -> Tensor:
         outer, self._known = self._known, {}
         made: Tensor | None = None
-        for places in _cut(shape(node), axis, 1):
+        for places in self._cut(node, axis, 1):
             self._known = {}
             part = self._part(node, axis, places)
             made = part.new_empty(shape(node)) if made is None else made
@@ -128,26 +128,42 @@ class Strips:
             self._steps[node, axis] = step(node, axis, self._numbers)
         return self._steps[node, axis]
 
+    def _cut(self, node: Node, axis: int, grain: int) -> Iterator[range]:
+        """Ranges along an axis, so that no strip that they need has many more than `PART` numbers,
+        and of a multiple of `grain` places.
+        """
+        strips, _ = self._needs(node, axis)
+        width = max(prod(shape(each)) // max(1, shape(each)[along]) for each, along in strips)
+        count = -(-max(1, PART // max(1, width)) // grain) * grain
+        length = shape(node)[axis]
+        for start in range(0, length, count):
+            yield range(start, min(start + count, length))
+
     def _cost(self, node: Node, axis: int) -> float:
         """How many numbers are held at once beside a strip along an axis."""
-        found: dict[Node, float] = {}
-        seen: set[tuple[Node, int]] = set()
+        return sum(self._best(each)[0] for each in self._needs(node, axis)[1])
+
+    def _needs(self, node: Node, axis: int) -> tuple[set[tuple[Node, int]], set[Node]]:
+        """The values of which a strip needs a strip, along which axis, and those that it needs
+        whole.
+        """
+        strips: set[tuple[Node, int]] = set()
+        whole: set[Node] = set()
         left = [(node, axis)]
         while left:
             here = left.pop()
-            if here in seen or here[0].op == "get_attr":
+            if here in strips:
                 continue
-            seen.add(here)
+            strips.add(here)
             made = self._step(*here)
-            if made is None:
-                found[here[0]] = self._best(here[0])[0]
-                continue
-            for need in made.needs:
+            if made is None and here[0].op != "get_attr":
+                whole.add(here[0])
+            for need in () if made is None else made.needs:
                 if need.axis is None:
-                    found[need.node] = self._best(need.node)[0]
+                    whole.add(need.node)
                 else:
                     left.append((need.node, need.axis))
-        return sum(found.values())
+        return strips, whole
 
     def _best(self, node: Node) -> tuple[float, int | None]:
         """How many numbers are held at once for all of a value, and the axis along which it is best
@@ -190,12 +206,3 @@ class _Numbers:
 def _sources(node: Node) -> list[Node]:
     """The operands whose values count."""
     return [] if node.target in CREATORS else node.all_input_nodes
-
-
-def _cut(size: tuple[int, ...], axis: int, grain: int) -> Iterator[range]:
-    """Ranges along an axis, of about `PART` numbers and a multiple of `grain` places."""
-    length = size[axis]
-    count = max(1, PART * length // max(1, prod(size)))
-    count = -(-count // grain) * grain
-    for start in range(0, length, count):
-        yield range(start, min(start + count, length))

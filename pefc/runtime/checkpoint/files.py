@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -208,10 +209,7 @@ def write_shard(path: Path, tensors: Sequence[New], metadata: Mapping[str, str])
     with path.open("wb") as file:
         file.seek(8 + room)
         for new in tensors:
-            before = file.tell()
-            for part in new.parts():
-                file.write(part if isinstance(part, bytes) else _bytes(part))
-            size = file.tell() - before
+            size = _write_parts(file, new)
             assert new.is_open or size == new.size, new.name
             written.append(replace(new, size=size, shape=(size,)) if new.is_open else new)
         total = file.tell() - 8 - room
@@ -219,6 +217,13 @@ def write_shard(path: Path, tensors: Sequence[New], metadata: Mapping[str, str])
         file.write(room.to_bytes(8, "little"))
         file.write(_header(written, metadata).ljust(room))
     return total
+
+
+def _write_parts(file: BinaryIO, new: New) -> int:
+    before = file.tell()
+    for part in new.parts():
+        file.write(part if isinstance(part, bytes) else _bytes(part))
+    return file.tell() - before
 
 
 def _bytes(tensor: Tensor) -> memoryview:
