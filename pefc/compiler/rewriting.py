@@ -217,7 +217,7 @@ class Rewriting:
 
 def _apart(module: nn.Linear) -> nn.Linear:
     """A module that goes when nobody needs it: the weights of bitsandbytes hold their modules."""
-    module.weight.__dict__.pop("module", None)
+    module.weight.module = None  # pyright: ignore[reportAttributeAccessIssue]
     return module
 
 

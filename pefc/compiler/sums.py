@@ -44,7 +44,9 @@ class Sums:
         graph = patches.merged(patched)
         self._leaves = _Leaves(weight, read)
         self._strips = Strips(graph, self._leaves)
-        self._new, self._bias = graph.output_node().args[0]  # pyright: ignore[reportGeneralTypeIssues, reportAssignmentType, reportOptionalIterable]
+        self._new: Node
+        self._bias: object
+        self._new, self._bias = graph.output_node().args[0]  # pyright: ignore[reportGeneralTypeIssues, reportAttributeAccessIssue, reportOptionalIterable]
 
     @torch.no_grad()
     def strips(self) -> Iterator[Strip]:

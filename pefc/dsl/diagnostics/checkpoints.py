@@ -84,13 +84,13 @@ class MissingTensor(Diagnostic):
 
 @dataclass(frozen=True, slots=True)
 class QuantizedCheckpoint(Diagnostic):
-    """A base was saved in quantized form, so its files hold no weights that could be added to.
+    """A base was saved in a quantized form that `pefc merge` does not read.
 
-        pefc merge base_in_4_bits out/ -o merged/
+        pefc merge base_of_gptq out/ -o merged/
 
-    Give the folder in floating point that it was made from; an adapter that was trained on
-    quantized weights is merged into that with `--into bf16`. Or load the quantized model, call
-    `pefc.merge(model, into="bf16")`, then `save_pretrained`.
+    It reads what bitsandbytes has quantized and transformers has saved. Of any other form give the
+    folder in floating point that it was made from; an adapter that was trained on quantized weights
+    is merged into that with `--into bf16`.
     """
 
     folder: str

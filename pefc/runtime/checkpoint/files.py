@@ -221,8 +221,7 @@ def write_shard(path: Path, tensors: Sequence[New], metadata: Mapping[str, str])
 
 def _write_parts(file: BinaryIO, new: New) -> int:
     before = file.tell()
-    for part in new.parts():
-        file.write(part if isinstance(part, bytes) else _bytes(part))
+    file.writelines(part if isinstance(part, bytes) else _bytes(part) for part in new.parts())
     return file.tell() - before
 
 

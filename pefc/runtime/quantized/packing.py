@@ -1,6 +1,7 @@
 """Making quantized modules, and keeping them what they are."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import bitsandbytes.functional as bnb
 import torch
@@ -64,7 +65,13 @@ def _of_rows(parts: Iterable[Tensor]) -> Int8Params:
     if len(made) == 1:
         return made[0]
     data, scales = torch.cat([one.data for one in made]), torch.cat([one.SCB for one in made])
-    return Int8Params(data, requires_grad=False, has_fp16_weights=False, CB=data, SCB=scales)
+    return rows_of(data, scales)
+
+
+def rows_of(data: Tensor, scales: Tensor) -> Int8Params:
+    """A weight of eight bits, and the scales of its rows."""
+    options: dict[str, Any] = {"has_fp16_weights": False, "CB": data, "SCB": scales}
+    return Int8Params(data, requires_grad=False, **options)
 
 
 def _of_blocks(module: nn.Linear, form: Form, parts: Iterable[Tensor]) -> Params4bit:
@@ -86,15 +93,14 @@ def _of_blocks(module: nn.Linear, form: Form, parts: Iterable[Tensor]) -> Params
         state.absmax, state.state2 = nested
         state.nested = True
     module.quant_state = state  # pyright: ignore[reportArgumentType]
-    return Params4bit(
-        data,
-        requires_grad=False,
-        quant_state=state,
-        compress_statistics=form.double,
-        quant_type=form.format,
-        module=module,  # pyright: ignore[reportArgumentType]
-        bnb_quantized=True,
-    )
+    options: dict[str, Any] = {
+        "quant_state": state,
+        "compress_statistics": form.double,
+        "quant_type": form.format,
+        "module": module,
+        "bnb_quantized": True,
+    }
+    return Params4bit(data, requires_grad=False, **options)  # pyright: ignore[reportArgumentType]
 
 
 def settled(module: nn.Module) -> nn.Module:

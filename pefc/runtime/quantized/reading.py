@@ -107,6 +107,9 @@ class Rows:
         assert kind is not None
         self._module = module
         self._state = None if kind.format == "int8" else _state(module)
+        self.shape: tuple[int, ...]
+        self.dtype: torch.dtype
+        self.step: int
         weight = whole(module.get_parameter("weight")).data
         if self._state is None:
             self._data, self._scales = weight, _scales(module)
@@ -114,7 +117,7 @@ class Rows:
         else:
             state = self._state
             self._data, self._scales = weight.reshape(-1).view(torch.uint8), _absmax(state)
-            self.shape, self.dtype = tuple(state.shape), state.dtype  # pyright: ignore[reportArgumentType]
+            self.shape, self.dtype = tuple(state.shape), state.dtype  # pyright: ignore[reportArgumentType, reportAttributeAccessIssue]
             self.step = state.blocksize // gcd(self.shape[1], state.blocksize)  # pyright: ignore[reportArgumentType, reportOptionalOperand]
             """So many rows are whole blocks."""
 

@@ -11,7 +11,7 @@ from bitsandbytes.nn.modules import Int8Params, Params4bit
 from torch import Tensor, nn
 
 from .forms import Form
-from .packing import empty
+from .packing import empty, rows_of
 
 _STATE = ".quant_state.bitsandbytes__"
 _SCALES, _LAYOUT = "SCB", "weight_format"
@@ -72,14 +72,11 @@ def restored(
     made = empty(form, module.in_features, module.out_features, bias=False)  # pyright: ignore[reportArgumentType]
     made.source_cls = getattr(module, "source_cls", nn.Linear)  # pyright: ignore[reportArgumentType]
     if form.format == "int8":
-        scales = beside[_beside(name, _SCALES)]
-        made.weight = Int8Params(
-            weight, requires_grad=False, has_fp16_weights=False, CB=weight, SCB=scales
-        )
+        made.weight = rows_of(weight, beside[_beside(name, _SCALES)])
         return made
     stats = {inner.removeprefix(f"{name}."): tensor for inner, tensor in beside.items()}
-    made.weight = Params4bit.from_prequantized(weight, stats, device=weight.device)
-    made.quant_state = made.weight.quant_state  # pyright: ignore[reportAttributeAccessIssue]
+    packed = Params4bit.from_prequantized(weight, stats, device=str(weight.device))
+    made.weight, made.quant_state = packed, packed.quant_state  # pyright: ignore[reportAttributeAccessIssue, reportArgumentType]
     return made
 
 
@@ -89,7 +86,7 @@ def state_tensors(module: nn.Linear, name: str) -> Mapping[str, Tensor]:
     if isinstance(weight, Int8Params):
         assert weight.SCB is not None
         return {name: weight.data, _beside(name, _SCALES): weight.SCB}
-    state = weight.quant_state
+    state = getattr(weight, "quant_state", None)
     assert isinstance(state, bnb.QuantState)
     beside = {f"{name}.{inner}": value for inner, value in state.as_dict(packed=True).items()}
     return {name: weight.data, **beside}
