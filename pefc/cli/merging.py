@@ -1,5 +1,6 @@
 """`pefc merge`: a model with its adapter in the weights, as a folder."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import typer
@@ -40,7 +41,8 @@ def merge(
 
 def _loss(worst: Cost) -> str:
     names = {dtype: name for name, dtype in DTYPES.items()}
-    to = names.get(worst.dtype, str(worst.dtype)) if worst.form is None else str(worst.form)
+    form = None if worst.form is None else replace(worst.form, compute=None)
+    to = names.get(worst.dtype, str(worst.dtype)) if form is None else str(form)
     return f"rounding to {to} lost up to {worst.lost:.1%} of an update, at `{worst.patched.path}`"
 
 

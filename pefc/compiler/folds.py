@@ -86,7 +86,7 @@ def fold_bias(
     if exact is None:
         return None, cost
     bias, loss = exact.to(into or own.dtype), Loss()
-    loss.add(own, exact, bias)
+    loss.add(own.detach(), exact, bias)
     return bias, replace(cost, lost=max(cost.lost, loss.share))
 
 

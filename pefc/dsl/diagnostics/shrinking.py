@@ -107,4 +107,9 @@ class UnfinishedShrinking(Diagnostic):
         return (f"it has {self.ranks} ranks now, and {self.target} at the end",)
 
     def help(self) -> str:
-        return "save with `resume=True` to go on later, or give the number of steps that there are"
+        first = (
+            "merge at the end"
+            if self.what == "merged"
+            else "save with `resume=True` to go on later"
+        )
+        return f"{first}, or give the number of steps that there are"
