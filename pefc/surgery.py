@@ -24,8 +24,8 @@ from .compiler.arguments import (
     model_in,
 )
 from .compiler.attached import is_attached
-from .compiler.folds import TOLERATED, Wish
 from .compiler.texts import tokenize_with
+from .compiler.wishes import TOLERATED
 from .dsl.checked import Checked, Value
 from .dsl.checker import check
 from .dsl.diagnostics import SpecWarning
@@ -33,7 +33,6 @@ from .dsl.given import check_values
 from .dsl.parser import parse
 from .dsl.source import Source
 from .dsl.syntax import Spec
-from .runtime.quantized import DTYPES
 
 Model = TypeVar("Model", bound=nn.Module)
 _NONE: Mapping[str, Value] = {}
@@ -241,16 +240,18 @@ def merge(
         SpecError: a method is not affine in x, a weight is tied, a bias is missing, too much would
             be lost, or a weight is quantized and neither `into` nor `requantize` is given; the
             model is then as it was.
-        ValueError: `into` is no dtype that is known, or given with `keep_base`.
+        ValueError: `into` is no dtype that is known, or given with `keep_base` or `requantize`;
+            `loss` is negative or NaN.
+        TypeError: `loss` is no number, or `requantize` neither true nor false.
+
+    Warns:
+        UserWarning: rounding into quantized weights lost a part of an update, or ranks are still to
+            be allocated.
     """
-    if into is not None and into not in DTYPES:
-        raise ValueError(f"`into` is {into!r}: it is one of {', '.join(DTYPES)}")
-    if into is not None and keep_base:
-        raise ValueError("a model that takes another dtype cannot keep its base")
+    wish = compiler.wish(keep_base=keep_base, loss=loss, into=into, requantize=requantize)
     compiler.check_alone(model, "merge")
-    check_flag("keep_base", keep_base)
-    dtype = None if into is None else DTYPES[into]
-    compiler.merge(model, Wish(keep_base, loss, dtype, requantize))
+    for found in compiler.merge(model, wish):
+        warnings.warn(SpecWarning(found), stacklevel=2)
     return model
 
 

@@ -257,7 +257,8 @@ def merge(
         Path, typer.Option("-o", "--out", metavar="OUT", help="the folder of the model to write")
     ],
     loss: Annotated[
-        float, typer.Option(help="the share of an update that the dtype of a weight may lose")
+        float,
+        typer.Option(help="the share of an update that the dtype of a weight may lose"),
     ] = 0.05,
     into: Annotated[
         Dtype | None, typer.Option(help="the dtype of all weights; as in BASE by default")
@@ -276,6 +277,8 @@ def merge(
 
     if into is not None and requantize:
         raise typer.BadParameter("give --into or --requantize, not both")
+    if not loss >= 0:
+        raise typer.BadParameter("--loss is a share of the update, from 0 on")
     with reported():
         run(base, adapter, out, loss=loss, into=into, requantize=requantize)
 

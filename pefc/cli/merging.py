@@ -1,14 +1,17 @@
 """`pefc merge`: a model with its adapter in the weights, as a folder."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import typer
 from transformers.utils import logging
 
-from ..compiler.folds import Cost, Wish
+from ..compiler.folds import Cost
 from ..compiler.shards import merge_folder
+from ..compiler.wishes import Wish
 from ..runtime.quantized import DTYPES
 from .console import working
+from .failing import show
 from .sizes import size
 
 _WORTH_SAYING = 0.0005
@@ -33,10 +36,13 @@ def merge(
     worst = max(written.costs, key=lambda cost: cost.lost, default=None)
     if worst is not None and worst.lost >= _WORTH_SAYING:
         typer.echo(_loss(worst))
+    show(written.warnings)
 
 
 def _loss(worst: Cost) -> str:
-    to = str(worst.dtype).removeprefix("torch.") if worst.form is None else str(worst.form)
+    names = {dtype: name for name, dtype in DTYPES.items()}
+    form = None if worst.form is None else replace(worst.form, compute=None)
+    to = names.get(worst.dtype, str(worst.dtype)) if form is None else str(form)
     return f"rounding to {to} lost up to {worst.lost:.1%} of an update, at `{worst.patched.path}`"
 
 

@@ -22,3 +22,4 @@ from .saving import save as save
 from .tasking import set_task as set_task
 from .tasking import task_names as task_names
 from .tasking import tasks as tasks
+from .wishes import wish as wish

@@ -35,9 +35,19 @@ def _runs_as_declared(module: nn.Module) -> bool:
 
 def is_transposed(module: nn.Module) -> bool:
     """`Conv1D` of transformers keeps its weight as [in, out]; a patched one is a subclass."""
+    return _is_conv1d(type(module))
+
+
+def was_transposed(module: nn.Module) -> bool:
+    """The same of what a quantized module was made from, as transformers notes it."""
+    found = getattr(module, "source_cls", None)
+    return isinstance(found, type) and _is_conv1d(found)
+
+
+def _is_conv1d(kind: type) -> bool:
     return any(
         cls.__name__ == "Conv1D" and cls.__module__ == "transformers.pytorch_utils"
-        for cls in type(module).__mro__
+        for cls in kind.__mro__
     )
 
 

@@ -3,12 +3,11 @@ update where they are stored.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..dsl.diagnostics.attaching import LossyMerge, NoBiasToMerge, NotAffine, NotFinite, TiedMerge
 from ..dsl.diagnostics.core import Diagnostic
@@ -16,29 +15,14 @@ from ..dsl.diagnostics.dropping import DroppedMerge
 from ..dsl.diagnostics.quantizing import QuantizedMerge
 from ..dsl.diagnostics.tasks import TaskMerge
 from ..runtime.quantized import Form, form, is_packed
-from .link.packing import floating_weight, plain, requantized
-from .lower import LinearFacts, Site, run
+from .link.packing import plain
+from .lower import LinearFacts
 from .patches import Patches
 from .plan import Patched, Plan
-
-TOLERATED = 0.05
-"""The share of an update that a merge may lose without asking."""
-_PART = 1 << 18
-"""About as many numbers are compared at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """How a merge is to go."""
-
-    keep_base: bool = False
-    """Keep what changes, so that `remove` can undo it."""
-    loss: float = TOLERATED
-    """The share of an update that may be lost to a dtype."""
-    into: torch.dtype | None = None
-    """The dtype that the whole model takes; quantized weights become plain ones."""
-    requantize: bool = False
-    """Round sums into quantized weights, whatever that loses."""
+from .rounding import gathered, requantized, rounded
+from .sums import Loss, Sums
+from .weights import weight_of
+from .wishes import Wish
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +33,10 @@ class Cost:
     lost: float
     """The share of the update; infinite where it is not finite."""
     dtype: torch.dtype
-    form: Form | None
+    """In which the sum is stored, or, where it is quantized again, was before."""
+    form: Form | None = None
     """Of the quantized weight that the update is rounded into."""
-    is_biased: bool
+    is_biased: bool = False
     """There is a constant, and no bias that it could go to."""
 
 
@@ -60,104 +45,56 @@ class Fold:
     """The new parameters of one module, in the dtype and layout in which it stores them."""
 
     patched: Patched
-    facts: LinearFacts
-    weight: torch.Tensor
-    bias: torch.Tensor | None
-    lost: float
+    cost: Cost
+    weight: Tensor | None
+    """None where another module comes."""
+    bias: Tensor | None
+    """None where the module has none."""
     made: nn.Module | None = None
     """The module that comes in the place of a quantized one."""
-    form: Form | None = None
-    """Of the quantized weight that the update is rounded into."""
-
-    @property
-    def cost(self) -> Cost:
-        is_biased = not self.facts.bias and self.bias is not None and bool(self.bias.any())
-        return Cost(self.patched, self.lost, self.weight.dtype, self.form, is_biased)
 
 
 def fold_at(
-    patched: Patched,
-    module: nn.Module,
-    patches: Patches,
-    into: torch.dtype | None,
-    tensors: Mapping[str, torch.Tensor] = MappingProxyType({}),
+    patched: Patched, module: nn.Module, patches: Patches, into: torch.dtype | None
 ) -> Fold:
-    """The parameters that stand for a module with its methods, worked out in at least 32 bits.
-
-    The tensors of the methods are children of the module, or `tensors` by their paths from it.
-    """
-    facts, old = patched.facts, floating_weight(module)
-    assert isinstance(facts, LinearFacts)
-    wide = torch.promote_types(old.dtype, torch.float32)
-
-    def read(path: str) -> object:
-        found = tensors.get(path)
-        found = _attribute(module, path, old) if found is None else found
-        if isinstance(found, torch.Tensor) and found.is_floating_point():
-            return found.detach().to(wide)
-        return False if path == "training" else found
-
-    with torch.no_grad():
-        weight, bias = run(patches.merged(patched), Site(read, _no_module))  # pyright: ignore[reportGeneralTypeIssues]
-        stored = weight.T if facts.transposed else weight
+    """The parameters that stand for a module with its methods, which are its children."""
+    sums = Sums(patched, weight_of(module), lambda path: _attribute(module, path), patches)
+    own, loss = module._parameters.get("bias"), Loss()
+    kind = form(module) if into is None else None
+    dtype = into or sums.weight.dtype
+    weight, made = None, None
+    if kind is not None:
+        made = requantized(module, sums, loss)
+    else:
+        weight = gathered(rounded(sums, dtype, loss), sums.weight.shape)
         if is_packed(module):
-            return _packed_fold(patched, module, old, stored, bias, into)
-        kind = into or old.dtype
-        kept = stored.to(kind).contiguous()
-        lost = lost_share(old, stored, kept)
-        if facts.bias and bias is not None:
-            own, exact = module.get_parameter("bias"), bias
-            bias = exact.to(into or own.dtype)
-            lost = max(lost, lost_share(own, exact, bias))
-    return Fold(patched, facts, kept, bias, lost)
+            weight, made = None, plain(module, weight, dtype)
+    cost = Cost(patched, loss.share, dtype, kind)
+    bias, cost = fold_bias(sums, own, into, cost)
+    if made is not None and own is not None and bias is not None:
+        made._parameters["bias"] = nn.Parameter(bias, requires_grad=own.requires_grad)
+    return Fold(patched, cost, weight, bias, made)
 
 
-def _attribute(module: nn.Module, path: str, weight: torch.Tensor) -> object:
-    if path == "weight":
-        return weight
+def fold_bias(
+    sums: Sums, own: Tensor | None, into: torch.dtype | None, cost: Cost
+) -> tuple[Tensor | None, Cost]:
+    """What becomes of the bias of a module, and what the whole fold then costs."""
+    exact = sums.bias()
+    if own is None:
+        return None, replace(cost, is_biased=exact is not None and bool(exact.any()))
+    if exact is None:
+        return None, cost
+    bias, loss = exact.to(into or own.dtype), Loss()
+    loss.add(own.detach(), exact, bias)
+    return bias, replace(cost, lost=max(cost.lost, loss.share))
+
+
+def _attribute(module: nn.Module, path: str) -> object:
     found: object = module
     for part in path.split("."):
         found = getattr(found, part)
     return found
-
-
-def _packed_fold(
-    patched: Patched,
-    module: nn.Module,
-    old: torch.Tensor,
-    weight: torch.Tensor,
-    bias: torch.Tensor | None,
-    into: torch.dtype | None,
-) -> Fold:
-    """The module that comes in the place of a quantized one: quantized again, or plain."""
-    facts = patched.facts
-    assert isinstance(facts, LinearFacts)
-    made = (
-        requantized(module, weight.to(old.dtype)) if into is None else plain(module, weight, into)
-    )
-    if bias is not None and made.bias is not None:
-        made.bias = nn.Parameter(bias.to(made.bias.dtype), requires_grad=made.bias.requires_grad)
-    lost = lost_share(old, weight, floating_weight(made))
-    return Fold(patched, facts, weight, bias, lost, made, form(module) if into is None else None)
-
-
-def _no_module(name: str) -> Callable[..., object]:
-    raise AssertionError(f"a merged weight is made of tensors alone, not of {name}")
-
-
-def lost_share(old: torch.Tensor, merged: torch.Tensor, stored: torch.Tensor) -> float:
-    """The share of an update that a parameter does not keep as it is stored; infinite where the
-    update is not finite. Some rows at a time, so that no more tensors of their size are made.
-    """
-    size = lost = 0.0
-    rows = max(1, _PART * len(old) // max(1, old.numel()))
-    for was, new, now in zip(old.split(rows), merged.split(rows), stored.split(rows), strict=True):
-        update = new - was
-        size = math.hypot(size, float(update.norm()))
-        lost = math.hypot(lost, float((now.to(new.dtype) - was - update).norm()))
-    if not math.isfinite(size):
-        return math.inf
-    return lost / size if size else 0.0
 
 
 def refused(plan: Plan, model: nn.Module) -> Iterator[Diagnostic]:

@@ -14,17 +14,19 @@ from ..runtime.installed import Installed, Merged, forget, record, remember
 from ..runtime.patched import bare
 from ..runtime.quantized import is_packed
 from .attached import attached, by_statement, is_attached
-from .folds import Fold, Wish, fold_at, losing, refused
+from .folds import Fold, fold_at, losing, refused
 from .link.declaring import retract
 from .link.live import uninstall
 from .link.packing import plain_modules, put
 from .patches import Patches
 from .plan import Plan
-from .warn import warn
+from .settling import tensor_at, unfinished
+from .wishes import Wish
 
 
-def merge(model: nn.Module, wish: Wish) -> None:
+def merge(model: nn.Module, wish: Wish) -> tuple[Diagnostic, ...]:
     """Fold everything attached into the base weights. On any mistake the model is as it was.
+    Returns what is to be said of it.
 
     Raises SpecError where the model has tasks, a method is not affine, a constant has no bias to go
     to, a weight is tied, storing the sum in the weight's dtype would lose more than allowed of an
@@ -33,7 +35,7 @@ def merge(model: nn.Module, wish: Wish) -> None:
     """
     if wish.into is not None and not is_attached(model) and _is_quantized(model):
         _make_plain(model, wish.into)
-        return
+        return ()
     what = attached(model)
     plan: Plan = what.plan  # pyright: ignore[reportAssignmentType]
     _raise_any(_unmergeable(plan, model))
@@ -43,6 +45,7 @@ def merge(model: nn.Module, wish: Wish) -> None:
         for patched in plan.modules
     ]
     _raise_any(losing((each.cost for each in folds), wish))
+    cut_short = tuple(unfinished(plan, lambda path: tensor_at(model, path), "merged"))
     others = {fold.patched.path: fold.made for fold in folds if fold.made is not None}
     kept = _kept(what, folds, model)
     uninstall(model)
@@ -55,8 +58,7 @@ def merge(model: nn.Module, wish: Wish) -> None:
     forget(model)
     if wish.keep_base:
         remember(model, kept)
-    if wish.requantize:
-        _report(folds)
+    return (*(_rounded(folds) if wish.requantize else ()), *cut_short)
 
 
 def _is_quantized(model: nn.Module) -> bool:
@@ -87,12 +89,12 @@ def _kept(what: Installed, folds: list[Fold], model: nn.Module) -> Merged:
     return Merged(tensors, tuple((path, bare(model.get_submodule(path))) for path in packed))
 
 
-def _report(folds: list[Fold]) -> None:
-    """Say what rounding into quantized weights has lost."""
-    packed = [fold for fold in folds if fold.form is not None]
+def _rounded(folds: list[Fold]) -> Iterator[Requantized]:
+    """What rounding into quantized weights has lost."""
+    packed = [fold for fold in folds if fold.cost.form is not None]
     if packed:
-        worst = max(packed, key=lambda fold: fold.lost)
-        warn(Requantized(worst.patched.path, str(worst.form), worst.lost))
+        worst = max(packed, key=lambda fold: fold.cost.lost)
+        yield Requantized(worst.patched.path, str(worst.cost.form), worst.cost.lost)
 
 
 def remove(model: nn.Module) -> None:
@@ -138,14 +140,15 @@ def _changed(folds: list[Fold], model: nn.Module) -> Iterator[tuple[str, torch.T
         if fold.made is not None:
             continue
         module = model.get_submodule(fold.patched.path)
-        for name in ("weight", "bias") if fold.facts.bias else ("weight",):
+        for name in ("weight", "bias") if fold.bias is not None else ("weight",):
             yield f"{fold.patched.path}.{name}", module.get_parameter(name).detach().clone()
 
 
 def _store(fold: Fold, model: nn.Module) -> None:
     module = model.get_submodule(fold.patched.path)
+    assert fold.weight is not None
     _set(module.get_parameter("weight"), fold.weight)
-    if fold.facts.bias and fold.bias is not None:
+    if fold.bias is not None:
         _set(module.get_parameter("bias"), fold.bias)
 
 

@@ -4,8 +4,9 @@ A rank that is switched off has no part in the output, so that every tensor may 
 are left. An adapter is saved that way unless its training is to go on.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -69,12 +70,8 @@ def settled(plan: Plan, model: nn.Module) -> Settled:
         for planned, ranks in zip(statement.sites, statement.stay, strict=True)
         for path, value in _cut(planned, ranks, model).items()
     }
-    found = (_unfinished(tuple(sites), model) for sites in groups.values())
-    return Settled(
-        planned_on(replace(plan.checked, steps=steps), bare(model)),
-        values,
-        tuple(each for each in found if each is not None),
-    )
+    found = tuple(unfinished(plan, lambda path: tensor_at(model, path), "saved"))
+    return Settled(planned_on(replace(plan.checked, steps=steps), bare(model)), values, found)
 
 
 def _statement(sites: tuple[Planned, ...], model: nn.Module) -> _Statement:
@@ -161,15 +158,35 @@ def _no_module(name: str) -> Callable[..., object]:
     raise AssertionError(f"the formula of a linear map reads tensors alone, not {name}")
 
 
-def _unfinished(sites: tuple[Planned, ...], model: nn.Module) -> UnfinishedShrinking | None:
-    first = sites[0]
-    assert first.method.shrinking is not None
-    step, last = int(_tensor(first, f"{STATE}.step", model)), first.method.shrinking.schedule.last
-    if step >= last:
-        return None
-    ranks = sum(int(_tensor(planned, f"{STATE}.kept", model).sum()) for planned in sites)
-    target = sum(p.method.shrinking.ranked.target for p in sites if p.method.shrinking is not None)
-    return UnfinishedShrinking(first.span, first.label, step, last, ranks, target)
+def unfinished(
+    plan: Plan, read: Callable[[str], Tensor], what: Literal["saved", "merged"]
+) -> Iterator[UnfinishedShrinking]:
+    """The statements whose last ranks are not allocated yet; `read` gives buffers by their paths in
+    the model.
+    """
+    for sites in shrinking_statements(plan.attachments).values():
+        first, shrinking = sites[0], sites[0].method.shrinking
+        assert shrinking is not None
+        step, last = int(_buffer(first, "step", read)), shrinking.schedule.last
+        if step < last:
+            ranks = sum(int(_buffer(planned, "kept", read).sum()) for planned in sites)
+            wanted = (planned.method.shrinking for planned in sites)
+            target = sum(each.ranked.target for each in wanted if each is not None)
+            yield UnfinishedShrinking(first.span, first.label, step, last, ranks, target, what)
+
+
+def _buffer(planned: Planned, name: str, read: Callable[[str], Tensor]) -> Tensor:
+    declared = next(each for each in planned.stored if each.name == f"{STATE}.{name}")
+    return read(planned.path(declared))
+
+
+def tensor_at(model: nn.Module, path: str) -> Tensor:
+    """A tensor or buffer of a model."""
+    found: object = model
+    for part in path.split("."):
+        found = getattr(found, part)
+    assert isinstance(found, Tensor)
+    return whole(found)
 
 
 def _dim(planned: Planned) -> str:
@@ -187,8 +204,4 @@ def _length(planned: Planned) -> int:
 
 def _tensor(planned: Planned, name: str, model: nn.Module) -> Tensor:
     """A tensor or buffer of a site by its name."""
-    found: object = model.get_submodule(f"{planned.home}.{planned.prefix}".lstrip("."))
-    for part in name.split("."):
-        found = getattr(found, part)
-    assert isinstance(found, Tensor)
-    return whole(found)
+    return tensor_at(model.get_submodule(f"{planned.home}.{planned.prefix}".lstrip(".")), name)

@@ -4,39 +4,43 @@ layout.
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
 
-from ..dsl.diagnostics.checkpoints import DamagedCheckpoint, MissingTensor, OutputExists, Overflow
+from ..dsl.diagnostics.checkpoints import (
+    DamagedCheckpoint,
+    MissingTensor,
+    OutputExists,
+    OutputInside,
+    Overflow,
+)
 from ..dsl.diagnostics.commands import UnwritableFile
 from ..dsl.diagnostics.core import Diagnostic, SpecError
 from ..runtime.checkpoint import (
     INDEX,
     DamagedShardError,
-    Entry,
     OverflowingError,
     sync_file,
     unfinished,
     write_shard,
 )
 from .attached import by_statement
-from .families import is_transposed
-from .folds import Cost, Wish, fold_at, losing, refused
-from .link.packing import floating_weight, packed_module
+from .folds import Cost, losing, refused
 from .loading import check_base, check_tensors
-from .patches import Patches
-from .plan import Packing, Patched, Plan
 from .planning import plan as planned_on
 from .reading import Saved, read
+from .rewriting import Rewriting
+from .settling import unfinished as unfinished_ranks
 from .stored import Stored, open_stored
+from .wishes import Wish
 
 CONFIG = "config.json"
 _DTYPE = ("dtype", "torch_dtype")
 """How configurations name the dtype of weights, now and formerly."""
+_QUANTIZATION = "quantization_config"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,7 @@ class Rewritten:
     """Parameters that the adapter brought whole."""
     bytes: int
     """Of all tensors."""
+    warnings: tuple[Diagnostic, ...]
 
 
 def merge_folder(base: Path, adapter: Path, out: Path, wish: Wish) -> Rewritten:
@@ -58,12 +63,15 @@ def merge_folder(base: Path, adapter: Path, out: Path, wish: Wish) -> Rewritten:
     """
     if out.exists() or out.is_symlink():
         raise SpecError([OutputExists(str(out))])
+    for folder in (base, adapter):
+        if folder.resolve() in out.resolve().parents:
+            raise SpecError([OutputInside(str(out), str(folder))])
     saved = read(adapter)
     try:
         stored = open_stored(base)
-        merging = _merging(base, saved, stored, wish)
+        merging = _rewriting(base, saved, stored, wish)
         with unfinished(out) as fresh:
-            written = merging.write(fresh)
+            written = _write(merging, fresh)
             _raise_any(losing(written.costs, wish))
     except DamagedShardError as error:
         raise SpecError([DamagedCheckpoint(str(error.path), error.reason)]) from error
@@ -76,125 +84,37 @@ def merge_folder(base: Path, adapter: Path, out: Path, wish: Wish) -> Rewritten:
     return written
 
 
-def _merging(base: Path, saved: Saved, stored: Stored, wish: Wish) -> "_Merging":
+def _rewriting(base: Path, saved: Saved, stored: Stored, wish: Wish) -> Rewriting:
     """Everything that is known before a tensor is worked out."""
     model = stored.model
     check_base(saved, stored.fingerprint(saved.tensors), type(model).__name__)
     plan = planned_on(saved.checked, model)
     check_tensors(plan, model, saved)
     _raise_any(refused(plan, model))
-    packings = {packing.site.path: packing for packing in plan.packings}
-    made = _Merging(stored, plan, saved.tensors, wish, packings)
-    missing = [name for name in made.sources if name not in stored.homes]
+    made = Rewriting(stored, plan, saved.tensors, wish)
+    missing = sorted(made.changed - stored.homes.keys())
     if missing:
         raise SpecError([MissingTensor(str(base), missing[0], len(missing) - 1)])
     return made
 
 
-@dataclass(slots=True)
-class _Merging:
-    """Works out one tensor after the other."""
-
-    stored: Stored
-    plan: Plan
-    tensors: Mapping[str, Tensor]
-    """Of the adapter."""
-    wish: Wish
-    packings: Mapping[str, Packing]
-    """By path."""
-    patches: Patches = field(default_factory=Patches)
-    costs: dict[str, Cost] = field(default_factory=dict)
-    sources: dict[str, Patched | Packing | Tensor] = field(init=False)
-    """What each parameter that changes is made of."""
-    _made: dict[str, Tensor] = field(default_factory=dict)
-    """The parameters of the last module that are not written yet."""
-
-    def __post_init__(self) -> None:
-        tuned = {tuned.name: self.tensors[tuned.name] for tuned in self.plan.tuned}
-        modules = {patched.path: patched for patched in self.plan.modules}
-        packed = {self._name(path, "weight"): found for path, found in self.packings.items()}
-        folded = {
-            self.stored.names[id(parameter)]: patched
-            for path, patched in modules.items()
-            for parameter in self.stored.model.get_submodule(path).parameters(recurse=False)
-        }
-        self.sources = {**tuned, **packed, **folded}
-
-    def write(self, folder: Path) -> Rewritten:
-        """Write the whole folder."""
-        checkpoint, into = self.stored.checkpoint, self.wish.into
-        size = 0
-        for shard in checkpoint.shards:
-            path = folder / shard.path.name
-            size += write_shard(path, shard, into, self._value)
-            sync_file(path)
-        for inner in checkpoint.others():
-            _copy(checkpoint.folder / inner, folder / inner, into)
-        if checkpoint.index is not None:
-            _write_index(folder / INDEX, checkpoint.index, size)
-        return Rewritten(tuple(self.costs.values()), len(self.plan.tuned), size)
-
-    def _value(self, entry: Entry) -> Tensor | None:
-        """What comes for a tensor; None where it stays as it is."""
-        name = self.stored.parameters.get(entry.name, entry.name)
-        match self.sources.get(name):
-            case Patched() as patched:
-                return self._folded(patched, name)
-            case Packing() as packing:
-                path = packing.site.path
-                weight = floating_weight(self._module(path))
-                return weight.T if self._is_transposed(path) else weight
-            case found:
-                return found
-
-    def _folded(self, patched: Patched, name: str) -> Tensor:
-        """A parameter of a module with methods. Its others are kept if they come next, and else
-        worked out again, so that what waits does not add up.
-        """
-        if name not in self._made:
-            self._made = {}
-            self._made = dict(self._fold(patched))
-        return self._made.pop(name)
-
-    def _fold(self, patched: Patched) -> Iterator[tuple[str, Tensor]]:
-        path = patched.path
-        module = self._module(path)
-        tensors = dict(_tensors(patched, self.tensors))
-        fold = fold_at(patched, module, self.patches, self.wish.into, tensors)
-        self.costs[path] = fold.cost
-        weight, bias = fold.weight, fold.bias
-        if fold.made is not None:
-            weight, bias = floating_weight(fold.made), fold.made._parameters["bias"]
-            weight = weight.T if self._is_transposed(path) else weight
-        yield self._name(path, "weight"), weight
-        if fold.facts.bias:
-            assert bias is not None
-            yield self._name(path, "bias"), bias
-
-    def _module(self, path: str) -> nn.Module:
-        """A module of the base on which the adapter was trained, with values."""
-        module = self.stored.module(path, self.tensors)
-        packing = self.packings.get(path)
-        return module if packing is None else packed_module(module, packing.form)
-
-    def _name(self, path: str, name: str) -> str:
-        parameter = self.stored.model.get_submodule(path).get_parameter(name)
-        return self.stored.names[id(parameter)]
-
-    def _is_transposed(self, path: str) -> bool:
-        return is_transposed(self.stored.model.get_submodule(path))
-
-
-def _tensors(patched: Patched, saved: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
-    """What the patch of a module reads of its methods, by paths from the module."""
-    for planned in patched.members:
-        prefix, rows = planned.member.prefix, planned.member.rows
-        for tensor in planned.tensors:
-            shared = "" if tensor.scope is None else "shared."
-            yield f"{prefix}.{shared}{tensor.name}", saved[planned.path(tensor)]
-        if rows is not None and len(rows) > 1:
-            numbers = torch.cat([torch.arange(start, stop) for start, stop in rows])
-            yield f"{prefix}.rows", numbers
+def _write(rewriting: Rewriting, folder: Path) -> Rewritten:
+    checkpoint, into = rewriting.stored.checkpoint, rewriting.wish.into
+    names: set[str] = set()
+    size = 0
+    for shard in checkpoint.shards:
+        path = folder / shard.path.name
+        tensors = tuple(rewriting.tensors(shard))
+        names.update(new.name for new in tensors)
+        size += write_shard(path, tensors, shard.metadata)
+        sync_file(path)
+    for inner in checkpoint.others():
+        _copy(checkpoint.folder / inner, folder / inner, into)
+    if checkpoint.index is not None:
+        _write_index(folder / INDEX, checkpoint.index, names, size)
+    plan, values = rewriting.plan, rewriting.values
+    warnings = tuple(unfinished_ranks(plan, lambda path: values[path], "merged"))
+    return Rewritten(tuple(rewriting.costs.values()), len(plan.tuned), size, warnings)
 
 
 def _raise_any(mistakes: Iterable[Diagnostic]) -> None:
@@ -208,7 +128,8 @@ def _copy(source: Path, target: Path, into: torch.dtype | None) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.name == CONFIG and into is not None:
         config = json.loads(source.read_bytes())
-        _write_json(target, _with_dtype(config, str(into).removeprefix("torch.")))
+        plain = {name: value for name, value in config.items() if name != _QUANTIZATION}
+        _write_json(target, _with_dtype(plain, str(into).removeprefix("torch.")))
     else:
         shutil.copyfile(source, target)
     sync_file(target)
@@ -221,10 +142,14 @@ def _with_dtype(config: object, dtype: str) -> object:
     return {**{name: _with_dtype(value, dtype) for name, value in config.items()}, **named}
 
 
-def _write_index(path: Path, index: Mapping[str, object], size: int) -> None:
+def _write_index(
+    path: Path, index: Mapping[str, object], names: Collection[str], size: int
+) -> None:
     metadata = index.get("metadata")
     known: Mapping[str, object] = metadata if isinstance(metadata, dict) else {}
-    _write_json(path, {**index, "metadata": {**known, "total_size": size}})
+    homes: Mapping[str, str] = index["weight_map"]  # pyright: ignore[reportAssignmentType]
+    kept = {name: file for name, file in homes.items() if name in names}
+    _write_json(path, {**index, "metadata": {**known, "total_size": size}, "weight_map": kept})
     sync_file(path)
 
 

@@ -1,19 +1,21 @@
 """A base in a folder: its model without values, and where its tensors are on the disk."""
 
 from collections.abc import Collection, Mapping
-from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from ..dsl.diagnostics.checkpoints import DamagedCheckpoint, NoCheckpoint, QuantizedCheckpoint
+from ..dsl.diagnostics.checkpoints import DamagedCheckpoint, NoCheckpoint
 from ..dsl.diagnostics.core import SpecError
+from ..runtime import quantized
 from ..runtime.checkpoint import Checkpoint, NoWeightsError, open_checkpoint
-from ..runtime.state import Fingerprint, tensor_facts
+from ..runtime.state import Fingerprint, facts_of, packed_facts, tensor_facts
 from .models import read_model
+from .stored_bits import Bits, hollowed, read_bits
 from .training import parameter_names
+from .weights import StoredWeight
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +35,33 @@ class Stored:
     """The first name of what is stored, by its name in the files, of which tied parameters may have
     several.
     """
+    bits: Mapping[str, Bits]
+    """The weights that are stored in few bits, by their names in the files."""
 
-    def module(self, path: str, values: Mapping[str, torch.Tensor]) -> nn.Module:
-        """A module with its own parameters read, or taken from `values`."""
+    def name(self, path: str, name: str) -> str:
+        """The first name of a parameter of a module."""
+        return self.names[id(self.model.get_submodule(path).get_parameter(name))]
+
+    def weight(self, name: str) -> StoredWeight:
+        """A parameter in floating point, by its first name."""
+        return StoredWeight(*self.checkpoint.homes[self.homes[name]])
+
+    def tensor(self, name: str) -> Tensor:
+        """The same as a tensor in memory."""
+        return self.checkpoint.tensor(self.homes[name])
+
+    def packed(self, path: str) -> nn.Linear:
+        """A module whose weight is stored in few bits."""
+        name = self.homes[self.name(path, "weight")]
+        found = self.bits[name]
+        beside = {inner: self.checkpoint.tensor(inner) for inner in found.beside}
+        weight = self.checkpoint.tensor(name)
         module = self.model.get_submodule(path)
-        made = copy(module)
-        made.__dict__["_parameters"] = {
-            name: None
-            if parameter is None
-            else nn.Parameter(self._value(self.names[id(parameter)], values), requires_grad=False)
-            for name, parameter in module._parameters.items()
-        }
-        return made
+        return quantized.saved.restored(module, found.form, name, weight, beside)
+
+    def is_packed(self, path: str) -> bool:
+        """Whether the weight of a module is stored in few bits."""
+        return self.homes.get(self.name(path, "weight")) in self.bits
 
     def dtype(self, name: str) -> torch.dtype | None:
         """The dtype in which a parameter is stored."""
@@ -53,15 +70,18 @@ class Stored:
     def fingerprint(self, without: Collection[str]) -> Fingerprint:
         """That of the model with its weights; what is stored under other names has no samples."""
         return {
-            name: tensor_facts(self._value(name, {}) if name in self.homes else parameter)
+            name: self._facts(name, parameter)
             for name, parameter in self.model.named_parameters()
             if name not in without
         }
 
-    def _value(self, name: str, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        if name in values:
-            return values[name].to(self.dtype(name))
-        return self.checkpoint.tensor(self.homes[name])
+    def _facts(self, name: str, parameter: Tensor) -> Mapping[str, object]:
+        if self.homes.get(name) in self.bits:
+            return packed_facts(self.packed(name.rpartition(".")[0]))
+        if name not in self.homes:
+            return tensor_facts(parameter)
+        shard, entry = self.checkpoint.homes[self.homes[name]]
+        return facts_of(entry.shape, lambda steps: shard.at(entry, steps.tolist()))
 
 
 def open_stored(folder: Path) -> Stored:
@@ -73,25 +93,31 @@ def open_stored(folder: Path) -> Stored:
     if not folder.is_dir():
         raise SpecError([NoCheckpoint(str(folder), "there is no such folder")])
     model = read_model(str(folder))
-    method = _quantization(model)
-    if method is not None:
-        raise SpecError([QuantizedCheckpoint(str(folder), method)])
     try:
         checkpoint = open_checkpoint(folder)
     except NoWeightsError as error:
         raise SpecError([NoCheckpoint(str(folder), str(error))]) from None
+    bits = read_bits(folder, model, checkpoint)
+    prefix = getattr(model, "base_model_prefix", "")
+    paths = {path for path, _ in model.named_parameters(remove_duplicate=False)}
+    hollowed(model, {_known(name, prefix, paths): found for name, found in bits.items()})
     names = parameter_names(model)
     found = [
         (stored, every[0])
         for every in names.values()
         for name in every
-        for stored in _spellings(name, getattr(model, "base_model_prefix", ""))
+        for stored in _spellings(name, prefix)
         if stored in checkpoint.homes
     ]
-    _check_shapes(model, checkpoint, found)
+    _check_shapes(model, checkpoint, found, bits)
     firsts = {number: every[0] for number, every in names.items()}
     homes = {first: stored for stored, first in reversed(found)}
-    return Stored(model, checkpoint, firsts, homes, dict(found))
+    return Stored(model, checkpoint, firsts, homes, dict(found), bits)
+
+
+def _known(name: str, prefix: str, paths: Collection[str]) -> str:
+    """The name that the model has for what a file may call by another one."""
+    return next((n for n in _spellings(name, prefix) if n in paths), name)
 
 
 def _spellings(name: str, prefix: str) -> tuple[str, ...]:
@@ -105,17 +131,16 @@ def _spellings(name: str, prefix: str) -> tuple[str, ...]:
     return name, f"{prefix}.{name}"
 
 
-def _quantization(model: nn.Module) -> str | None:
-    found = getattr(getattr(model, "config", None), "quantization_config", None)
-    if found is None:
-        return None
-    return str(found.get("quant_method", "unknown") if isinstance(found, dict) else found)
-
-
-def _check_shapes(model: nn.Module, checkpoint: Checkpoint, found: list[tuple[str, str]]) -> None:
+def _check_shapes(
+    model: nn.Module,
+    checkpoint: Checkpoint,
+    found: list[tuple[str, str]],
+    bits: Mapping[str, Bits],
+) -> None:
     for stored, name in found:
         shard, entry = checkpoint.homes[stored]
-        wanted = model.get_parameter(name).shape
-        if tuple(wanted) != entry.shape:
-            shapes = f"`{stored}` is {list(entry.shape)}, by `config.json` {list(wanted)}"
+        wanted = tuple(model.get_parameter(name).shape)
+        if wanted != entry.shape:
+            what = "its bits are" if stored in bits else "is"
+            shapes = f"`{stored}` {what} {list(entry.shape)}, by `config.json` {list(wanted)}"
             raise SpecError([DamagedCheckpoint(str(shard.path), shapes)])

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from ..dsl.checked import Checked
 from ..dsl.diagnostics.core import SpecError
 from .exercise import SEED, Inputs, digests, distance, gradients, outputs, random_inputs
-from .folds import Wish
 from .link.packing import packed_modules, put
 from .lower import LeafFacts
 from .merge import merge, remove
@@ -22,6 +21,7 @@ from .prove import Identity
 from .reference import patch_distance
 from .tasking import set_task, task_names
 from .texts import Tokenize
+from .wishes import Wish
 
 _STEPS = 32
 """How many roundings of a layer may add up."""

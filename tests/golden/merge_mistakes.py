@@ -63,7 +63,7 @@ def missing_tensor() -> None:
 def quantized_checkpoint() -> None:
     folders()
     path = Path("base/config.json")
-    quantization = {"quant_method": "bitsandbytes", "load_in_4bit": True}
+    quantization = {"quant_method": "gptq", "bits": 4}
     path.write_text(
         json.dumps({**json.loads(path.read_text()), "quantization_config": quantization})
     )
@@ -73,6 +73,11 @@ def quantized_checkpoint() -> None:
 def output_exists() -> None:
     folders()
     command("merge", "base", "adapter", "-o", "base")
+
+
+def output_inside() -> None:
+    folders()
+    command("merge", "base", "adapter", "-o", "base/merged")
 
 
 def unwritable_output() -> None:
@@ -133,6 +138,7 @@ MERGE_MISTAKES: tuple[Callable[[], None], ...] = (
     missing_tensor,
     quantized_checkpoint,
     output_exists,
+    output_inside,
     unwritable_output,
     overflow,
     quantized_merge,

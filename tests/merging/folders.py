@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForCausalLM, BertModel, PreTrainedModel
 
 import pefc
-from pefc.compiler.folds import Wish
 from pefc.compiler.shards import merge_folder
+from pefc.compiler.wishes import Wish
 
 from ..models import output, perturb
 

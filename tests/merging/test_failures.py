@@ -3,7 +3,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from typing import IO
 
 import pytest
 import torch
@@ -11,17 +13,19 @@ from safetensors.torch import load_file, save_file
 
 import pefc
 from pefc.compiler import shards
-from pefc.runtime.checkpoint import INDEX
+from pefc.compiler.shards import merge_folder
+from pefc.compiler.wishes import Wish
+from pefc.runtime.checkpoint import INDEX, files
 
 from ..models import gpt2, llama, neox
-from .folders import merged, tensors, trained
+from .folders import base, merged, tensors, trained
 
 LORA = "lora(r=2) on attn.q"
 KILLED = """
 import os, signal, sys
 from pathlib import Path
 from pefc.compiler import shards
-from pefc.compiler.folds import Wish
+from pefc.compiler.wishes import Wish
 
 def sync_and_die(path):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -157,6 +161,54 @@ def test_a_tied_parameter_that_is_stored_twice_changes_twice(tmp_path: Path) -> 
 
 def _keys(path: Path) -> set[str]:
     return set(load_file(path)) if path.suffix == ".safetensors" else set()
+
+
+@pytest.mark.parametrize("inside", ["base/out", "base/deep/out", "adapter/out", "link/out"])
+def test_no_folder_is_written_into_what_it_is_made_from(folder: Path, inside: str) -> None:
+    (folder / "base" / "deep").mkdir()
+    (folder / "link").symlink_to(folder / "base")
+    with pytest.raises(pefc.SpecError) as caught:
+        merge_folder(folder / "base", folder / "adapter", folder / inside, Wish())
+    assert [d.code() for d in caught.value.diagnostics] == ["output-inside"]
+    (folder / "link").unlink()
+
+
+@pytest.mark.parametrize("name", ["base", "adapter"])
+def test_no_folder_is_overwritten(folder: Path, name: str) -> None:
+    with pytest.raises(pefc.SpecError) as caught:
+        merge_folder(folder / "base", folder / "adapter", folder / name, Wish())
+    assert [d.code() for d in caught.value.diagnostics] == ["output-exists"]
+
+
+def test_a_disk_that_is_full(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some bytes of a shard are written, and then no more."""
+    written = 0
+
+    def part(file: IO[bytes], new: files.New) -> int:
+        nonlocal written
+        for part in new.parts():
+            written += file.write(bytes(part) if isinstance(part, bytes) else b"0" * part.nbytes)
+            if written > 4000:
+                raise OSError(28, "No space left on device")
+        return new.size
+
+    monkeypatch.setattr(files, "_write_parts", part)
+    assert code(folder) == "unwritable-file"
+    assert written > 4000
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_ranks_that_are_still_to_be_allocated(tmp_path: Path, resume: bool) -> None:
+    """As in memory; an adapter that is saved without its allocator has said so then."""
+    spec = "adalora(r=3, target=1, steps=100) on attn.q"
+    model = pefc.apply(spec, base(llama, tmp_path))
+    with nullcontext() if resume else pytest.warns(pefc.SpecWarning, match="is saved before"):
+        pefc.save(model, tmp_path / "adapter", resume=resume)
+    written = merge_folder(tmp_path / "base", tmp_path / "adapter", tmp_path / "out", Wish())
+    titles = [warning.title() for warning in written.warnings]
+    assert titles == ["`adalora` is merged before its ranks are allocated"] * resume
+    with pytest.warns(pefc.SpecWarning, match="is merged before its ranks are allocated"):
+        pefc.merge(model)
 
 
 def test_a_quantized_base_is_refused(tmp_path: Path) -> None:

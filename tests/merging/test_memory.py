@@ -1,7 +1,4 @@
-import json
-import os
-import subprocess
-import sys
+import gc
 from pathlib import Path
 
 import pytest
@@ -9,85 +6,86 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 import pefc
+from pefc.compiler import rounding
+from pefc.compiler.strips import evaluation
+from pefc.runtime.checkpoint import files
 
 from ..models import perturb
+from .folders import merged
+from .peaks import Peak
 
-MEASURED = """
-import json, sys, threading, time
-from pathlib import Path
-from pefc.compiler import shards
-from pefc.compiler.folds import Wish
-
-def anonymous():
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
-
-class Watch(threading.Thread):
-    def __init__(self):
-        super().__init__(daemon=True)
-        self.before = self.peak = anonymous()
-
-    def run(self):
-        while True:
-            self.peak = max(self.peak, anonymous())
-            time.sleep(0.0005)
-
-small, large = map(Path, sys.argv[1:])
-wish = Wish(loss=1.0)
-shards.merge_folder(small / "base", small / "adapter", small / "out", wish)
-watch = Watch()
-watch.start()
-shards.merge_folder(large / "base", large / "adapter", large / "out", wish)
-print(json.dumps(watch.peak - watch.before))
-"""
-"""Merges a small model, so that what the libraries keep is there, and then says what more a large
-one takes at its peak."""
+PART = 1 << 11
+"""Numbers of a strip here: far fewer than a weight has, as it is with large models."""
+WIDTH = 256
 
 
-def saved(folder: Path, width: int, spec: str, dtype: torch.dtype) -> LlamaForCausalLM:
-    """A base of three layers and an adapter."""
+def saved(folder: Path, width: int, spec: str, dtype: torch.dtype) -> int:
+    """A base of one layer and an adapter; returns the bytes of its largest tensor."""
     config = LlamaConfig(
-        vocab_size=5 * width // 2,
+        vocab_size=width,
         hidden_size=width,
-        intermediate_size=5 * width // 2,
-        num_hidden_layers=3,
+        intermediate_size=width,
+        num_hidden_layers=1,
         num_attention_heads=8,
         num_key_value_heads=2,
     )
-    model = LlamaForCausalLM(config).to(dtype)
-    model.save_pretrained(folder / "base", max_shard_size="40MB")
+    model = LlamaForCausalLM(config).to(dtype)  # pyright: ignore[reportArgumentType]
+    model.save_pretrained(folder / "base")
+    _adapted(model, spec, folder)
+    return max(tensor.nbytes for tensor in model.state_dict().values())
+
+
+def _adapted(model: torch.nn.Module, spec: str, folder: Path) -> None:
     pefc.apply(spec, model)
     perturb(model)
     pefc.save(model, folder / "adapter")
-    return model
 
 
-SPEC = """
-lora(r=4) on attn.{q,k,v}, ffn.{up,down}
-dora(r=4) on attn.o, ffn.gate
-ia3 on ffn.{up,down}
-"""
+def peak(folder: Path, **wish: object) -> int:
+    """Bytes beside the adapter."""
+    gc.collect()
+    gc.disable()
+    try:
+        with Peak() as found:
+            merged(folder, loss=9.0, **wish)
+    finally:
+        gc.enable()
+    return found.bytes - (folder / "adapter" / "adapter.safetensors").stat().st_size
 
 
-@pytest.mark.parametrize(
-    ("dtype", "width", "most"), [(torch.float32, 1024, 2), (torch.bfloat16, 512, 3)], ids=str
-)
-def test_the_peak_is_a_few_tensors(
-    dtype: torch.dtype, width: int, most: int, tmp_path: Path
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Strips that are small beside the weights of a small model."""
+    for module, name in ((evaluation, "PART"), (rounding, "PART"), (files, "_NUMBERS")):
+        monkeypatch.setattr(module, name, PART)
+
+
+STACKED = "lora(r=4) on linear; dora(r=4) on attn.o, ffn.gate; ia3 on ffn; vera(r=4) on attn.v"
+CROSSED = "peanut(r=4) on attn.o; dora(r=2) on attn.o, ffn.up; peanut(r=4) on ffn.up"
+PRODUCTS = "deft on attn.o, ffn.up; boft on ffn.{gate,down}; hira(r=4) on attn.q; loha on attn.k"
+BITS = "quantize({}) on linear; lora(r=4) on attn, ffn.up; dora(r=4) on ffn.down"
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("spec", [STACKED, CROSSED, PRODUCTS])
+def test_the_peak_is_less_than_two_tensors_of_the_base(
+    spec: str, dtype: torch.dtype, tmp_path: Path
 ) -> None:
-    """Counted in 32 bits, in which sums are formed; a weight of 16 is widened before."""
-    saved(tmp_path / "small", 64, SPEC, dtype)
-    model = saved(tmp_path / "large", width, SPEC, dtype)
-    sizes = [tensor.numel() * 4 for tensor in model.state_dict().values()]
-    assert sum(sizes) > 14 * max(sizes)
-    result = subprocess.run(
-        [sys.executable, "-c", MEASURED, *(str(tmp_path / name) for name in ("small", "large"))],
-        check=True,
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "MALLOC_MMAP_THRESHOLD_": "100000"},
-    )
-    adapter = sum(path.stat().st_size for path in (tmp_path / "large" / "adapter").iterdir())
-    peak = json.loads(result.stdout)
-    assert max(sizes) < peak < most * max(sizes) + adapter + 3 * 2**20, f"{peak:,}"
+    assert peak_of(tmp_path, spec, dtype) < 2
+
+
+@pytest.mark.parametrize("into", [torch.float32, torch.bfloat16], ids=str)
+def test_another_dtype_takes_no_more(into: torch.dtype, tmp_path: Path) -> None:
+    assert peak_of(tmp_path, STACKED, torch.bfloat16, into=into) < 2
+
+
+@pytest.mark.parametrize("form", ["nf4, double", "int8"])
+@pytest.mark.parametrize("wish", [{"into": torch.bfloat16}, {"requantize": True}], ids=str)
+def test_quantizing_is_done_in_strips(form: str, wish: dict[str, object], tmp_path: Path) -> None:
+    assert peak_of(tmp_path, BITS.format(form), torch.bfloat16, **wish) < 2
+
+
+def peak_of(folder: Path, spec: str, dtype: torch.dtype, **wish: object) -> float:
+    """In tensors of the size of the largest of the base."""
+    largest = saved(folder, WIDTH, spec, dtype)
+    return peak(folder, **wish) / largest

@@ -1,6 +1,6 @@
 """Quantized modules in the place of plain ones."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from ...runtime.patched import replacing
 from ...runtime.quantized import Form, form, is_packed
 from ...runtime.taps import Aside
 from ..attached import by_statement
-from ..families import is_transposed
+from ..families import is_transposed, was_transposed
 from ..passes.packed import READINGS
 from ..plan import Plan
 from ..warn import warn
@@ -75,26 +75,35 @@ def floating_weight(module: nn.Module) -> Tensor:
     return quantized.reading.values(module)
 
 
-def requantized(module: nn.Module, weight: Tensor) -> nn.Linear:
-    """A quantized module with another weight [out, in], in the same form."""
+def requantized(module: nn.Module, shape: tuple[int, ...], parts: Iterable[Tensor]) -> nn.Linear:
+    """A quantized module with another weight [out, in], in the same form; its rows come in parts of
+    whole blocks.
+    """
     kind = form(module)
     assert kind is not None
-    made = quantized.packing.packed(module, kind, weight)
+    made = quantized.packing.packed_rows(module, kind, shape, parts)
     made.source_cls = getattr(module, "source_cls", nn.Linear)  # pyright: ignore[reportArgumentType]
     return made
 
 
-def plain(module: nn.Module, weight: Tensor, dtype: torch.dtype) -> nn.Linear:
-    """A plain module for a quantized one, with a weight [out, in]."""
+def plain(module: nn.Module, weight: Tensor, dtype: torch.dtype) -> nn.Module:
+    """A plain module for a quantized one, with a weight [out, in]: of the class that it was made
+    from, so that what is saved of it loads there.
+    """
     outputs, inputs = weight.shape
-    bias = module._parameters.get("bias")
-    made = nn.Linear(inputs, outputs, bias=bias is not None, device="meta")
-    made.weight = nn.Parameter(weight.to(dtype), requires_grad=False)
-    made._parameters["bias"] = bias
+    with torch.device("meta"):
+        if was_transposed(module):
+            made = module.source_cls(outputs, inputs)  # pyright: ignore[reportCallIssue]
+            weight = weight.T
+        else:
+            made = nn.Linear(inputs, outputs)
+    value = weight.to(dtype).contiguous()
+    made._parameters["weight"] = nn.Parameter(value, requires_grad=False)
+    made._parameters["bias"] = module._parameters.get("bias")
     return made.train(module.training)
 
 
-def plain_modules(model: nn.Module, dtype: torch.dtype) -> Iterator[tuple[str, nn.Linear]]:
+def plain_modules(model: nn.Module, dtype: torch.dtype) -> Iterator[tuple[str, nn.Module]]:
     """Plain modules for all quantized ones of a model."""
     for path, module in model.named_modules():
         if is_packed(module):

@@ -5,6 +5,7 @@ run.
 from torch.fx import Graph
 
 from .base import CallBase, RowsOfBase
+from .blocks import Associate, Blocks
 from .cancel import Cancel
 from .diagonal import Diagonal, Rescale
 from .distribute import Distribute
@@ -35,9 +36,9 @@ PASSES: tuple[Pass, ...] = (
 LAST: tuple[Pass, ...] = (Rescale(), CallBase(), FuseAdd(), KeepDtype(), Share())
 """Run once, when the shape of the computation is settled."""
 
-MERGED: tuple[Pass, ...] = (Units(), Rescale())
+MERGED: tuple[Pass, ...] = (Units(), Rescale(), Blocks(), Associate())
 """Run once over the parameters that stand for a module: the formula, but for products with what is
-mostly zeros.
+mostly zeros, and of more matrices than two.
 """
 
 

@@ -16,8 +16,8 @@ _KEEPS = (torch.add, torch.mul, torch.matmul, torch.transpose)
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """`linear(I, M) --> Mᵀ`, `linear(0, M) --> 0`, and zeros like a sum are zeros like its first
-    term, so that the sum need not wait for them.
+    """`linear(I, M, b) --> Mᵀ + b`, `linear(0, M, b) --> 0 + b`, and zeros like a sum are zeros
+    like its first term, so that the sum need not wait for them.
     """
 
     name: str = "units"
@@ -30,12 +30,17 @@ def _unit(graph: Graph, node: Node) -> Node | None:
     if is_call(node, torch.Tensor.new_zeros) and is_call(node.args[0], *_KEEPS):
         like = node.args[0].args[0]
         return _zeros(graph, node, like) if isinstance(like, Node) else None
-    if not is_call(node, functional.linear) or (len(node.args) > 2 and node.args[2] is not None):
+    if not is_call(node, functional.linear):
         return None
-    x, matrix, *_ = node.args  # pyright: ignore[reportAssignmentType]
+    x, matrix, *rest = node.args
     if is_call(x, identity_like):
-        return call(graph, torch.transpose, matrix, -2, -1, axes=axes(node))
-    return _zeros(graph, node, x) if is_call(x, torch.Tensor.new_zeros) else None
+        product = call(graph, torch.transpose, matrix, -2, -1, axes=axes(node))
+    elif is_call(x, torch.Tensor.new_zeros):
+        product = _zeros(graph, node, x)
+    else:
+        return None
+    bias = rest[0] if rest else None
+    return product if bias is None else call(graph, torch.add, product, bias, axes=axes(node))
 
 
 def _zeros(graph: Graph, node: Node, like: Node) -> Node:

@@ -85,13 +85,13 @@ class MissingTensor(Diagnostic):
 
 @dataclass(frozen=True, slots=True)
 class QuantizedCheckpoint(Diagnostic):
-    """A base was saved in quantized form, so its files hold no weights that could be added to.
+    """A base was saved in a quantized form that `pefc merge` does not read.
 
-        pefc merge base_in_4_bits out/ -o merged/
+        pefc merge base_of_gptq out/ -o merged/
 
-    Give the folder in floating point that it was made from; an adapter that was trained on
-    quantized weights is merged into that with `--into bf16`. Or load the quantized model, call
-    `pefc.merge(model, into="bf16")`, then `save_pretrained`.
+    It reads what bitsandbytes has quantized and transformers has saved. Of any other form give the
+    folder in floating point that it was made from; an adapter that was trained on quantized weights
+    is merged into that with `--into bf16`.
     """
 
     folder: str
@@ -142,6 +142,28 @@ class OutputExists(Diagnostic):
                 return "name another folder, or replace the adapter in this one with `--force`"
             case "page":
                 return "name another file"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputInside(Diagnostic):
+    """A merged model is to be written into the folder of its base or of its adapter.
+
+        pefc merge base out/ -o base/merged
+
+    Whoever copies, uploads or reads that folder would then have both. Name one beside it.
+    """
+
+    path: str
+    folder: str
+
+    def title(self) -> str:
+        return f"`{self.path}` lies in `{self.folder}`"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(None, "the merged model would become a part of what it is made from"),)
+
+    def help(self) -> str:
+        return "name a folder beside it"
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,13 +78,13 @@ class WrongSchedule(Diagnostic):
 
 @dataclass(frozen=True, slots=True)
 class UnfinishedShrinking(Diagnostic):
-    """A warning: an adapter is saved, with the ranks that it has now, before the last of them were
-    allocated.
+    """A warning: an adapter is saved or merged, with the ranks that it has now, before the last of
+    them were allocated.
 
         adalora(r=12, target=8, steps=1000) on attn.q    # saved after 400 steps
 
     Ranks are allocated until step `steps - settle`. `pefc.save(model, folder, resume=True)` keeps
-    all of them, with the averages, so that the training can go on.
+    all of them, with the averages, so that the training can go on; of a merged model it cannot.
     """
 
     severity: ClassVar[Literal["error", "warning"]] = "warning"
@@ -95,9 +95,10 @@ class UnfinishedShrinking(Diagnostic):
     last: int
     ranks: int
     target: int
+    what: Literal["saved", "merged"] = "saved"
 
     def title(self) -> str:
-        return f"`{self.label}` is saved before its ranks are allocated"
+        return f"`{self.label}` is {self.what} before its ranks are allocated"
 
     def labels(self) -> tuple[Label, ...]:
         return (Label(self.span, f"step {self.step} of {self.last}"),)
@@ -106,4 +107,9 @@ class UnfinishedShrinking(Diagnostic):
         return (f"it has {self.ranks} ranks now, and {self.target} at the end",)
 
     def help(self) -> str:
-        return "save with `resume=True` to go on later, or give the number of steps that there are"
+        first = (
+            "merge at the end"
+            if self.what == "merged"
+            else "save with `resume=True` to go on later"
+        )
+        return f"{first}, or give the number of steps that there are"

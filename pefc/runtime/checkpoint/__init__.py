@@ -2,9 +2,12 @@
 
 from .files import DamagedShardError as DamagedShardError
 from .files import Entry as Entry
+from .files import New as New
 from .files import OverflowingError as OverflowingError
 from .files import Shard as Shard
-from .files import dtype_of as dtype_of
+from .files import as_given as as_given
+from .files import copied as copied
+from .files import of_numbers as of_numbers
 from .files import write_shard as write_shard
 from .folder import INDEX as INDEX
 from .folder import Checkpoint as Checkpoint

@@ -3,8 +3,8 @@ and the tensors in its order.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import BinaryIO
@@ -20,12 +20,18 @@ _DTYPES: Mapping[str, torch.dtype] = {
     "BF16": torch.bfloat16,
 }
 """Those in which weights compute; tensors of other dtypes are copied as they are."""
+_BITS: Mapping[str, torch.dtype] = {"U8": torch.uint8, "I8": torch.int8}
+"""Those in which quantized weights are packed."""
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 _METADATA = "__metadata__"
 _LONGEST = 100_000_000
 """Bytes of a header, as safetensors reads them."""
-_CHUNK = 1 << 22
+_CHUNK = 1 << 20
 """Bytes that are copied at once."""
+_ROOM = 64
+"""Bytes by which a header may grow, for each tensor whose size is not known before."""
+_NUMBERS = 1 << 17
+"""Numbers that are converted at once."""
 
 
 class DamagedShardError(Exception):
@@ -68,11 +74,6 @@ class Entry:
         return prod(self.shape)
 
 
-def dtype_of(entry: Entry, into: torch.dtype | None) -> torch.dtype | None:
-    """The dtype that a tensor is written in; None for one that is copied as it is."""
-    return into if into is not None and entry.dtype is not None else entry.dtype
-
-
 @dataclass(frozen=True, slots=True)
 class Shard:
     """A file, of which the header is read."""
@@ -104,7 +105,7 @@ class Shard:
             raise DamagedShardError(path, "it is cut short, or too long for its header")
         return cls(path, entries, metadata, 8 + length)
 
-    def tensor(self, name: str) -> Tensor:
+    def mapped(self, name: str) -> Tensor:
         """A tensor, whose pages are read from the file when they are needed.
 
         Raises DamagedShardError where it is none.
@@ -114,6 +115,33 @@ class Shard:
                 return file.get_tensor(name)
         except SafetensorError as error:
             raise DamagedShardError(self.path, str(error)) from error
+
+    def rows(self, entry: Entry, start: int, stop: int) -> Tensor:
+        """Some rows of a tensor, or numbers of one that has one axis; nothing else is read."""
+        dtype = entry.dtype or _BITS[entry.code]
+        made = torch.empty((stop - start, *entry.shape[1:]), dtype=dtype)
+        width = prod(entry.shape[1:]) * dtype.itemsize
+        with self.path.open("rb") as file:
+            file.seek(self.data + entry.start + start * width)
+            if made.numel() and file.readinto(_bytes(made)) < made.nbytes:  # pyright: ignore[reportAttributeAccessIssue]
+                raise DamagedShardError(self.path, "it is cut short")
+        return made
+
+    def at(self, entry: Entry, places: Iterable[int]) -> Tensor:
+        """The numbers at some places of a tensor, counted row by row."""
+        flat = replace(entry, shape=(entry.size,))
+        return torch.cat([self.rows(flat, place, place + 1) for place in places])
+
+    def tensor(self, entry: Entry) -> Tensor:
+        """A whole tensor, in memory."""
+        flat = replace(entry, shape=(entry.size,))
+        return self.rows(flat, 0, entry.size).view(entry.shape)
+
+    def numbers(self, entry: Entry) -> Iterator[Tensor]:
+        """All numbers of a tensor, in parts."""
+        flat = replace(entry, shape=(entry.size,))
+        for start in range(0, entry.size, _NUMBERS):
+            yield self.rows(flat, start, min(start + _NUMBERS, entry.size))
 
     def chunks(self, entry: Entry) -> Iterator[bytes]:
         """The bytes of a tensor."""
@@ -128,39 +156,77 @@ class Shard:
                 yield part
 
 
-def write_shard(
-    path: Path,
-    like: Shard,
-    into: torch.dtype | None,
-    value: Callable[[Entry], Tensor | None],
-) -> int:
-    """Write a file with the tensors of another one, in the same order, one at a time, and return
-    the bytes of its tensors. `value` gives what comes for a tensor; None leaves it as it is.
+@dataclass(frozen=True, slots=True)
+class New:
+    """A tensor that is to be written."""
 
-    Raises OverflowingError where a tensor does not fit into its dtype.
+    name: str
+    code: str
+    shape: tuple[int, ...]
+    size: int
+    """In bytes."""
+    parts: Callable[[], Iterable[Tensor | bytes]]
+    """Works it out when its turn comes, in parts that follow each other."""
+    is_open: bool = False
+    """It is a row of bytes, and how many is known when it is there."""
+
+
+def copied(shard: Shard, entry: Entry) -> New:
+    """A tensor as it is."""
+    size = entry.stop - entry.start
+    return New(entry.name, entry.code, entry.shape, size, lambda: shard.chunks(entry))
+
+
+def of_numbers(
+    name: str, dtype: torch.dtype, shape: tuple[int, ...], parts: Callable[[], Iterable[Tensor]]
+) -> New:
+    """A tensor in a dtype, whose parts may have a wider one.
+
+    While it is written it raises OverflowingError where a part does not fit into the dtype.
     """
-    header = _header(like, into)
+
+    def converted() -> Iterator[Tensor]:
+        for part in parts():
+            for flat in part.detach().reshape(-1).split(_NUMBERS):
+                made = flat.to(dtype)
+                if flat.dtype != dtype and not made.isfinite().all() and flat.isfinite().all():
+                    raise OverflowingError(name, dtype)
+                yield made
+
+    return New(name, _NAMES[dtype], shape, prod(shape) * dtype.itemsize, converted)
+
+
+def as_given(entry: Entry, value: Callable[[], Tensor], *, is_open: bool) -> New:
+    """A tensor of the same kind in the place of another one; `is_open` if it may be longer."""
+    size = entry.stop - entry.start
+    return New(entry.name, entry.code, entry.shape, size, lambda: (value(),), is_open)
+
+
+def write_shard(path: Path, tensors: Sequence[New], metadata: Mapping[str, str]) -> int:
+    """Write a file, one tensor after the other, and return the bytes of all."""
+    room = len(_header(tensors, metadata)) + _ROOM * sum(new.is_open for new in tensors)
+    written: list[New] = []
     with path.open("wb") as file:
-        file.write(len(header).to_bytes(8, "little"))
-        file.write(header)
-        for entry in like.entries:
-            _write(file, like, entry, dtype_of(entry, into), value(entry))
-        return file.tell() - 8 - len(header)
+        file.seek(8 + room)
+        for new in tensors:
+            size = _write_parts(file, new)
+            assert new.is_open or size == new.size, new.name
+            written.append(replace(new, size=size, shape=(size,)) if new.is_open else new)
+        total = file.tell() - 8 - room
+        file.seek(0)
+        file.write(room.to_bytes(8, "little"))
+        file.write(_header(written, metadata).ljust(room))
+    return total
 
 
-def _write(
-    file: BinaryIO, like: Shard, entry: Entry, dtype: torch.dtype | None, value: Tensor | None
-) -> None:
-    if value is None and dtype == entry.dtype:
-        file.writelines(like.chunks(entry))
-        return
-    value = like.tensor(entry.name) if value is None else value
-    assert dtype is not None
-    assert tuple(value.shape) == entry.shape, entry.name
-    flat = value.detach().to(dtype).contiguous().view(-1)
-    if value.dtype != dtype and not flat.isfinite().all() and value.isfinite().all():
-        raise OverflowingError(entry.name, dtype)
-    file.write(flat.view(torch.uint8).numpy().data)
+def _write_parts(file: BinaryIO, new: New) -> int:
+    before = file.tell()
+    file.writelines(part if isinstance(part, bytes) else _bytes(part) for part in new.parts())
+    return file.tell() - before
+
+
+def _bytes(tensor: Tensor) -> memoryview:
+    return tensor.contiguous().view(-1).view(torch.uint8).numpy().data
 
 
 def _entry(name: str, facts: Mapping[str, object]) -> Entry:
@@ -168,18 +234,13 @@ def _entry(name: str, facts: Mapping[str, object]) -> Entry:
     return Entry(name, str(facts["dtype"]), tuple(facts["shape"]), int(start), int(stop))  # pyright: ignore[reportArgumentType]
 
 
-def _header(like: Shard, into: torch.dtype | None) -> bytes:
+def _header(tensors: Sequence[New], metadata: Mapping[str, str]) -> bytes:
     """JSON, filled up with blanks so that the data begin at a multiple of eight."""
-    header: dict[str, object] = {_METADATA: dict(like.metadata)} if like.metadata else {}
+    header: dict[str, object] = {_METADATA: dict(metadata)} if metadata else {}
     place = 0
-    for entry in like.entries:
-        dtype = dtype_of(entry, into)
-        size = entry.stop - entry.start if dtype is None else entry.size * dtype.itemsize
-        header[entry.name] = {
-            "dtype": entry.code if dtype is None else _NAMES[dtype],
-            "shape": list(entry.shape),
-            "data_offsets": [place, place + size],
-        }
-        place += size
+    for new in tensors:
+        offsets = [place, place + new.size]
+        header[new.name] = {"dtype": new.code, "shape": list(new.shape), "data_offsets": offsets}
+        place += new.size
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     return text + b" " * (-len(text) % 8)

@@ -34,8 +34,9 @@ class Checkpoint:
     """What the index of shards says; None for a single file."""
 
     def tensor(self, name: str) -> Tensor:
-        """A tensor, whose pages are read when they are needed."""
-        return self.homes[name][0].tensor(name)
+        """A tensor, in memory."""
+        shard, entry = self.homes[name]
+        return shard.tensor(entry)
 
     def others(self) -> Iterator[Path]:
         """The files that hold no weights, hidden ones aside, by their paths in the folder."""

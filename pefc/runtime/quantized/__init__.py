@@ -1,10 +1,11 @@
 """Base weights in few bits, as bitsandbytes keeps them. What needs that library is in `packing`,
-`reading` and `hollow`, which are imported when they are first used.
+`reading`, `saved` and `hollow`, which are imported when they are first used.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from .forms import BLOCK as BLOCK
 from .forms import DTYPES as DTYPES
 from .forms import Form as Form
 from .forms import dtype as dtype
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
     from . import hollow as hollow
     from . import packing as packing
     from . import reading as reading
+    from . import saved as saved
 
 
 def __getattr__(name: str) -> object:
-    if name in {"hollow", "packing", "reading"}:
+    if name in {"hollow", "packing", "reading", "saved"}:
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,11 +1,14 @@
 """Making quantized modules, and keeping them what they are."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import bitsandbytes.functional as bnb
 import torch
 from bitsandbytes.nn.modules import Int8Params, Linear4bit, Linear8bitLt, Params4bit
 from torch import Tensor, nn
 
-from .forms import Form
+from .forms import NESTED, Form
 
 _THRESHOLD = 6.0
 """Inputs with larger outliers are multiplied in 16 bits, as LLM.int8() does."""
@@ -16,10 +19,20 @@ def packed(module: nn.Module, form: Form, weight: Tensor) -> nn.Linear:
     """A module of bitsandbytes for a linear one with a weight [out, in], on the device of the
     weight. The bias is the module's own, with its flag, and so are its hooks.
     """
-    outputs, inputs = weight.shape
+    return packed_rows(module, form, tuple(weight.shape), (weight,))
+
+
+def packed_rows(
+    module: nn.Module, form: Form, shape: tuple[int, ...], parts: Iterable[Tensor]
+) -> nn.Linear:
+    """The same for a weight whose rows come in parts, each of them whole blocks; the bits are those
+    of the weight as one.
+    """
+    outputs, inputs = shape
     bias = module._parameters.get("bias")
     made = empty(form, inputs, outputs, bias=bias is not None)
-    made.weight = _weight(made, form, weight.detach().contiguous())
+    rows = (part.detach().contiguous() for part in parts)
+    made.weight = _of_rows(rows) if form.format == "int8" else _of_blocks(made, form, rows)
     made._parameters["bias"] = bias
     for name in _HOOKS:
         made.__dict__[name] = module.__dict__[name]
@@ -44,18 +57,50 @@ def empty(form: Form, inputs: int, outputs: int, *, bias: bool) -> nn.Linear:
     )
 
 
-def _weight(module: nn.Linear, form: Form, weight: Tensor) -> nn.Parameter:
-    device = weight.device
-    if form.format == "int8":
-        return Int8Params(weight, requires_grad=False, has_fp16_weights=False).to(device)  # pyright: ignore[reportAttributeAccessIssue, reportCallIssue]
-    fresh = Params4bit(
-        weight,
-        requires_grad=False,
-        compress_statistics=form.double,  # pyright: ignore[reportCallIssue]
-        quant_type=form.format,  # pyright: ignore[reportCallIssue]
-        module=module,  # pyright: ignore[reportArgumentType, reportCallIssue]
-    )
-    return fresh.to(device)  # pyright: ignore[reportAttributeAccessIssue]
+def _of_rows(parts: Iterable[Tensor]) -> Int8Params:
+    made = [
+        Int8Params(part, requires_grad=False, has_fp16_weights=False).to(part.device)  # pyright: ignore[reportAttributeAccessIssue, reportCallIssue]
+        for part in parts
+    ]
+    if len(made) == 1:
+        return made[0]
+    data, scales = torch.cat([one.data for one in made]), torch.cat([one.SCB for one in made])
+    return rows_of(data, scales)
+
+
+def rows_of(data: Tensor, scales: Tensor) -> Int8Params:
+    """A weight of eight bits, and the scales of its rows."""
+    options: dict[str, Any] = {"has_fp16_weights": False, "CB": data, "SCB": scales}
+    return Int8Params(data, requires_grad=False, **options)
+
+
+def _of_blocks(module: nn.Linear, form: Form, parts: Iterable[Tensor]) -> Params4bit:
+    """Blocks have their own scales, which double quantization then takes as one."""
+    shape = torch.Size((module.out_features, module.in_features))
+    data: Tensor | None = None
+    scales: list[Tensor] = []
+    place = 0
+    for part in parts:
+        bits, state = bnb.quantize_4bit(part, quant_type=form.format)
+        data = bits.new_empty(-(-shape.numel() // 2), 1) if data is None else data
+        data[place : place + len(bits)] = bits
+        place += len(bits)
+        scales.append(state.absmax)
+    state.shape, state.absmax = shape, torch.cat(scales)  # pyright: ignore[reportPossiblyUnboundVariable]
+    if form.double:
+        state.offset = state.absmax.mean()
+        nested = bnb.quantize_blockwise(state.absmax - state.offset, blocksize=NESTED)
+        state.absmax, state.state2 = nested
+        state.nested = True
+    module.quant_state = state  # pyright: ignore[reportArgumentType]
+    options: dict[str, Any] = {
+        "quant_state": state,
+        "compress_statistics": form.double,
+        "quant_type": form.format,
+        "module": module,
+        "bnb_quantized": True,
+    }
+    return Params4bit(data, requires_grad=False, **options)  # pyright: ignore[reportArgumentType]
 
 
 def settled(module: nn.Module) -> nn.Module:

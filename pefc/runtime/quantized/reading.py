@@ -108,33 +108,67 @@ def forget(module: nn.Module) -> None:
     module._non_persistent_buffers_set.discard(_SQUARES)
 
 
-def _by_rows(module: nn.Module) -> Iterator[Tensor]:
-    kind = form(module)
-    assert kind is not None
-    if kind.format == "int8":
-        yield values(module)
-        return
-    weight = module.get_parameter("weight")
-    state = _state(module)
-    outputs, inputs = state.shape  # pyright: ignore[reportGeneralTypeIssues]
-    data = whole(weight).data.reshape(-1).view(torch.uint8)
-    scales = _absmax(state)
-    step = state.blocksize // gcd(inputs, state.blocksize)  # pyright: ignore[reportArgumentType, reportOptionalOperand]
-    step *= max(1, _ROWS // step)
-    for start in range(0, outputs, step):
-        stop = min(start + step, outputs)
-        first, last = start * inputs, stop * inputs
-        own = scales[first // state.blocksize : -(-last // state.blocksize)]
+class Rows:
+    """The values of a quantized weight [out, in], some rows at a time: those that `values` gives,
+    bit for bit.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        kind = form(module)
+        assert kind is not None
+        self._module = module
+        self._state = None if kind.format == "int8" else _state(module)
+        self.shape: tuple[int, ...]
+        self.dtype: torch.dtype
+        self.step: int
+        weight = whole(module.get_parameter("weight")).data
+        if self._state is None:
+            self._data, self._scales = weight, _scales(module)
+            self.shape, self.dtype, self.step = tuple(weight.shape), torch.float32, 1
+        else:
+            state = self._state
+            self._data, self._scales = weight.reshape(-1).view(torch.uint8), _absmax(state)
+            self.shape, self.dtype = tuple(state.shape), state.dtype  # pyright: ignore[reportArgumentType, reportAttributeAccessIssue]
+            self.step = state.blocksize // gcd(self.shape[1], state.blocksize)  # pyright: ignore[reportArgumentType, reportOptionalOperand]
+            """So many rows are whole blocks."""
+
+    @property
+    def are_apart(self) -> bool:
+        """Whether rows are worked out from their own scales, whatever comes before them."""
+        return self._state is None or not _is_read_by_rows(self._state, self._data.device)
+
+    def all(self) -> Tensor:
+        return values(self._module)
+
+    def between(self, start: int, stop: int) -> Tensor:
+        """The rows from one number to another."""
+        if self._state is None:
+            return bnb.int8_vectorwise_dequant(self._data[start:stop], self._scales[start:stop])
+        state, inputs = self._state, self.shape[1]
+        block: int = state.blocksize  # pyright: ignore[reportAssignmentType]
+        first = start // self.step * self.step
         part = bnb.QuantState(
-            own,
-            shape=torch.Size((stop - start, inputs)),
+            self._scales[first * inputs // block : -(-stop * inputs // block)],
+            shape=torch.Size((stop - first, inputs)),
             code=state.code,
-            blocksize=state.blocksize,
+            blocksize=block,
             quant_type=state.quant_type,
             dtype=state.dtype,
         )
-        packed = data[first // 2 : -(-last // 2)].unsqueeze(1)
-        yield bnb.dequantize_4bit(packed, part)
+        packed = self._data[first * inputs // 2 : -(-stop * inputs // 2)].unsqueeze(1)
+        return bnb.dequantize_4bit(packed, part)[start - first :]
+
+
+def _by_rows(module: nn.Module) -> Iterator[Tensor]:
+    rows = Rows(module)
+    count = rows.step * max(1, _ROWS // rows.step)
+    for start in range(0, rows.shape[0], count):
+        yield rows.between(start, min(start + count, rows.shape[0]))
+
+
+def _is_read_by_rows(state: bnb.QuantState, device: torch.device) -> bool:
+    """Whether scales are looked up row by row, as on CPU, where rows are no whole blocks."""
+    return device.type == "cpu" and state.shape[-1] % state.blocksize != 0  # pyright: ignore[reportOptionalSubscript]
 
 
 def _absmax(state: bnb.QuantState) -> Tensor:

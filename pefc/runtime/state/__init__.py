@@ -4,7 +4,9 @@ trusting it.
 
 from .fingerprint import Fingerprint as Fingerprint
 from .fingerprint import differences as differences
+from .fingerprint import facts_of as facts_of
 from .fingerprint import fingerprint as fingerprint
+from .fingerprint import packed_facts as packed_facts
 from .fingerprint import tensor_facts as tensor_facts
 from .folder import MANIFEST as MANIFEST
 from .folder import DamagedFileError as DamagedFileError

@@ -2,7 +2,8 @@
 dtype it is loaded.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from math import prod
 from types import MappingProxyType
 
 import torch
@@ -40,7 +41,7 @@ def fingerprint(
         if name not in without:
             module = packed.get(id(parameter))
             value = values.get(name, parameter)
-            found[name] = tensor_facts(value) if module is None else _packed(module, value)
+            found[name] = tensor_facts(value) if module is None else packed_facts(module, value)
     return found
 
 
@@ -59,12 +60,27 @@ def differences(expected: Fingerprint, found: Fingerprint) -> tuple[tuple[str, s
 
 def tensor_facts(parameter: Tensor) -> dict[str, object]:
     """The shape of one parameter, and samples of its values."""
-    return {"shape": list(parameter.shape), "samples": _samples(parameter)}
+    if parameter.is_meta:
+        return {"shape": list(parameter.shape), "samples": None}
+    flat = whole(parameter.detach()).reshape(-1)
+    return facts_of(tuple(parameter.shape), lambda steps: flat[steps.to(flat.device)])
 
 
-def _packed(module: nn.Module, packed: Tensor) -> dict[str, object]:
-    """A weight of few bits, in the orientation of the module that it was made from."""
-    if packed.is_meta:
+def facts_of(shape: tuple[int, ...], numbers: Callable[[Tensor], Tensor]) -> dict[str, object]:
+    """The same of a parameter that is not read as a whole: `numbers` gives those at some places of
+    it, row by row.
+    """
+    size = prod(shape)
+    steps = torch.linspace(0, size - 1, min(_SAMPLES, size)).long()
+    samples = [float(f"{value:.4g}") for value in numbers(steps).float().tolist()]
+    return {"shape": list(shape), "samples": samples}
+
+
+def packed_facts(module: nn.Module, packed: Tensor | None = None) -> dict[str, object]:
+    """The same of a weight of few bits, in the orientation of the module that it was made from;
+    `packed` is what the module keeps, where that is at hand.
+    """
+    if packed is not None and packed.is_meta:
         return {"shape": [module.out_features, module.in_features], "samples": None, "bits": 4}
     kind = form(module)
     assert kind is not None
@@ -87,14 +103,6 @@ def _resemble(expected: object, found: object) -> bool:
         return True
     apart = sum((a - b) ** 2 for a, b in zip(expected, found, strict=True))
     return apart <= _ROUNDED**2 * sum(a * a for a in expected)
-
-
-def _samples(parameter: Tensor) -> list[float] | None:
-    if parameter.is_meta:
-        return None
-    flat = whole(parameter.detach()).reshape(-1)
-    steps = torch.linspace(0, flat.numel() - 1, min(_SAMPLES, flat.numel())).long()
-    return [float(f"{value:.4g}") for value in flat[steps.to(flat.device)].float().tolist()]
 
 
 def _close(expected: object, found: object) -> bool:

@@ -1,0 +1,92 @@
+"""Products with matrices that are mostly zeros, or that are products themselves, without forming
+these.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.fx import Graph, Node
+
+from ..lower.matrices import block_diagonal
+from ..lower.nodes import axes, call, shape
+from .rewrite import everywhere, is_call
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """`M @ block_diag(b) --> times_blocks(M, b)` and `block_diag(b) @ M --> blocks_times(b, M)`."""
+
+    name: str = "blocks"
+
+    def __call__(self, graph: Graph) -> Graph:
+        return everywhere(graph, _blocks)
+
+
+@dataclass(frozen=True, slots=True)
+class Associate:
+    """`(P @ Q) @ M --> P @ (Q @ M)` and `M @ (P @ Q) --> (M @ P) @ Q`, where that takes fewer
+    multiplications.
+    """
+
+    name: str = "associate"
+
+    def __call__(self, graph: Graph) -> Graph:
+        return everywhere(graph, _associate)
+
+
+def times_blocks(matrix: Tensor, blocks: Tensor) -> Tensor:
+    """[m, n a] times a diagonal of n blocks [a, b]: [m, n b]."""
+    count, rows, _ = blocks.shape
+    parts = matrix.unflatten(-1, (count, rows)).transpose(0, 1)
+    return torch.matmul(parts, blocks).transpose(0, 1).flatten(1)
+
+
+def blocks_times(blocks: Tensor, matrix: Tensor) -> Tensor:
+    """A diagonal of n blocks [a, b] times [n b, m]: [n a, m]."""
+    count, _, columns = blocks.shape
+    return torch.matmul(blocks, matrix.unflatten(0, (count, columns))).flatten(0, 1)
+
+
+def _blocks(graph: Graph, node: Node) -> Node | None:
+    if not is_call(node, torch.matmul):
+        return None
+    left, right = node.args
+    if (found := _diagonal(graph, right)) is not None and _is_matrix(left):
+        return call(graph, times_blocks, left, found, axes=axes(node))
+    if (found := _diagonal(graph, left)) is not None and _is_matrix(right):
+        return call(graph, blocks_times, found, right, axes=axes(node))
+    return None
+
+
+def _diagonal(graph: Graph, node: object) -> Node | None:
+    """The blocks of a matrix that has nothing else, or of one that is turned."""
+    if is_call(node, block_diagonal):
+        return node.args[0]  # pyright: ignore[reportReturnType]
+    if is_call(node, torch.transpose) and is_call(node.args[0], block_diagonal):
+        return call(graph, torch.transpose, node.args[0].args[0], -2, -1)
+    return None
+
+
+def _associate(graph: Graph, node: Node) -> Node | None:
+    if not is_call(node, torch.matmul) or not all(map(_is_matrix, node.args)):
+        return None
+    left, right = node.args
+    rows, columns = shape(node)
+    if is_call(left, torch.matmul) and all(map(_is_matrix, left.args)):
+        first, second = left.args
+        rank, inner = shape(second)  # pyright: ignore[reportArgumentType]
+        if rank * columns * (inner + rows) < rows * inner * (rank + columns):
+            product = call(graph, torch.matmul, second, right)
+            return call(graph, torch.matmul, first, product, axes=axes(node))
+    if is_call(right, torch.matmul) and all(map(_is_matrix, right.args)):
+        first, second = right.args
+        inner, rank = shape(first)  # pyright: ignore[reportArgumentType]
+        if rows * rank * (inner + columns) < inner * columns * (rank + rows):
+            product = call(graph, torch.matmul, left, first)
+            return call(graph, torch.matmul, product, second, axes=axes(node))
+    return None
+
+
+def _is_matrix(node: object) -> bool:
+    return isinstance(node, Node) and len(shape(node)) == 2
