@@ -10,7 +10,7 @@ from ..dsl.diagnostics.core import SpecError
 from ..dsl.diagnostics.fusion import StillFused
 from ..dsl.diagnostics.tasks import NoSuchTask, TaskTaken
 from ..runtime.dropping import Drop
-from ..runtime.installed import Installed, remember
+from ..runtime.installed import remember
 from ..runtime.patched import bare
 from .attached import attached
 from .fusing import FUSION
@@ -84,7 +84,7 @@ def change(model: nn.Module, after: Plan, tensors: Callable[[Patching], object])
     except BaseException:
         patching.undo()
         raise
-    remember(model, Installed(after, what.flags, what.originals, what.earlier))
+    remember(model, replace(what, plan=after))
     if after.tasks:
         fresh = FUSION in after.tasks and FUSION not in before.tasks
         set_task(model, FUSION if fresh else active if active in after.tasks else None)

@@ -84,7 +84,7 @@ def _merging(base: Path, saved: Saved, stored: Stored, wish: Wish) -> "_Merging"
     check_tensors(plan, model, saved)
     _raise_any(refused(plan, model))
     packings = {packing.site.path: packing for packing in plan.packings}
-    made = _Merging(stored, plan, saved.tensors, wish, packings)
+    made = _Merging(stored, plan, saved.tensors, saved.base_buffers, wish, packings)
     missing = [name for name in made.sources if name not in stored.homes]
     if missing:
         raise SpecError([MissingTensor(str(base), missing[0], len(missing) - 1)])
@@ -99,13 +99,15 @@ class _Merging:
     plan: Plan
     tensors: Mapping[str, Tensor]
     """Of the adapter."""
+    buffers: Mapping[str, Tensor]
+    """Those of the base among them."""
     wish: Wish
     packings: Mapping[str, Packing]
     """By path."""
     patches: Patches = field(default_factory=Patches)
     costs: dict[str, Cost] = field(default_factory=dict)
     sources: dict[str, Patched | Packing | Tensor] = field(init=False)
-    """What each parameter that changes is made of."""
+    """What each parameter and buffer that changes is made of."""
     _made: dict[str, Tensor] = field(default_factory=dict)
     """The parameters of the last module that are not written yet."""
 
@@ -118,7 +120,7 @@ class _Merging:
             for path, patched in modules.items()
             for parameter in self.stored.model.get_submodule(path).parameters(recurse=False)
         }
-        self.sources = {**tuned, **packed, **folded}
+        self.sources = {**tuned, **packed, **folded, **self.buffers}
 
     def write(self, folder: Path) -> Rewritten:
         """Write the whole folder."""
@@ -136,7 +138,7 @@ class _Merging:
 
     def _value(self, entry: Entry) -> Tensor | None:
         """What comes for a tensor; None where it stays as it is."""
-        name = self.stored.parameters.get(entry.name, entry.name)
+        name = self.stored.firsts.get(entry.name, entry.name)
         match self.sources.get(name):
             case Patched() as patched:
                 return self._folded(patched, name)

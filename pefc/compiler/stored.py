@@ -10,6 +10,7 @@ from torch import nn
 
 from ..dsl.diagnostics.checkpoints import DamagedCheckpoint, NoCheckpoint, QuantizedCheckpoint
 from ..dsl.diagnostics.core import SpecError
+from ..runtime.buffers import base_buffers
 from ..runtime.checkpoint import Checkpoint, NoWeightsError, open_checkpoint
 from ..runtime.state import Fingerprint, tensor_facts
 from .models import read_model
@@ -26,10 +27,10 @@ class Stored:
     names: Mapping[int, str]
     """The first name of each parameter of the model, by its `id`."""
     homes: Mapping[str, str]
-    """The name in the files of each parameter, by its first name. What is stored under other names,
-    or in other pieces, is not among them.
+    """The name in the files of each parameter and buffer, by its first name. What is stored under
+    other names, or in other pieces, is not among them.
     """
-    parameters: Mapping[str, str]
+    firsts: Mapping[str, str]
     """The first name of what is stored, by its name in the files, of which tied parameters may have
     several.
     """
@@ -81,9 +82,10 @@ def open_stored(folder: Path) -> Stored:
     except NoWeightsError as error:
         raise SpecError([NoCheckpoint(str(folder), str(error))]) from None
     names = parameter_names(model)
+    buffers = [[name] for name, _ in base_buffers(model)]
     found = [
         (stored, every[0])
-        for every in names.values()
+        for every in (*names.values(), *buffers)
         for name in every
         for stored in _spellings(name, getattr(model, "base_model_prefix", ""))
         if stored in checkpoint.homes
@@ -115,7 +117,8 @@ def _quantization(model: nn.Module) -> str | None:
 def _check_shapes(model: nn.Module, checkpoint: Checkpoint, found: list[tuple[str, str]]) -> None:
     for stored, name in found:
         shard, entry = checkpoint.homes[stored]
-        wanted = model.get_parameter(name).shape
+        path, _, last = name.rpartition(".")
+        wanted = getattr(model.get_submodule(path), last).shape
         if tuple(wanted) != entry.shape:
             shapes = f"`{stored}` is {list(entry.shape)}, by `config.json` {list(wanted)}"
             raise SpecError([DamagedCheckpoint(str(shard.path), shapes)])

@@ -9,6 +9,7 @@ from torch import nn
 
 from ...dsl.diagnostics.attaching import AlreadyAttached, ForwardReplaced
 from ...dsl.diagnostics.core import Diagnostic, SpecError
+from ...runtime.buffers import noted
 from ...runtime.installed import Installed, record, remember
 from ...runtime.patched import base_class, is_patched, is_wire
 from ..attached import attached, by_statement
@@ -68,6 +69,7 @@ def _install(plan: Plan, patching: Patching, materials: Materials) -> None:
     flags = tuple((name, parameter.requires_grad) for name, parameter in parameters.items())
     tuned = {parameter.name for parameter in plan.tuned}
     originals = tuple((name, model.get_parameter(name).detach().clone()) for name in sorted(tuned))
+    buffers = noted(model)
     for name, was in flags:
         patching.undone_by.append(partial(parameters[name].requires_grad_, was))
         parameters[name].requires_grad_(name in tuned)
@@ -76,7 +78,7 @@ def _install(plan: Plan, patching: Patching, materials: Materials) -> None:
     train(plan, patching)
     earlier = record(model)
     assert not isinstance(earlier, Installed)
-    remember(model, Installed(plan, flags, originals, earlier))
+    remember(model, Installed(plan, flags, originals, buffers, earlier))
 
 
 def is_of_base(plan: Plan) -> bool:

@@ -21,6 +21,14 @@ _DTYPES: Mapping[str, torch.dtype] = {
 }
 """Those in which weights compute; tensors of other dtypes are copied as they are."""
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
+_COUNTS: Mapping[str, torch.dtype] = {
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
 _METADATA = "__metadata__"
 _LONGEST = 100_000_000
 """Bytes of a header, as safetensors reads them."""
@@ -155,7 +163,7 @@ def _write(
         file.writelines(like.chunks(entry))
         return
     value = like.tensor(entry.name) if value is None else value
-    assert dtype is not None
+    dtype = _COUNTS[entry.code] if dtype is None else dtype
     assert tuple(value.shape) == entry.shape, entry.name
     flat = value.detach().to(dtype).contiguous().view(-1)
     if value.dtype != dtype and not flat.isfinite().all() and value.isfinite().all():
