@@ -8,10 +8,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from ..dsl.diagnostics.buffers import OtherBuffers
 from ..dsl.diagnostics.core import SpecError
 from ..dsl.diagnostics.quantizing import OtherForm
 from ..dsl.diagnostics.state import OtherBase, OtherSites
-from ..dsl.diagnostics.tasks import NoTaskName, OtherBuffers, OtherTask
+from ..dsl.diagnostics.tasks import NoTaskName, OtherTask
 from ..runtime.buffers import base_buffers, is_same, put
 from ..runtime.installed import Installed, record
 from ..runtime.patched import bare

@@ -31,6 +31,12 @@ def missing_terms() -> None:
         torch.nn.functional.cross_entropy(logits.flatten(0, 1), words().flatten()).backward()
 
 
+def head_passed_by() -> None:
+    model = pefc.apply("lora(r=2) on head", llama()).train()
+    model.forward = lambda ids: model.model(ids).last_hidden_state @ model.lm_head.weight.T
+    model(words())
+
+
 def unknown_optimizer() -> None:
     pefc.optimizer(pefc.apply("lora on attn.q", llama()), lr=0.1, kind="adam8bit")
 
@@ -71,6 +77,7 @@ def gloo() -> Iterator[None]:
 
 TRAINING_MISTAKES: tuple[Callable[[], None], ...] = (
     missing_terms,
+    head_passed_by,
     unknown_optimizer,
     unknown_optimizer_family,
     no_bitsandbytes,

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from math import isclose
 
 from ...dsl.checked import Attachment
+from ...dsl.diagnostics.buffers import WholeBuffers
 from ...dsl.diagnostics.combining import (
     NotLowRank,
     UnlikeBase,
     UnlikeForm,
-    WholeBuffers,
     WholeParameters,
 )
 from ...dsl.diagnostics.core import Diagnostic, SpecError

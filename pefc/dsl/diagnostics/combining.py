@@ -297,31 +297,3 @@ class WholeParameters(Diagnostic):
 
     def help(self) -> str:
         return "take their mean: `--how linear`, with weights whose sum is 1"
-
-
-@dataclass(frozen=True, slots=True)
-class WholeBuffers(Diagnostic):
-    """An adapter is to be combined whose training has changed buffers of the base.
-
-        pefc combine a/ b/ -o out/ --how linear     # of a model with batch norms
-
-    Running statistics of batch norms, and other buffers that a forward changes, are saved with an
-    adapter: it was trained with them, and gives other outputs with others. There is no rule by
-    which they add up. Keep such modules in evaluation mode while the adapters train.
-    """
-
-    folder: str
-    names: tuple[str, ...]
-
-    def title(self) -> str:
-        return f"`{self.folder}` holds buffers of the model itself"
-
-    def labels(self) -> tuple[Label, ...]:
-        return tuple(Label(None, f"`{name}` changed while it trained") for name in self.names[:3])
-
-    def notes(self) -> tuple[str, ...]:
-        more = len(self.names) - 3
-        return (f"and {more} more",) if more > 0 else ()
-
-    def help(self) -> str:
-        return "keep the modules that have them in evaluation mode while adapters train"
