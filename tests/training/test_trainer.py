@@ -136,7 +136,7 @@ def test_a_forward_that_would_pass_a_spec_by_is_refused() -> None:
     model.forward = model.forward
     before = set(model.state_dict())
     with pytest.raises(pefc.SpecError, match="`forward` of `BertModel` was replaced"):
-        pefc.apply("prompt(len=2)", model)
+        pefc.apply("prefix(len=2, shift=true) all layers", model)
     assert set(model.state_dict()) == before
     assert type(model) is BertModel
 
