@@ -1,13 +1,18 @@
-"""The memory of a step of training: what `pefc plan --train` tells, and by how much a process grows
-that trains.
+"""The memory of a step of training: what `pefc plan --train` tells, the bytes of the tensors that
+are alive in it, and by how much a process grows.
+
+The C library keeps what is freed for tensors to come, and they do not always fit into it. Where it
+maps large blocks alone, and so gives them back, a process grows by its tensors.
 """
 
 import argparse
 import ctypes
 import gc
+import json
+import os
 import re
-import subprocess
-import sys
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -16,27 +21,32 @@ from rich.table import Table
 from transformers import LlamaConfig, LlamaForCausalLM
 
 import pefc
-from pefc.compiler.memory import Setup, estimate, setup
+from pefc.compiler.memory import Live, Setup, estimate, setup
 
 SPECS = {
-    "lora": "lora(r=8) on linear except head",
+    "lora": "lora(r=8) on linear",
+    "dora": "dora(r=8) on linear",
     "adapter": "adapter(r=16) on ffn",
     "prefix": "prefix(len=20) all layers",
-    "norms": "tune on norm",
-    "qlora": "quantize(nf4, double) on linear except head; lora(r=8) on linear except head",
+    "tune": "tune on linear, norm",
+    "qlora": "quantize(nf4, double) on linear; lora(r=8) on linear",
 }
 STEP = "batch=8,len=256"
-STEPS = 3
+STEPS = 2
+"""Gradients and moments stay from the first on."""
 _MIB = 2**20
+_M_MMAP_THRESHOLD = -3
+_LARGE = 1 << 16
+"""Bytes of a block that the C library is to map alone; `MALLOC_MMAP_THRESHOLD_` says the same."""
 
 
 def small() -> LlamaForCausalLM:
-    """8 layers of width 512: 29 million parameters."""
+    """4 layers of width 512: 14 million parameters."""
     config = LlamaConfig(
-        vocab_size=4096,
+        vocab_size=2048,
         hidden_size=512,
         intermediate_size=1408,
-        num_hidden_layers=8,
+        num_hidden_layers=4,
         num_attention_heads=8,
         num_key_value_heads=4,
     )
@@ -50,25 +60,73 @@ def told(spec: str, wanted: Setup) -> int:
     return estimate(pefc.plan(spec, model), model, wanted).sum
 
 
-def grown(spec: str, wanted: Setup) -> int:
-    """By how much this process grows; the base is made, and quantized, before it is looked at."""
-    train(spec, Setup(batch=1, length=8, dtype=wanted.dtype))  # libraries take their own room
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Bytes of a training in a process that does nothing else."""
+
+    tensors: int
+    """The most that are alive at once."""
+    grown: int
+    """What the process grows by, where it has trained so before and large blocks are mapped."""
+    kept: int
+    """What it has grown by after the first time, for good: kernels, and their own room."""
+    usual: int
+    """What it grows by from the start, where it takes blocks as it comes."""
+
+
+def measured(spec: str, wanted: Setup) -> Measured:
+    tensors, grown, kept = _in_child(lambda: _mapped(spec, wanted))
+    return Measured(tensors, grown, kept, *_in_child(lambda: (_grown(spec, wanted, STEPS)[1],)))
+
+
+def _mapped(spec: str, wanted: Setup) -> tuple[int, int, int]:
+    ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE)
+    before = _settled()
+    _grown(spec, wanted, 1)
+    kept = _settled() - before
+    return *_grown(spec, wanted, STEPS), kept
+
+
+def _grown(spec: str, wanted: Setup, steps: int) -> tuple[int, int]:
+    """The bytes of tensors, and of the process beside what it was."""
     start = _settled()
-    train(spec, wanted)
-    return _status("VmHWM") - start
+    tensors = train(spec, wanted, steps)
+    return tensors, _status("VmHWM") - start
 
 
-def train(spec: str, wanted: Setup) -> None:
+def train(spec: str, wanted: Setup, steps: int) -> int:
+    """Train some steps, and say how many bytes of tensors there were at once."""
     assert wanted.dtype is not None
     torch.set_default_dtype(wanted.dtype)
-    model = pefc.apply(spec, small()).train()
-    optimizer = pefc.optimizer(model, lr=1e-4)
-    ids = torch.zeros(wanted.batch, wanted.length, dtype=torch.long)
-    _settled()
-    for _ in range(STEPS):
-        model(input_ids=ids, labels=ids, use_cache=False).loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
+    with Live(()) as live:
+        model = pefc.apply(spec, small()).train()
+        if wanted.checkpointing:
+            model.activation_checkpointing_enable({"use_reentrant": False})  # pyright: ignore[reportCallIssue]
+        optimizer = pefc.optimizer(model, lr=1e-4)
+        ids = torch.zeros(wanted.batch, wanted.length, dtype=torch.long)
+        _settled()  # the base that was quantized is gone
+        live.peak = live.now
+        for _ in range(steps):
+            model(input_ids=ids, labels=ids, use_cache=False).loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    return live.peak
+
+
+def _in_child(act: Callable[[], tuple[int, ...]]) -> tuple[int, ...]:
+    """What a function gives in a process of its own, which starts as this one is."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.write(writing, json.dumps(act()).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as answer:
+        text = answer.read()
+    os.waitpid(child, 0)
+    return tuple(json.loads(text))
 
 
 def _settled() -> int:
@@ -85,35 +143,40 @@ def _status(name: str) -> int:
     return 1024 * int(found[1])
 
 
-def row(name: str, dtype: str) -> tuple[str, ...]:
-    text = f"{STEP},dtype={dtype}"
-    words = [sys.executable, __file__, "--one", name, text]
-    measured = int(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
-    expected = told(SPECS[name], setup(text))
-    return (
-        name,
-        dtype,
-        f"{expected / _MIB:.0f}",
-        f"{measured / _MIB:.0f}",
-        f"{expected / measured:.2f}",
-    )
+def row(name: str, step: str) -> dict[str, object]:
+    """What is told and measured of one spec, in bytes."""
+    wanted = setup(step)
+    found = asdict(measured(SPECS[name], wanted))
+    return {"spec": name, "step": step, "told": told(SPECS[name], wanted), **found}
+
+
+def table(rows: Iterable[dict[str, object]]) -> Table:
+    """MiB, a row for each step."""
+    drawn = Table(title=f"MiB of training, {STEP}")
+    for name in ("spec", "step"):
+        drawn.add_column(name)
+    for name in ("told", "tensors", "grows by", "told / grows", "libraries", "unmapped"):
+        drawn.add_column(name, justify="right")
+    for each in rows:
+        sizes = [f"{each[n] / _MIB:.0f}" for n in ("told", "tensors", "grown", "kept", "usual")]  # pyright: ignore[reportOperatorIssue]
+        ratio = f"{each['told'] / each['grown']:.2f}"  # pyright: ignore[reportOperatorIssue]
+        words = str(each["step"]).removeprefix(f"{STEP},dtype=").replace(",", ", ")
+        drawn.add_row(str(each["spec"]), words, *sizes[:3], ratio, *sizes[3:])
+    return drawn
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--one", nargs=2, help="measure one spec in this process")
+    parser.add_argument("--json", nargs="+", metavar=("SPEC", "STEP"), help="these specs alone")
     asked = parser.parse_args()
-    if asked.one is not None:
-        name, text = asked.one
-        print(grown(SPECS[name], setup(text)))
+    torch.set_num_threads(1)  # the threads of a process do not come along with a child
+    if asked.json is not None:
+        *names, step = asked.json
+        print(json.dumps([row(name, step) for name in names]))
         return
-    table = Table(title=f"MiB of a step, {STEP}")
-    for column in ("spec", "dtype", "told", "the process grows by", "told / grown"):
-        table.add_column(column, justify="left" if column in {"spec", "dtype"} else "right")
-    for name in SPECS:
-        for dtype in ("fp32", "bf16"):
-            table.add_row(*row(name, dtype))
-    Console().print(table)
+    steps = (f"{STEP},dtype={each}" for each in ("fp32", "bf16"))
+    steps = [each + way for each in steps for way in ("", ",checkpointing")]
+    Console().print(table([row(name, step) for name in SPECS for step in steps]))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 import torch
 from torch import nn
+from torch.nn.utils import parametrizations
 from transformers import (
     BertConfig,
     BertModel,
@@ -75,6 +76,38 @@ class Sdpa(nn.Module):
         for step in self.s:
             x = step(x)
         return x
+
+
+class Mean(nn.Module):
+    """Subtracts a moving average, which it notes while it trains."""
+
+    mean: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            self.mean.mul_(0.9).add_(x.detach().mean(0), alpha=0.1)
+        return x if self.mean is None else x - self.mean
+
+
+class Buffered(nn.Module):
+    """Pictures to numbers, with all kinds of buffers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.batch = nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8)
+        self.up, self.norm = nn.Linear(8, 16), nn.BatchNorm1d(16)
+        self.down = parametrizations.spectral_norm(nn.Linear(16, 4))
+        self.scale, self.last = Mean(), nn.Linear(4, 3)
+        self.register_buffer("scratch", torch.zeros(2), persistent=False)
+        self.register_buffer("packed", torch.arange(4).view(2, 2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.batch(self.first(x))).mean((2, 3))
+        return self.last(self.scale(self.down(torch.relu(self.norm(self.up(x))))))
 
 
 class Pair(nn.Module):
@@ -188,6 +221,11 @@ def words(*, rows: int = 2, length: int = 7) -> torch.Tensor:
     """Token ids that every model here reads; none of them ends a text."""
     generator = torch.Generator().manual_seed(6)
     return torch.randint(2, WORDS, (rows, length), generator=generator)
+
+
+def pictures(seed: int = 0, *, rows: int = 4) -> torch.Tensor:
+    """Noise in three colours."""
+    return torch.randn(rows, 3, 16, 16, generator=torch.Generator().manual_seed(seed))
 
 
 def output(model: nn.Module, ids: torch.Tensor | None = None) -> torch.Tensor:

@@ -30,6 +30,8 @@ def _rows(memory: Memory) -> Iterator[tuple[str, int, str]]:
     parts = sorted(memory.base.items(), key=lambda part: -part[1])
     kinds = [f"{size(count)} {kind}" for kind, count in parts]
     yield "base", sum(memory.base.values()), ", ".join(kinds) if len(kinds) > 1 else parts[0][0]
+    if memory.copies:
+        yield "copies", memory.copies, "of what `tune` trains and of buffers, for `remove`"
     yield "adapter", memory.adapter, ""
     yield "gradients", memory.gradients, ""
     yield "optimizer", memory.optimizer, memory.setup.optimizer

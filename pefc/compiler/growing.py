@@ -11,7 +11,7 @@ from ..dsl.diagnostics.fusion import StillFused
 from ..dsl.diagnostics.tasks import NoSuchTask, TaskTaken
 from ..dsl.vocabulary import FUSION
 from ..runtime.dropping import Drop
-from ..runtime.installed import Installed, remember
+from ..runtime.installed import remember
 from ..runtime.patched import bare
 from ..runtime.rates import watch
 from .attached import attached
@@ -86,7 +86,7 @@ def change(model: nn.Module, after: Plan, tensors: Callable[[Patching], object])
     except BaseException:
         patching.undo()
         raise
-    remember(model, Installed(after, what.flags, what.originals, what.earlier))
+    remember(model, replace(what, plan=after))
     watch(model, rates(after))
     if after.tasks:
         fresh = FUSION in after.tasks and FUSION not in before.tasks

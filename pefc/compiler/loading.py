@@ -8,11 +8,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from ..dsl.diagnostics.buffers import OtherBuffers
 from ..dsl.diagnostics.core import SpecError
 from ..dsl.diagnostics.quantizing import OtherForm
 from ..dsl.diagnostics.state import OtherBase, OtherSites
 from ..dsl.diagnostics.tasks import NoTaskName, OtherTask
 from ..dsl.vocabulary import FUSION
+from ..runtime.buffers import base_buffers, is_same, put
 from ..runtime.installed import Installed, record
 from ..runtime.patched import bare
 from ..runtime.state import Fingerprint, differences, fingerprint
@@ -43,6 +45,7 @@ def load(model: nn.Module, folder: Path) -> None:
     check_tensors(program.plan, model, saved)
     program.apply()
     _copy(adapter_tensors(program.plan, model), saved.tensors)
+    put(model, saved.base_buffers)
 
 
 def load_task(model: nn.Module, folder: Path, name: str) -> None:
@@ -57,6 +60,8 @@ def load_task(model: nn.Module, folder: Path, name: str) -> None:
     as_saved = planned_on(saved.checked, bare(model))
     check_tensors(as_saved, model, saved)
     what = record(model)
+    if isinstance(what, Installed):
+        _same_buffers(model, what, saved)
     plain = [packing for packing in as_saved.packings if not packing.is_there]
     if plain and isinstance(what, Installed):
         first = plain[0]
@@ -68,6 +73,7 @@ def load_task(model: nn.Module, folder: Path, name: str) -> None:
     values = {path: saved.tensors[old] for path, old in sources.items()}
     if not isinstance(what, Installed):
         compiled(checked, model, filled=False).apply()
+        put(model, saved.base_buffers)
     elif name in what.plan.tasks:  # pyright: ignore[reportAttributeAccessIssue]
         _same_form(name, values, what.plan, saved)  # pyright: ignore[reportArgumentType]
         _same_methods(name, as_task, what.plan, saved)  # pyright: ignore[reportArgumentType]
@@ -149,6 +155,15 @@ def _same_methods(name: str, as_task: Plan, plan: Plan, saved: Saved) -> None:
         raise SpecError([OtherTask(name, str(saved.folder), ("its methods have another order",))])
 
 
+def _same_buffers(model: nn.Module, what: Installed, saved: Saved) -> None:
+    """Tasks share the buffers of the base."""
+    wanted = {**dict(what.buffers), **saved.base_buffers}
+    found = dict(base_buffers(model))
+    other = tuple(name for name, value in wanted.items() if not is_same(found[name], value))
+    if other:
+        raise SpecError([OtherBuffers(str(saved.folder), other)])
+
+
 def _formulas(plan: Plan, name: str) -> dict[tuple[str, str], object]:
     """What the methods of a task compute, by their place and label, in the order in which the
     methods of each module stand.
@@ -164,15 +179,19 @@ def _formulas(plan: Plan, name: str) -> dict[tuple[str, str], object]:
     }
 
 
-def _shapes(plan: Plan, model: nn.Module) -> dict[str, tuple[int, ...]]:
+def _shapes(plan: Plan, model: nn.Module, saved: Saved) -> dict[str, tuple[int, ...]]:
     shapes = {p.path(tensor): tensor.shape for p in plan.attachments for tensor in p.stored}
     tuned = {t.name: tuple(model.get_parameter(t.name).shape) for t in plan.tuned}
-    return {**shapes, **tuned}
+    present = dict(base_buffers(model))
+    buffers = {name: present[name] for name in saved.buffers if name in present}
+    # A buffer that has no value yet takes any.
+    sized = {n: (saved.tensors[n] if b is None else b).shape for n, b in buffers.items()}
+    return {**shapes, **tuned, **{name: tuple(shape) for name, shape in sized.items()}}
 
 
 def check_tensors(plan: Plan, model: nn.Module, saved: Saved) -> None:
     """Raise SpecError where a folder has other tensors than its spec wants in a model."""
-    expected, tensors = _shapes(plan, model), saved.tensors
+    expected, tensors = _shapes(plan, model, saved), saved.tensors
     found = [(name, "is missing in the file") for name in expected if name not in tensors]
     found += [
         (name, "has no place in the model") for name in sorted(tensors) if name not in expected

@@ -10,6 +10,7 @@ from ..dsl.diagnostics.attaching import NothingAttached
 from ..dsl.diagnostics.core import Diagnostic, SpecError
 from ..dsl.diagnostics.quantizing import Requantized
 from ..dsl.diagnostics.state import NoValues
+from ..runtime.buffers import put as put_buffers
 from ..runtime.installed import Installed, Merged, forget, record, remember
 from ..runtime.patched import bare
 from ..runtime.quantized import is_packed
@@ -86,7 +87,12 @@ def _cast(model: nn.Module, dtype: torch.dtype) -> None:
 def _kept(what: Installed, folds: list[Fold], model: nn.Module) -> Merged:
     tensors = (*_changed(folds, model), *what.originals, *_originals(what.earlier))
     packed = [fold.patched.path for fold in folds if fold.made is not None]
-    return Merged(tensors, tuple((path, bare(model.get_submodule(path))) for path in packed))
+    before = {**dict(what.buffers), **dict(what.earlier.buffers if what.earlier else ())}
+    return Merged(
+        tensors,
+        tuple(before.items()),
+        tuple((path, bare(model.get_submodule(path))) for path in packed),
+    )
 
 
 def _rounded(folds: list[Fold]) -> Iterator[Requantized]:
@@ -112,6 +118,7 @@ def remove(model: nn.Module) -> None:
     with torch.no_grad():
         for name, value in what.originals:
             model.get_parameter(name).copy_(value)
+    put_buffers(model, {n: v for n, v in what.buffers if v is None or not v.is_meta})
     if isinstance(what, Merged):
         put(model, {path: deepcopy(module) for path, module in what.modules})
     forget(model)

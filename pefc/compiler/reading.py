@@ -34,8 +34,14 @@ class Saved:
     tensors: Mapping[str, torch.Tensor]
     base: Fingerprint
     """Of the model that it was made for."""
+    buffers: tuple[str, ...]
+    """The tensors that are buffers of the base, which training has changed."""
     plan: object
     """The JSON of its plan; loading makes its own."""
+
+    @property
+    def base_buffers(self) -> dict[str, torch.Tensor]:
+        return {name: self.tensors[name] for name in self.buffers}
 
 
 def read(folder: Path) -> Saved:
@@ -49,7 +55,8 @@ def read(folder: Path) -> Saved:
     base: Fingerprint = manifest["base"]  # pyright: ignore[reportAssignmentType]
     plan = manifest.get("plan")
     shorter = with_lengths(checked, plan, folder / MANIFEST)
-    return Saved(folder, shorter, _read_tensors(files, folder), base, plan)
+    buffers: list[str] = manifest.get("buffers", [])  # pyright: ignore[reportAssignmentType]
+    return Saved(folder, shorter, _read_tensors(files, folder), base, tuple(buffers), plan)
 
 
 def _files(folder: Path) -> tuple[Mapping[str, bytes], Mapping[str, object]]:
@@ -69,9 +76,10 @@ def _files(folder: Path) -> tuple[Mapping[str, bytes], Mapping[str, object]]:
 def _is_manifest(manifest: Mapping[str, object]) -> bool:
     """Whether the entries that loading reads have the form in which they are written."""
     base, methods = manifest.get("base"), manifest.get("methods")
-    if not isinstance(base, dict) or not isinstance(methods, dict):
+    buffers = manifest.get("buffers", [])
+    if not (isinstance(base, dict) and isinstance(methods, dict) and isinstance(buffers, list)):
         return False
-    return all(
+    return all(isinstance(name, str) for name in buffers) and all(
         isinstance(facts, dict) and facts.keys() >= {"shape", "samples"} for facts in base.values()
     )
 

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 from torch import Tensor, nn
 from torch.fx import Graph
 
-from ..dsl.diagnostics.training import MissingTerms
+from ..dsl.diagnostics.core import SpecError
+from ..dsl.diagnostics.training import HeadPassedBy, MissingTerms
 from ..runtime.losses import Owed, Term, Terms, summed
 from ..runtime.whole import whole
 from .attached import attached
@@ -32,6 +33,13 @@ def regularizer(model: nn.Module) -> Tensor:
 def terms(plan: Plan) -> Terms:
     """The terms of a plan, as functions."""
     return Terms(tuple(_terms(plan)), Owed(_missing))
+
+
+def passed_by(model: nn.Module) -> None:
+    """Raises SpecError: a step of training has not run the head of a model."""
+    head = model.get_output_embeddings()  # pyright: ignore[reportCallIssue]
+    path = next(path for path, module in model.named_modules() if module is head)
+    raise SpecError([HeadPassedBy(type(model).__name__, path)])
 
 
 def _terms(plan: Plan) -> Iterator[Term]:

@@ -30,6 +30,8 @@ class Rewriting:
     plan: Plan
     values: Mapping[str, Tensor]
     """Of the adapter, by path in the model."""
+    buffers: frozenset[str]
+    """Those of the base among them."""
     wish: Wish
     patches: Patches = field(default_factory=Patches)
     costs: dict[str, Cost] = field(default_factory=dict)
@@ -58,9 +60,9 @@ class Rewriting:
 
     @property
     def changed(self) -> frozenset[str]:
-        """The first names of the parameters that do not stay as they are."""
+        """The first names of the parameters and buffers that do not stay as they are."""
         tuned = (tuned.name for tuned in self.plan.tuned)
-        return frozenset((*self.folded, *self.packings, *tuned))
+        return frozenset((*self.folded, *self.packings, *tuned, *self.buffers))
 
     def tensors(self, shard: Shard) -> Iterator[New]:
         """What is written in the place of a file."""
@@ -76,8 +78,10 @@ class Rewriting:
                 yield self._plain(entry, self.wish.into)
 
     def _number(self, shard: Shard, entry: Entry) -> New:
-        """A parameter in floating point, or what is none."""
-        name = self.stored.parameters.get(entry.name, entry.name)
+        """A parameter in floating point, a buffer, or what is none."""
+        name = self.stored.firsts.get(entry.name, entry.name)
+        if name in self.buffers and entry.dtype is None:
+            return as_given(entry, lambda: self.values[name], is_open=False)
         dtype = self.wish.into if entry.dtype is not None and self.wish.into else entry.dtype
         if dtype is None or (name not in self.changed and dtype == entry.dtype):
             return copied(shard, entry)
@@ -93,7 +97,7 @@ class Rewriting:
 
     def _plain(self, entry: Entry, dtype: torch.dtype) -> New:
         """A weight that was stored in few bits, in floating point."""
-        name = self.stored.parameters[entry.name]
+        name = self.stored.firsts[entry.name]
         path = name.rpartition(".")[0]
         module = self.stored.model.get_submodule(path)
         outputs, inputs = module.out_features, module.in_features
@@ -107,7 +111,7 @@ class Rewriting:
 
     def _bits(self, shard: Shard, entry: Entry, owner: str) -> New:
         """A tensor of a weight that stays in few bits."""
-        patched = self.folded.get(self.stored.parameters[owner])
+        patched = self.folded.get(self.stored.firsts[owner])
         if patched is None or quantized.saved.is_layout(entry.name):
             return copied(shard, entry)
 

@@ -21,9 +21,11 @@ from ..dsl.diagnostics.tasks import NoSuchTask
 from ..dsl.format import format as format_spec
 from ..dsl.syntax import Method, Spec
 from ..dsl.vocabulary import FUSION
+from ..runtime.buffers import changed
+from ..runtime.installed import Installed, record
 from ..runtime.patched import bare
 from ..runtime.processes import by_one, gathered, spread
-from ..runtime.state import Fingerprint, fingerprint, write_folder
+from ..runtime.state import fingerprint, write_folder
 from .attached import attached
 from .folding import folded
 from .parts import only
@@ -40,9 +42,10 @@ TENSORS = "adapter.safetensors"
 def save(
     model: nn.Module, folder: Path, *, resume: bool, task: str | None
 ) -> tuple[Diagnostic, ...]:
-    """Write the adapter of a model, or one task of it: its tensors and the model's own parameters
-    that it trains, and nothing else. Networks that compute prefixes, and what allocates ranks, are
-    kept only where training is to `resume`. Returns what is probably not meant.
+    """Write the adapter of a model, or one task of it: its tensors, the model's own parameters that
+    it trains, the buffers that training has changed, and nothing else. Networks that compute
+    prefixes, and what allocates ranks, are kept only where training is to `resume`. Returns what is
+    probably not meant.
 
     Raises SpecError where nothing is attached, there is no such task, or tensors are on `meta`.
     """
@@ -75,8 +78,10 @@ def write(
         fold = folded(plan, model)
         rest = settled(fold.plan, model)
         plan, computed, warnings = rest.plan, {**fold.values, **rest.values}, rest.unfinished
-    tensors = gathered(adapter_tensors(plan, model, computed), mesh)
-    by_one(mesh, lambda: write_files(folder, plan.checked, tensors, base=base, plan=report(plan)))
+    buffers = _buffers(model, values)
+    tensors = gathered({**adapter_tensors(plan, model, computed), **buffers}, mesh)
+    said = {"base": base, "plan": report(plan), **({"buffers": [*buffers]} if buffers else {})}
+    by_one(mesh, lambda: write_files(folder, plan.checked, tensors, said))
     return warnings
 
 
@@ -94,11 +99,10 @@ def write_files(
     folder: Path,
     checked: Checked,
     tensors: Mapping[str, torch.Tensor],
-    *,
-    base: Fingerprint,
-    plan: Mapping[str, object],
+    said: Mapping[str, object],
 ) -> None:
-    """Write an adapter folder: the spec, the tensors, and the JSON of the plan beside the base.
+    """Write an adapter folder: the spec, the tensors, and what the manifest says of them, which is
+    the JSON of the plan, the fingerprint of the base, and the names of buffers.
 
     Raises SpecError where it cannot be written.
     """
@@ -107,8 +111,7 @@ def write_files(
     manifest = {
         "format": FORMAT,
         "methods": method_digests(checked),
-        "base": base,
-        "plan": plan,
+        **said,
     }
     try:
         write_folder(folder, files, manifest)
@@ -133,6 +136,15 @@ def adapter_tensors(
         known = computed.get(tuned.name)
         found[tuned.name] = model.get_parameter(tuned.name) if known is None else known
     return found
+
+
+def _buffers(model: nn.Module, values: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Copies of the buffers of the base that are not what they were when the spec was applied."""
+    what = record(model)
+    if not isinstance(what, Installed):
+        return {}
+    found = changed(model, what.buffers)
+    return {name: values.get(name, value).detach().clone() for name, value in found.items()}
 
 
 def _owned(plan: Plan) -> frozenset[str]:

@@ -91,7 +91,7 @@ def _rewriting(base: Path, saved: Saved, stored: Stored, wish: Wish) -> Rewritin
     plan = planned_on(saved.checked, model)
     check_tensors(plan, model, saved)
     _raise_any(refused(plan, model))
-    made = Rewriting(stored, plan, saved.tensors, wish)
+    made = Rewriting(stored, plan, saved.tensors, frozenset(saved.base_buffers), wish)
     missing = sorted(made.changed - stored.homes.keys())
     if missing:
         raise SpecError([MissingTensor(str(base), missing[0], len(missing) - 1)])

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ..dsl.diagnostics.checkpoints import DamagedCheckpoint, NoCheckpoint
 from ..dsl.diagnostics.core import SpecError
 from ..runtime import quantized
+from ..runtime.buffers import base_buffers
 from ..runtime.checkpoint import Checkpoint, NoWeightsError, open_checkpoint
 from ..runtime.state import Fingerprint, facts_of, packed_facts, tensor_facts
 from .models import read_model
@@ -28,10 +29,10 @@ class Stored:
     names: Mapping[int, str]
     """The first name of each parameter of the model, by its `id`."""
     homes: Mapping[str, str]
-    """The name in the files of each parameter, by its first name. What is stored under other names,
-    or in other pieces, is not among them.
+    """The name in the files of each parameter and buffer, by its first name. What is stored under
+    other names, or in other pieces, is not among them.
     """
-    parameters: Mapping[str, str]
+    firsts: Mapping[str, str]
     """The first name of what is stored, by its name in the files, of which tied parameters may have
     several.
     """
@@ -102,9 +103,10 @@ def open_stored(folder: Path) -> Stored:
     paths = {path for path, _ in model.named_parameters(remove_duplicate=False)}
     hollowed(model, {_known(name, prefix, paths): found for name, found in bits.items()})
     names = parameter_names(model)
+    buffers = [[name] for name, _ in base_buffers(model)]
     found = [
         (stored, every[0])
-        for every in names.values()
+        for every in (*names.values(), *buffers)
         for name in every
         for stored in _spellings(name, prefix)
         if stored in checkpoint.homes
@@ -139,7 +141,8 @@ def _check_shapes(
 ) -> None:
     for stored, name in found:
         shard, entry = checkpoint.homes[stored]
-        wanted = tuple(model.get_parameter(name).shape)
+        path, _, last = name.rpartition(".")
+        wanted = tuple(getattr(model.get_submodule(path), last).shape)
         if wanted != entry.shape:
             what = "its bits are" if stored in bits else "is"
             shapes = f"`{stored}` {what} {list(entry.shape)}, by `config.json` {list(wanted)}"

@@ -14,6 +14,15 @@ def is_trainer(caller: FrameType | None) -> bool:
     return isinstance(caller.f_locals.get("self"), trainers.Trainer)
 
 
+def trainer_above(frame: FrameType | None) -> object:
+    """The Trainer whose step of training a frame belongs to; None where it belongs to none."""
+    while frame is not None:
+        if frame.f_code.co_name == "training_step" and is_trainer(frame):
+            return frame.f_locals["self"]
+        frame = frame.f_back
+    return None
+
+
 def checks_quantization(caller: FrameType | None) -> bool:
     """Whether a frame is that in which a Trainer asks if a quantized model has something to
     train.

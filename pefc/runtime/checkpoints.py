@@ -10,9 +10,9 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.module import _IncompatibleKeys
 
+from .buffers import base_buffers
 from .callers import checks_quantization, is_trainer
 from .dropping import Drop
 from .tensors import Tensors
@@ -108,10 +108,11 @@ def _check(model: nn.Module, different: set[str]) -> None:
 
 
 def _names(model: nn.Module, state: Mapping[str, object]) -> set[str]:
-    """What an adapter has, what trains, and what norms note while they train."""
+    """What an adapter has, what trains, and the buffers that training may change."""
     own = tuple(_prefixes(model))
     names = {name for name in state if name.startswith(own)}
     names.update(name for name, p in model.named_parameters() if p.requires_grad)
+    names.update(name for name, _ in base_buffers(model))
     return names.intersection(state)
 
 
@@ -119,8 +120,6 @@ def _prefixes(model: nn.Module) -> Iterator[str]:
     for path, module in model.named_modules():
         if isinstance(module, Tensors):
             yield f"{path}."
-        elif isinstance(module, _NormBase):
-            yield from (f"{path}.{name}" for name in module._buffers)
 
 
 def _drops(model: nn.Module) -> tuple[Drop, ...]:

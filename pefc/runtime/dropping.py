@@ -1,6 +1,5 @@
 """AdapterDrop: how many of the first layers go without their adapters, at a call of a model."""
 
-from functools import wraps
 from random import Random
 
 import torch
@@ -52,21 +51,20 @@ class Drop:
 
 
 def drawing_names(base: type[nn.Module]) -> dict[str, object]:
-    """The names of a subclass of the class of a model, or of a part that each call runs once. The
-    module has its drops as `pefc_drops`.
+    """The names of a subclass of the class of a model, which has its drops as `pefc_drops`. Others
+    may put another forward into its place, which a call runs too.
     """
 
-    @wraps(base.forward)
-    def forward(self: nn.Module, *args: object, **kwargs: object) -> object:
+    def call(self: nn.Module, *args: object, **kwargs: object) -> object:
         drops: tuple[Drop, ...] = self.pefc_drops  # pyright: ignore[reportAssignmentType]
         if not self.training:
             for drop in drops:
                 drop.settle()
         elif not torch.compiler.is_exporting():
             _draw_all(drops)  # pyright: ignore[reportArgumentType]
-        return base.forward(self, *args, **kwargs)
+        return base.__call__(self, *args, **kwargs)
 
-    return {"forward": forward}
+    return {"__call__": call}
 
 
 @torch.compiler.disable

@@ -1,10 +1,13 @@
 """What a model remembers of the spec that was applied to it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
 import torch
 from torch import nn
+
+from .buffers import Noted
 
 _NAME = "_pefc"
 
@@ -21,6 +24,8 @@ class Installed:
     """`requires_grad` of every parameter before."""
     originals: tuple[tuple[str, torch.Tensor], ...]
     """Copies of the parameters that `tune` lets train, as they were."""
+    buffers: Noted = ()
+    """Copies of the buffers of the base, as they were."""
     earlier: "Merged | None" = None
     """What the model remembered before."""
 
@@ -36,11 +41,19 @@ class Merged:
     """Copies of the parameters that the merge or the training changed, as they were before the
     spec.
     """
+    buffers: Noted = ()
+    """Copies of the buffers of the base, as they were before the spec."""
     modules: tuple[tuple[str, nn.Module], ...] = ()
     """Quantized modules, as they were before the merge replaced them."""
 
     def __deepcopy__(self, memo: object) -> Self:
         return self
+
+
+def copies(what: Installed) -> Iterator[torch.Tensor]:
+    """The tensors that `remove` puts back."""
+    yield from (value for _, value in what.originals)
+    yield from (value for _, value in what.buffers if value is not None)
 
 
 def record(model: nn.Module) -> Installed | Merged | None:

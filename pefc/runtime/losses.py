@@ -1,18 +1,22 @@
 """Losses: what methods add to the loss that a model returns while it trains."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import wraps
+from inspect import currentframe
 
 import torch
 from torch import Tensor, nn
 
+from .backward import complete_losses
 from .tasks import Tasks
 
 _IGNORED = -100
 """The label of a position that no loss counts."""
+_CALLS = 16
+"""So many calls, at most, are made before a step goes backward."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,11 @@ class Owed:
     is_late: bool = False
     """A gradient has come back since then."""
     is_told: bool = False
+    sums: deque[object] = field(default_factory=lambda: deque(maxlen=_CALLS))
+    """Where losses that calls have returned got their terms, as nodes of the graph of gradients."""
+
+    def __deepcopy__(self, memo: object) -> "Owed":
+        return Owed(self.missing)
 
     def call(self, model: nn.Module, *, is_owed: bool) -> None:
         """Another call; says once if an earlier one has trained without its terms."""
@@ -50,6 +59,7 @@ class Owed:
     def pay(self, _: object = None) -> None:
         """The terms are in a loss."""
         self.is_owed = False
+        self.sums.clear()
 
     def come(self, _: object = None) -> None:
         """A gradient comes back to what a call returned."""
@@ -66,6 +76,16 @@ class Terms:
     def running(self, model: nn.Module) -> tuple[Term, ...]:
         """Those of no task, and of the tasks that run."""
         return tuple(term for term in self.each if _runs(term.task, model))
+
+    def complete(self, model: nn.Module, loss: Tensor, share: float) -> Tensor:
+        """A loss that gradients are about to come from, with the terms of the calls before it where
+        it is made of none of the losses that these have returned.
+        """
+        owed = self.owed
+        if not owed.is_owed or _is_made_of(loss, owed.sums):
+            return loss
+        owed.pay()
+        return loss + share * self.total(model).to(loss)
 
     def total(self, model: nn.Module) -> Tensor:
         """The sum of those that run, in single precision at least: norms of what is nearly nothing
@@ -93,9 +113,8 @@ def adding_names(base: type[nn.Module]) -> dict[str, object]:
     loss of what it returns while it trains.
     """
 
-    @wraps(base.forward)
-    def forward(self: nn.Module, *args: object, **kwargs: object) -> object:
-        result = base.forward(self, *args, **kwargs)
+    def call(self: nn.Module, *args: object, **kwargs: object) -> object:
+        result = base.__call__(self, *args, **kwargs)
         terms = self.pefc_terms
         assert isinstance(terms, Terms)
         if not self.training or torch.compiler.is_exporting():
@@ -108,7 +127,7 @@ def adding_names(base: type[nn.Module]) -> dict[str, object]:
             _watch(terms, self, result, added)
         return result
 
-    return {"forward": forward}
+    return {"__call__": call}
 
 
 def _runs(task: str | None, model: nn.Module) -> bool:
@@ -172,11 +191,27 @@ def _watch(terms: Terms, model: nn.Module, result: object, added: Tensor | None)
     owed.call(model, is_owed=bool(terms.running(model)))
     if added is not None and added.requires_grad:
         added.register_hook(owed.pay)
+        owed.sums.append(added.grad_fn)
     elif added is not None:
         owed.pay()
     first = next(iter(_differentiable(result)), None)
     if first is not None:
         first.register_hook(owed.come)
+    if owed.is_owed:
+        complete_losses(model, currentframe(), terms.complete)
+
+
+def _is_made_of(loss: Tensor, sums: Iterable[object]) -> bool:
+    """Whether a loss has any of these nodes behind it; those that calls have returned are near."""
+    waiting, seen = deque([loss.grad_fn]), set[object]()
+    while waiting:
+        node = waiting.popleft()
+        if any(node is each for each in sums):
+            return True
+        if node is not None and node not in seen:
+            seen.add(node)
+            waiting.extend(before for before, _ in node.next_functions)
+    return False
 
 
 def _differentiable(result: object) -> list[Tensor]:

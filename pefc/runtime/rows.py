@@ -17,16 +17,15 @@ def counting_names(base: type[nn.Module]) -> dict[str, object]:
     """
     first = tuple(signature(base.forward).parameters)[1:2]
 
-    @wraps(base.forward)
-    def forward(self: nn.Module, *args: object, **kwargs: object) -> object:
+    def call(self: nn.Module, *args: object, **kwargs: object) -> object:
         tasks = self.pefc_tasks
         assert isinstance(tasks, Tasks)
         if tasks.rows is not None:
             named = (kwargs.get(name) for name in (*first, *_TEXTS))
             _check(tasks, (*args[:1], *named, *args, *kwargs.values()))
-        return base.forward(self, *args, **kwargs)
+        return base.__call__(self, *args, **kwargs)
 
-    names: dict[str, object] = {"forward": forward}
+    names: dict[str, object] = {"__call__": call}
     if hasattr(base, "generate"):
         names["generate"] = _generate(base)
     return names

@@ -28,7 +28,7 @@ def test_a_configuration_names_the_dtype(run: Run, spec: Callable[..., str]) -> 
     memory = json.loads(result.stdout)["memory"]
     assert memory["step"]["dtype"] == "bfloat16"
     assert set(memory["base"]) == {"bfloat16", "float32"}  # buffers stay as they are
-    parts = ("adapter", "optimizer", "gradients", "activations")
+    parts = ("copies", "adapter", "optimizer", "gradients", "activations")
     assert memory["sum"] == sum(memory["base"].values()) + sum(memory[part] for part in parts)
     assert memory["adapter"] == 2 * 4 * 8 * (256 + 256)
     assert memory["optimizer"] == 2 * memory["gradients"] == 2 * memory["adapter"]

@@ -7,7 +7,7 @@ from torch import nn
 
 import pefc
 
-from ..models import pair, plain
+from ..models import Buffered, pair, pictures, plain
 from .command_mistakes import command
 
 LORA = "lora(r=2) on attn.{q,v}"
@@ -88,6 +88,14 @@ def whole_parameters() -> None:
     pefc.combine(both, "out", how="ties", density=0.2)
 
 
+def whole_buffers() -> None:
+    for folder in ("a", "b"):
+        model = pefc.apply("lora(r=2) on up", Buffered()).train()
+        model(pictures())
+        pefc.save(model, folder)
+    pefc.combine(("a", "b"), "out", how="linear")
+
+
 COMBINE_MISTAKES: tuple[Callable[[], None], ...] = (
     unknown_way,
     few_adapters,
@@ -104,4 +112,5 @@ COMBINE_MISTAKES: tuple[Callable[[], None], ...] = (
     unlike_rank,
     not_low_rank,
     whole_parameters,
+    whole_buffers,
 )

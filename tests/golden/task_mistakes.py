@@ -1,16 +1,19 @@
 """Mistakes with the tasks of a living model."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import torch
 from torch import nn
 
 import pefc
+from pefc.dsl.diagnostics.buffers import OtherBuffers
 from pefc.dsl.diagnostics.tasks import OtherTask
 
-from ..models import llama
+from ..models import Buffered, llama, pictures
 
 TASKS = "task movies { adapter on ffn }\ntask tweets { adapter on ffn }\n"
 
@@ -52,6 +55,22 @@ def other_task() -> None:
 
 def task_merge() -> None:
     pefc.merge(pefc.apply(TASKS, llama()))
+
+
+def other_buffers() -> None:
+    task = "task {0} {{ lora(r=2) on up }}"
+    torch.manual_seed(0)
+    base = Buffered().eval()
+    with TemporaryDirectory() as folder:
+        other = pefc.apply(task.format("films"), deepcopy(base)).train()
+        other(pictures())
+        pefc.save(other, Path(folder) / "out")
+        try:
+            pefc.load(pefc.apply(task.format("movies"), base), Path(folder) / "out", task="films")
+        except pefc.SpecError as error:
+            (found,) = error.diagnostics
+            assert isinstance(found, OtherBuffers)
+            raise pefc.SpecError([replace(found, folder="out")]) from error
 
 
 def no_copy_of_batch_norm() -> None:
@@ -123,6 +142,7 @@ TASK_MISTAKES: tuple[Callable[[], None], ...] = (
     task_of_other_arguments,
     not_a_task,
     other_task,
+    other_buffers,
     task_merge,
     no_copy_of_batch_norm,
     no_fusion,

@@ -39,6 +39,12 @@ def ignored_rates() -> None:
     optimizer.step()
 
 
+def head_passed_by() -> None:
+    model = pefc.apply("lora(r=2) on head", llama()).train()
+    model.forward = lambda ids: model.model(ids).last_hidden_state @ model.lm_head.weight.T
+    model(words())
+
+
 def unknown_optimizer() -> None:
     pefc.optimizer(pefc.apply("lora on attn.q", llama()), lr=0.1, kind="adam8bit")
 
@@ -80,6 +86,7 @@ def gloo() -> Iterator[None]:
 TRAINING_MISTAKES: tuple[Callable[[], None], ...] = (
     missing_terms,
     ignored_rates,
+    head_passed_by,
     unknown_optimizer,
     unknown_optimizer_family,
     no_bitsandbytes,

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 
 import pefc
+from pefc.compiler.attached import attached
 from pefc.compiler.memory import Live, Setup
+from pefc.runtime.installed import copies
 
 
 def measured(spec: str, model: nn.Module, setup: Setup) -> tuple[int, int]:
@@ -22,7 +24,7 @@ def measured(spec: str, model: nn.Module, setup: Setup) -> tuple[int, int]:
         for value in state.values()
         if isinstance(value, Tensor)
     ]
-    held = [*_held(model), *states]
+    held = [*_held(model), *copies(attached(model)), *states]
     with Live(held) as live:
         _step(model, optimizer, setup)
     return _bytes(held) + live.peak, _bytes(states)

@@ -5,13 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import (
-    PreTrainedModel,
-    ResNetConfig,
-    ResNetForImageClassification,
-    Trainer,
-    TrainerCallback,
-)
+from transformers import PreTrainedModel, Trainer, TrainerCallback
 
 import pefc
 
@@ -157,33 +151,3 @@ def test_a_model_of_ones_own_is_saved_whole(tmp_path: Path) -> None:
     pefc.apply("lora(r=2) on linear", model)
     trainer(model, tmp_path, **SAVING).train()
     assert set(load_file(tmp_path / "checkpoint-6" / STATE)) == set(model.state_dict())
-
-
-class Pictures(torch.utils.data.Dataset[dict[str, torch.Tensor | int]]):
-    """Noise, in three classes."""
-
-    def __len__(self) -> int:
-        return 24
-
-    def __getitem__(self, row: int) -> dict[str, torch.Tensor | int]:
-        noise = torch.Generator().manual_seed(row)
-        return {"pixel_values": torch.randn(3, 16, 16, generator=noise), "labels": row % 3}
-
-
-def test_what_batch_norms_note_is_resumed(tmp_path: Path) -> None:
-    config = ResNetConfig(
-        embedding_size=8,
-        hidden_sizes=[8, 16],
-        depths=[1, 1],
-        layer_type="basic",
-        num_labels=3,  # pyright: ignore[reportCallIssue]
-    )
-    made: list[Trainer] = []
-    for folder in ("whole", "again"):
-        torch.manual_seed(1)
-        model = pefc.apply("tune on :BatchNorm2d", ResNetForImageClassification(config))
-        made.append(trainer(model, tmp_path / folder, **SAVING))
-        made[-1].train_dataset = Pictures()
-    made[0].train()
-    made[1].train(resume_from_checkpoint=str(tmp_path / "whole" / "checkpoint-3"))
-    assert_same(*made)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from copy import deepcopy
+from functools import wraps
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,13 +10,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch._dynamo.testing import CompileCounter
-from transformers import LlamaForCausalLM
+from transformers import LlamaForCausalLM, Trainer, TrainingArguments
+from transformers.modeling_outputs import CausalLMOutput
 
 import pefc
 
 from ..golden.training_mistakes import TIGHT
 from ..models import Plain, llama, perturb, plain, words
-from .trained import Gradients, Texts, losses, trainer
+from .trained import Gradients, Texts, arguments, losses, trainer
 
 FUSED = """\
 task one { adapter(r=2) on ffn }
@@ -172,11 +174,73 @@ def test_small_batches_together_are_the_large_one(
     torch.testing.assert_close(small, large, **CLOSE)
 
 
-def test_a_loss_that_a_trainer_computes_lacks_them_and_it_says_so(tmp_path: Path) -> None:
-    model = tight()
-    with pytest.warns(pefc.SpecWarning, match=r"missing-terms: .* add `pefc.regularizer") as found:
-        trainer(model, tmp_path, label_smoothing_factor=0.1).train()
-    assert len([w for w in found if w.category is pefc.SpecWarning]) == 1
+def smoothed(model: nn.Module, ids: Tensor, labels: Tensor) -> Tensor:
+    """The loss of a Trainer with smoothed labels, with the terms."""
+    logits = model(ids).logits[:, :-1].flatten(0, 1)
+    wanted = labels[:, 1:].flatten()
+    own = nn.functional.cross_entropy(logits, wanted, label_smoothing=0.1)
+    return own + pefc.regularizer(model)
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_a_loss_that_a_trainer_computes_gets_them(tmp_path: Path, steps: int) -> None:
+    model, seen = tight(), Gradients()
+    copy = deepcopy(model).train()
+    made = trainer(
+        model,
+        tmp_path,
+        callbacks=[seen],
+        label_smoothing_factor=0.1,
+        per_device_train_batch_size=4 // steps,
+        gradient_accumulation_steps=steps,
+        max_steps=2,
+        max_grad_norm=0,
+    )
+    rows: list[dict[str, Tensor]] = []
+    made.train_dataset = Texts(masked=False)
+    made.data_collator = lambda each: (
+        rows.append(torch.utils.data.default_collate(each)) or rows[-1]
+    )
+    made.train()
+    ids, labels = (torch.cat([row[n] for row in rows[:steps]]) for n in ("input_ids", "labels"))
+    smoothed(copy, ids, labels).backward()
+    expected = {name: p.grad for name, p in copy.named_parameters() if p.grad is not None}
+    torch.testing.assert_close(seen.steps[0], expected, **CLOSE)
+
+
+class Fused(Trainer):
+    """Makes no logits: a forward of its own, and a loss of what that returns."""
+
+    def compute_loss(self, model: nn.Module, inputs: dict[str, Tensor], **_: object) -> Tensor:
+        """Beside the loss that the model returns."""
+        found = model(**inputs, fused=True)
+        return found.logits.logsumexp(-1).mean() + 0 * found.loss.detach()
+
+
+@pytest.mark.parametrize("spec", [TIGHT, "adapterdrop(0..1) { adapter(r=2) on ffn }"])
+def test_a_forward_of_the_trainer_passes_nothing_by(tmp_path: Path, spec: str) -> None:
+    model, seen = tight(spec), Gradients()
+    original, copy = model.forward, deepcopy(model).train()
+
+    def forward(input_ids: Tensor, labels: Tensor, *, fused: bool = False) -> object:
+        assert fused
+        assert labels.shape == input_ids.shape
+        logits = model.lm_head(model.model(input_ids).last_hidden_state)
+        return CausalLMOutput(loss=logits.square().mean(), logits=logits)
+
+    model.forward = wraps(original)(forward)
+    given = TrainingArguments(**arguments(tmp_path, max_steps=1, max_grad_norm=0))  # pyright: ignore[reportArgumentType]
+    Fused(model, given, train_dataset=Texts(), callbacks=[seen], data_collator=first).train()
+    (copy(Texts().ids[:4]).logits.logsumexp(-1).mean() + pefc.regularizer(copy)).backward()
+    expected = {name: p.grad for name, p in copy.named_parameters() if p.grad is not None}
+    assert expected
+    assert all(drop.drawn == 1 for drop in getattr(model, "pefc_drops", ()))
+    torch.testing.assert_close(seen.steps[0], expected, **CLOSE)
+
+
+def first(_: object) -> dict[str, Tensor]:
+    """The first rows, whichever were drawn."""
+    return {"input_ids": Texts().ids[:4], "labels": Texts().labels[:4]}
 
 
 def test_a_loss_of_ones_own_takes_them(tmp_path: Path) -> None:

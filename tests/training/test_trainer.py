@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 from transformers import (
-    LlamaForCausalLM,
+    BertModel,
     Seq2SeqTrainer,
     Seq2SeqTrainingArguments,
     TrainerCallback,
@@ -16,7 +16,7 @@ from transformers import (
 import pefc
 
 from ..golden.training_mistakes import TIGHT
-from ..models import llama, output, perturb, words
+from ..models import bert, llama, output, perturb, words
 from ..tasks.models import t5
 from .trained import (
     RESUMED,
@@ -121,15 +121,24 @@ def test_after_training_in_lower_precision_a_spec_comes_out(tmp_path: Path, spec
     torch.testing.assert_close(model.train()(words(), labels=words()).loss, loss + terms)
 
 
-def test_a_forward_that_would_pass_a_spec_by_is_refused(tmp_path: Path) -> None:
+def test_a_forward_that_is_left_wrapped_passes_no_terms_by(tmp_path: Path) -> None:
     model = llama()
     trainer(model, tmp_path, bf16=True, max_steps=1).train()
+    loss = model(words(), labels=words()).loss
+    pefc.apply(TIGHT, model)
+    found = model(words(), labels=words()).loss
+    torch.testing.assert_close(found, loss + pefc.regularizer(model), atol=1e-6, rtol=0)
+    trainer(model, tmp_path, bf16=True, max_steps=1).train()
+
+
+def test_a_forward_that_would_pass_a_spec_by_is_refused() -> None:
+    model = bert()
+    model.forward = model.forward
     before = set(model.state_dict())
-    with pytest.raises(pefc.SpecError, match="`forward` of `LlamaForCausalLM` was replaced"):
-        pefc.apply(TIGHT, model)
+    with pytest.raises(pefc.SpecError, match="`forward` of `BertModel` was replaced"):
+        pefc.apply("prefix(len=2, shift=true) all layers", model)
     assert set(model.state_dict()) == before
-    assert type(model) is LlamaForCausalLM
-    trainer(pefc.apply("lora(r=2) on attn.q", model), tmp_path, bf16=True, max_steps=1).train()
+    assert type(model) is BertModel
 
 
 def test_one_task_trains_and_the_others_stay(tmp_path: Path) -> None:

@@ -77,8 +77,13 @@ def adapter(folder: Path) -> Adapter:
     _check(saved, len(steps))
     places = tuple(_placed(entry, task) for entry in entries(saved))
     plain = {path: own for entry in entries(saved) for path, own in _own(entry, task)}
-    tensors = {plain[path]: tensor for path, tensor in saved.tensors.items()}
+    tensors = {plain[path]: saved.tensors[path] for path in _planned(saved)}
     return Adapter(saved, tuple(_statements(saved.checked.steps, ())), places, tensors)
+
+
+def _planned(saved: Saved) -> Iterator[str]:
+    """The tensors of methods, and parameters; no buffers."""
+    return (name for name in saved.tensors if name not in saved.buffers)
 
 
 def entries(saved: Saved) -> list[dict[str, object]]:
@@ -114,7 +119,7 @@ def _check(saved: Saved, statements: int) -> None:
     ):
         raise SpecError([DamagedAdapter(path, "its plan lacks what pefc writes there")])
     sizes = {name: prod(shape) for entry in found for name, shape in entry["tensors"].items()}
-    if sizes != {name: tensor.numel() for name, tensor in saved.tensors.items()}:
+    if sizes != {name: saved.tensors[name].numel() for name in _planned(saved)}:
         raise SpecError([DamagedAdapter(path, "its plan speaks of other tensors")])
 
 

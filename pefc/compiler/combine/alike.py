@@ -4,7 +4,13 @@ from collections.abc import Iterator, Sequence
 from math import isclose
 
 from ...dsl.checked import Attachment
-from ...dsl.diagnostics.combining import NotLowRank, UnlikeBase, UnlikeForm, WholeParameters
+from ...dsl.diagnostics.buffers import WholeBuffers
+from ...dsl.diagnostics.combining import (
+    NotLowRank,
+    UnlikeBase,
+    UnlikeForm,
+    WholeParameters,
+)
 from ...dsl.diagnostics.core import Diagnostic, SpecError
 from ...runtime.state import differences
 from .adapters import Adapter, Statement
@@ -22,6 +28,7 @@ def aligned(adapters: Sequence[Adapter], wanted: Wanted) -> tuple[Group, ...]:
     Raises SpecError where they do not fit together, or not in the way that is wanted.
     """
     first, *others = adapters
+    _raise_any(WholeBuffers(a.folder, a.saved.buffers) for a in adapters if a.saved.buffers)
     _raise_any(_other_bases(first, others))
     _raise_any(_other_places(first, others))
     places = zip(*(each.places for each in adapters), strict=True)

@@ -22,7 +22,7 @@ def write(first: Adapter, results: Sequence[Result], folder: Path) -> tuple[int,
     trainable: int = plan["trainable"]  # pyright: ignore[reportAssignmentType]
     checked = _checked(first, results)
     base = {name: facts for name, facts in first.saved.base.items() if name not in tensors}
-    write_files(folder, checked, tensors, base=base, plan=plan)
+    write_files(folder, checked, tensors, {"base": base, "plan": plan})
     return len(tensors), trainable
 
 

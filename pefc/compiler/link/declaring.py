@@ -30,7 +30,7 @@ def declared(model: nn.Module) -> object:
     return getattr(getattr(model, "config", None), "quantization_config", None)
 
 
-def noted(model: nn.Module) -> Callable[[], None]:
+def as_declared(model: nn.Module) -> Callable[[], None]:
     """What the modules of a tree say now; the function puts it back."""
     names = ("config", _CONVERSIONS, *_ATTRIBUTES)
     before = [

@@ -9,6 +9,7 @@ from torch import nn
 
 from ...dsl.diagnostics.attaching import AlreadyAttached, ForwardReplaced
 from ...dsl.diagnostics.core import Diagnostic, SpecError
+from ...runtime.buffers import noted
 from ...runtime.installed import Installed, record, remember
 from ...runtime.patched import base_class, is_patched, is_wire
 from ...runtime.rates import watch
@@ -16,7 +17,7 @@ from ..attached import attached, by_statement
 from ..patches import Patches
 from ..plan import Plan
 from ..rating import rates
-from .declaring import declare, noted
+from .declaring import as_declared, declare
 from .materialize import Materials
 from .packing import Modules, settle
 from .patching import Patching
@@ -59,7 +60,7 @@ def install(
         patching.replace(modules)
         settle(model)
         if plan.packings:
-            patching.undone_by.append(noted(model))
+            patching.undone_by.append(as_declared(model))
             declare(model)
         if not is_of_base(plan):
             _install(plan, patching, materials)
@@ -74,6 +75,7 @@ def _install(plan: Plan, patching: Patching, materials: Materials) -> None:
     flags = tuple((name, parameter.requires_grad) for name, parameter in parameters.items())
     tuned = {parameter.name for parameter in plan.tuned}
     originals = tuple((name, model.get_parameter(name).detach().clone()) for name in sorted(tuned))
+    buffers = noted(model)
     for name, was in flags:
         patching.undone_by.append(partial(parameters[name].requires_grad_, was))
         parameters[name].requires_grad_(name in tuned)
@@ -82,7 +84,7 @@ def _install(plan: Plan, patching: Patching, materials: Materials) -> None:
     train(plan, patching)
     earlier = record(model)
     assert not isinstance(earlier, Installed)
-    remember(model, Installed(plan, flags, originals, earlier))
+    remember(model, Installed(plan, flags, originals, buffers, earlier))
     watch(model, rates(plan))
 
 

@@ -12,8 +12,15 @@ from ...dsl.diagnostics.core import SpecError
 from ...runtime.checkpoints import checkpoint_names
 from ...runtime.dropping import Drop, drawing_names
 from ...runtime.gates import Gates
+from ...runtime.heads import asking_names
 from ...runtime.losses import adding_names
-from ...runtime.patched import base_class, is_bypassed, passing_names, patched_class
+from ...runtime.patched import (
+    base_class,
+    is_bypassed,
+    is_patched,
+    passing_names,
+    patched_class,
+)
 from ...runtime.positions import TextPart
 from ...runtime.prompts import KIND
 from ...runtime.recalled import recalling_names
@@ -30,7 +37,7 @@ from ..passes.packed import SQUARES
 from ..patches import Patches, tasks_of
 from ..plan import Patched, Plan
 from ..ports import TokenPorts
-from ..regularizing import terms
+from ..regularizing import passed_by, terms
 from .materialize import Materials
 from .packing import Modules, places, readings
 from .stems import stems
@@ -176,6 +183,10 @@ class Patching:
         if isinstance(self.model, PreTrainedModel):
             self._derive(self.model, checkpoint_names, "checkpoints")
             self._set(self.model, "pefc_checkpoint", write_checkpoint)
+            head = self.model.get_output_embeddings()
+            if isinstance(head, nn.Module) and is_patched(head):
+                self._derive(self.model, asking_names, "asking")
+                self._set(self.model, "pefc_passed_by", passed_by)
 
     def _know(self, module: nn.Module) -> None:
         """The new tokens of a module's calls depend on the task."""

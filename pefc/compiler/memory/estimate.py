@@ -12,6 +12,8 @@ from transformers import PretrainedConfig
 
 from ...dsl.diagnostics.core import SpecError
 from ...dsl.diagnostics.memory import NotEstimated
+from ...runtime.installed import copies
+from ..attached import attached
 from ..models import reason_of
 from ..packing import kept_bytes
 from ..plan import Plan
@@ -31,6 +33,8 @@ class Memory:
     """With the dtype that the base has."""
     base: Mapping[str, int]
     """By dtype, or by the form in which weights are quantized."""
+    copies: int
+    """Of what `tune` trains, and of buffers: what `remove` puts back."""
     adapter: int
     optimizer: int
     """Between steps too."""
@@ -42,8 +46,8 @@ class Memory:
 
     @property
     def sum(self) -> int:
-        parts = (self.adapter, self.optimizer, self.gradients, self.activations)
-        return sum(self.base.values()) + sum(parts)
+        step = (self.optimizer, self.gradients, self.activations)
+        return sum(self.base.values()) + self.copies + self.adapter + sum(step)
 
 
 def estimate(plan: Plan, model: nn.Module, setup: Setup) -> Memory:
@@ -70,6 +74,7 @@ def estimate(plan: Plan, model: nn.Module, setup: Setup) -> Memory:
     return Memory(
         setup=replace(setup, dtype=dtype),
         base=_base(plan, before),
+        copies=sum(tensor.nbytes for tensor in copies(attached(copied))),
         adapter=sum(tensor.nbytes for tensor in added),
         optimizer=moments(trained, setup.optimizer),
         gradients=gradients,

@@ -162,3 +162,31 @@ class ModelInProcesses(Diagnostic):
         if self.doing in ("apply", "load"):
             return f"call `pefc.{self.doing}` before `DistributedDataParallel` or `fully_shard`"
         return "save the adapter, and load it into the base in one process"
+
+
+@dataclass(frozen=True, slots=True)
+class HeadPassedBy(Diagnostic):
+    """A model trains whose head has methods, and the head did not run.
+
+        SFTTrainer(pefc.apply("lora on head", model), …).train()
+
+    Some trainers and kernels compute a loss from the hidden states and the weight of the head, so
+    that no logits are made: what stands on the head would neither count nor train. Take it off, or
+    train with a Trainer that calls the head. `tune on head` trains the weight itself.
+    """
+
+    model: str
+    path: str
+
+    def title(self) -> str:
+        return (
+            f"`{self.path}` of this {self.model} has methods, and a step of training passed it by"
+        )
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(None, "the loss was made of the weight of the head, not of its output"),)
+
+    def help(self) -> str:
+        return (
+            "attach nothing to the head, or use a Trainer that calls it; `tune on head` trains it"
+        )
