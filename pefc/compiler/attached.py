@@ -14,8 +14,8 @@ from ..dsl.diagnostics.attaching import (
     NothingAttached,
 )
 from ..dsl.diagnostics.core import Diagnostic, SpecError
+from ..dsl.diagnostics.processes import ModelInProcesses
 from ..dsl.diagnostics.quantizing import QuantizedMerge
-from ..dsl.diagnostics.training import ModelInProcesses
 from ..runtime.installed import Installed, record
 from ..runtime.processes import is_spread, unwrapped
 

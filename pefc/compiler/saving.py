@@ -19,7 +19,7 @@ from ..dsl.diagnostics.state import NoValues
 from ..dsl.diagnostics.tasks import NoSuchTask
 from ..dsl.format import format as format_spec
 from ..dsl.syntax import Method, Spec
-from ..runtime.patched import bare
+from ..runtime.patched import bare, outlined
 from ..runtime.processes import by_one, gathered, spread
 from ..runtime.state import Fingerprint, fingerprint, write_folder
 from .attached import attached
@@ -51,7 +51,7 @@ def save(
             raise SpecError([NoSuchTask(task, plan.tasks)])
         if task == FUSION:
             raise SpecError([FusionAlone()])
-        plan = planned_on(only(plan.checked, task), bare(model))
+        plan = planned_on(only(plan.checked, task), outlined(model))
     return write(plan, model, folder, resume=resume)
 
 
@@ -66,7 +66,7 @@ def write(
     """Write the adapter folder of a plan whose tensors are in the model, or in `values`."""
     if any(tensor.is_meta for tensor in adapter_tensors(plan, model, values).values()):
         raise SpecError([NoValues(plan.model)])
-    mesh = None if values else spread(model)
+    processes = None if values else spread(model)
     base = fingerprint(bare(model), _owned(plan), values)
     computed = values
     warnings: tuple[Diagnostic, ...] = ()
@@ -74,8 +74,11 @@ def write(
         fold = folded(plan, model)
         rest = settled(fold.plan, model)
         plan, computed, warnings = rest.plan, {**fold.values, **rest.values}, rest.unfinished
-    tensors = gathered(adapter_tensors(plan, model, computed), mesh)
-    by_one(mesh, lambda: write_files(folder, plan.checked, tensors, base=base, plan=report(plan)))
+    tensors = gathered(adapter_tensors(plan, model, computed), processes)
+    by_one(
+        processes,
+        lambda: write_files(folder, plan.checked, tensors, base=base, plan=report(plan)),
+    )
     return warnings
 
 

@@ -14,7 +14,7 @@ from ..dsl.checked import Lengths
 from ..dsl.diagnostics.shrinking import UnfinishedShrinking
 from ..dsl.vocabulary import SITES
 from ..runtime.allocating import STATE
-from ..runtime.patched import bare
+from ..runtime.patched import outlined
 from ..runtime.whole import whole
 from .exercise import SEED, distance
 from .lengths import place_name, with_known
@@ -71,7 +71,7 @@ def settled(plan: Plan, model: nn.Module) -> Settled:
     }
     found = (_unfinished(tuple(sites), model) for sites in groups.values())
     return Settled(
-        planned_on(replace(plan.checked, steps=steps), bare(model)),
+        planned_on(replace(plan.checked, steps=steps), outlined(model)),
         values,
         tuple(each for each in found if each is not None),
     )

@@ -39,7 +39,9 @@ def followed(frozen: Tensor, trained: Tensor) -> Tensor:
 
 def _leader(graph: Graph, node: Node) -> Node | None:
     """A tensor of the same method that trains, for one that is frozen."""
-    if not _is_of_method(node, trained=False) or all(user.target is followed for user in node.users):
+    if not _is_of_method(node, trained=False) or all(
+        user.target is followed for user in node.users
+    ):
         return None
     return next(
         (

@@ -59,7 +59,8 @@ def differences(expected: Fingerprint, found: Fingerprint) -> tuple[tuple[str, s
 
 def tensor_facts(parameter: Tensor) -> dict[str, object]:
     """The shape of one parameter, and samples of its values."""
-    return {"shape": list(parameter.shape), "samples": _samples(parameter)}
+    value = whole(parameter).detach()
+    return {"shape": list(value.shape), "samples": _samples(value)}
 
 
 def _packed(module: nn.Module, packed: Tensor) -> dict[str, object]:
@@ -89,10 +90,10 @@ def _resemble(expected: object, found: object) -> bool:
     return apart <= _ROUNDED**2 * sum(a * a for a in expected)
 
 
-def _samples(parameter: Tensor) -> list[float] | None:
-    if parameter.is_meta:
+def _samples(value: Tensor) -> list[float] | None:
+    if value.is_meta:
         return None
-    flat = whole(parameter.detach()).reshape(-1)
+    flat = value.reshape(-1)
     steps = torch.linspace(0, flat.numel() - 1, min(_SAMPLES, flat.numel())).long()
     return [float(f"{value:.4g}") for value in flat[steps.to(flat.device)].float().tolist()]
 
