@@ -1,0 +1,125 @@
+"""What each process does under ZeRO-3 of DeepSpeed, which has every parameter in parts.
+
+python -m torch.distributed.run --nproc_per_node=2 -m tests.processes.zero FOLDER
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import deepspeed  # pyright: ignore[reportMissingImports]
+import pytest
+import torch
+from torch import distributed, nn
+from transformers import Trainer, TrainingArguments
+
+import pefc
+
+from ..training.trained import Texts
+from ..training.trained import arguments as usual
+from .trained import STEPS, adapted, batch, optimizer, save, stepped
+from .worker import expect, mean, mine
+
+ZERO = {
+    "train_micro_batch_size_per_gpu": 2,
+    "gradient_clipping": 0.0,
+    "zero_allow_untested_optimizer": True,
+    "zero_force_ds_cpu_optimizer": False,
+    "zero_optimization": {"stage": 3, "stage3_param_persistence_threshold": 0},
+}
+NAMES = ("placed", "quantized", "frozen")
+
+
+def engine(name: str, **settings: object) -> nn.Module:
+    """A model whose parameters are shared out."""
+    model = adapted(name)
+    config = {**ZERO, **settings}
+    found, *_ = deepspeed.initialize(model=model, optimizer=optimizer(model), config=config)
+    assert all(parameter.numel() == 0 for parameter in model.parameters())
+    return found
+
+
+class Engine:
+    """An engine steps by itself."""
+
+    def __init__(self, found: nn.Module) -> None:
+        self.step = found.step
+
+    def zero_grad(self) -> None:
+        """The engine does it."""
+
+
+def trained(name: str, folder: Path) -> None:
+    """Train, and save with all processes."""
+    found = engine(name)
+    steps = Engine(found)
+    own = [stepped(found, mine(), steps, found.backward) for _ in range(STEPS)]  # pyright: ignore[reportArgumentType]
+    losses = mean(own)
+    save(found, folder)
+    save_resumed(found, folder)
+    inner = found.module
+    assert isinstance(inner, nn.Module)
+    with torch.no_grad():
+        logits = inner.eval()(batch()).logits
+    if distributed.get_rank() == 0:
+        torch.save({"losses": losses, "logits": logits}, folder.with_suffix(".pt"))
+    for act in (
+        lambda: pefc.apply("ia3 on ffn", inner),
+        lambda: pefc.load(inner, folder),
+        lambda: pefc.merge(found),
+        lambda: pefc.remove(inner),
+    ):
+        expect("model-in-processes", act)
+
+
+def save_resumed(model: nn.Module, folder: Path) -> None:
+    """Training goes on with what the networks were that computed prefixes."""
+    pefc.save(model, folder.with_name(f"{folder.name}-resumed"), resume=True)
+
+
+def refused() -> None:
+    """What ZeRO keeps pefc from is said."""
+    found = engine("allocated")
+    loss = found(mine(), labels=mine()).loss
+    expect("terms-away", lambda: pefc.regularizer(found))
+    found.backward(loss)
+    expect("unheard-gradients", found.step)
+
+
+def taught(folder: Path, *, gathers: bool) -> list[float]:
+    """The losses of a Trainer that is given a config of DeepSpeed."""
+    stage = {**ZERO["zero_optimization"], "stage3_gather_16bit_weights_on_model_save": gathers}
+    model = adapted("placed")
+    arguments = TrainingArguments(
+        **usual(
+            folder,
+            save_strategy="steps",
+            save_steps=STEPS,
+            max_steps=STEPS,
+            max_grad_norm=0,
+            per_device_train_batch_size=2,
+            deepspeed={**ZERO, "zero_optimization": stage},
+            use_cpu=False,
+        )  # pyright: ignore[reportArgumentType]
+    )
+    trainer = Trainer(model, arguments, train_dataset=Texts(masked=False))
+    trainer.train()
+    return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+
+
+def main(folder: Path) -> None:
+    torch.set_num_threads(1)
+    deepspeed.init_distributed(dist_backend="gloo")
+    for name in NAMES:
+        trained(name, folder / name)
+    losses = mean(taught(folder / "taught", gathers=True))
+    if distributed.get_rank() == 0:
+        torch.save(losses, folder / "taught.pt")
+    refused()
+    distributed.barrier()
+    sys.stdout.flush()
+    os._exit(0)  # as in `worker`
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
