@@ -8,15 +8,12 @@ import sys
 from pathlib import Path
 
 import deepspeed  # pyright: ignore[reportMissingImports]
-import pytest
 import torch
 from torch import distributed, nn
-from transformers import Trainer, TrainingArguments
 
 import pefc
+from pefc.compiler.checkpoints import write_checkpoint
 
-from ..training.trained import Texts
-from ..training.trained import arguments as usual
 from .trained import STEPS, adapted, batch, optimizer, save, stepped
 from .worker import expect, mean, mine
 
@@ -86,25 +83,18 @@ def refused() -> None:
     expect("unheard-gradients", found.step)
 
 
-def taught(folder: Path, *, gathers: bool) -> list[float]:
-    """The losses of a Trainer that is given a config of DeepSpeed."""
-    stage = {**ZERO["zero_optimization"], "stage3_gather_16bit_weights_on_model_save": gathers}
-    model = adapted("placed")
-    arguments = TrainingArguments(
-        **usual(
-            folder,
-            save_strategy="steps",
-            save_steps=STEPS,
-            max_steps=STEPS,
-            max_grad_norm=0,
-            per_device_train_batch_size=2,
-            deepspeed={**ZERO, "zero_optimization": stage},
-            use_cpu=False,
-        )  # pyright: ignore[reportArgumentType]
-    )
-    trainer = Trainer(model, arguments, train_dataset=Texts(masked=False))
-    trainer.train()
-    return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+def noted(folder: Path) -> None:
+    """A checkpoint as a Trainer writes it: one process, with the state that DeepSpeed gathers. A
+    Trainer itself starts DeepSpeed on GPUs alone.
+    """
+    stage = {**ZERO["zero_optimization"], "stage3_gather_16bit_weights_on_model_save": True}
+    found = engine("placed", zero_optimization=stage)
+    state = found._zero3_consolidated_16bit_state_dict()  # pyright: ignore[reportCallIssue]
+    inner = found.module
+    assert isinstance(inner, nn.Module)
+    if distributed.get_rank() == 0:
+        write_checkpoint(inner, folder, state)
+    expect("values-away", lambda: write_checkpoint(inner, folder, {}))
 
 
 def main(folder: Path) -> None:
@@ -112,9 +102,7 @@ def main(folder: Path) -> None:
     deepspeed.init_distributed(dist_backend="gloo")
     for name in NAMES:
         trained(name, folder / name)
-    losses = mean(taught(folder / "taught", gathers=True))
-    if distributed.get_rank() == 0:
-        torch.save(losses, folder / "taught.pt")
+    noted(folder / "noted")
     refused()
     distributed.barrier()
     sys.stdout.flush()
