@@ -87,6 +87,11 @@ def batch() -> Tensor:
     return words(rows=4, length=8)
 
 
+def batches() -> list[Tensor]:
+    """What `pefc prune` measures on."""
+    return [batch()]
+
+
 def optimizer(model: nn.Module) -> torch.optim.Optimizer:
     return pefc.optimizer(model, lr=0.02)
 

@@ -32,7 +32,6 @@ def engine(name: str, **settings: object) -> nn.Module:
     model = adapted(name)
     config = {**ZERO, **settings}
     found, *_ = deepspeed.initialize(model=model, optimizer=optimizer(model), config=config)
-    assert all(parameter.numel() == 0 for parameter in model.parameters())
     return found
 
 
@@ -49,6 +48,7 @@ class Engine:
 def trained(name: str, folder: Path) -> None:
     """Train, and save with all processes."""
     found = engine(name)
+    assert all(parameter.numel() == 0 for parameter in found.parameters())
     steps = Engine(found)
     own = [stepped(found, mine(), steps, found.backward) for _ in range(STEPS)]  # pyright: ignore[reportArgumentType]
     losses = mean(own)
@@ -77,10 +77,15 @@ def save_resumed(model: nn.Module, folder: Path) -> None:
 def refused() -> None:
     """What ZeRO keeps pefc from is said."""
     found = engine("allocated")
+    assert all(parameter.numel() == 0 for parameter in found.parameters())
     loss = found(mine(), labels=mine()).loss
     expect("terms-away", lambda: pefc.regularizer(found))
     found.backward(loss)
     expect("unheard-gradients", found.step)
+    for stage in (1, 2):
+        found = engine("allocated", zero_optimization={"stage": stage})
+        found.backward(found(mine(), labels=mine()).loss)
+        expect("unheard-gradients", found.step)
 
 
 def noted(folder: Path) -> None:
