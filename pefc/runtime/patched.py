@@ -117,7 +117,7 @@ def outlined(module: nn.Module) -> nn.Module:
     def outline(parameter: nn.Parameter) -> nn.Parameter:
         if not is_away(parameter):
             return parameter
-        size = torch.empty(parameter.ds_shape, dtype=parameter.dtype, device="meta")  # pyright: ignore[reportCallIssue, reportArgumentType]
+        size = torch.empty(parameter.ds_shape, dtype=parameter.dtype, device="meta")  # pyright: ignore[reportAttributeAccessIssue]
         return outlines.setdefault(id(parameter), nn.Parameter(size, parameter.requires_grad))
 
     return _Copying(outline).copy(module)

@@ -44,8 +44,9 @@ class Processes:
 def unwrapped(model: nn.Module) -> nn.Module:
     """The model in a wrapper."""
     engines = sys.modules.get("deepspeed.runtime.engine")  # importing it takes seconds
-    engine = () if engines is None else (engines.DeepSpeedEngine,)
-    return model.module if isinstance(model, (DistributedDataParallel, *engine)) else model
+    if engines is not None and isinstance(model, engines.DeepSpeedEngine):
+        return cast("nn.Module", model.module)
+    return model.module if isinstance(model, DistributedDataParallel) else model
 
 
 def is_spread(model: nn.Module) -> bool:

@@ -3,24 +3,26 @@
 """
 
 from functools import wraps
+from typing import Any
 
 from torch import nn
 
 
 def keep_scales(module: nn.Module) -> None:
     """Let a module have the scales, also before its first call."""
-    state = module.state
-    if state.SCB is None:  # pyright: ignore[reportAttributeAccessIssue]
-        state.SCB = getattr(module.weight, "SCB", None)  # pyright: ignore[reportAttributeAccessIssue]
+    state: Any = module.state
+    if state.SCB is None:
+        state.SCB = getattr(module.weight, "SCB", None)
 
 
 def readable(module: nn.Module) -> None:
     """Let a module find its weight, whatever has put it together."""
-    weight, state = module.weight, module.state
+    weight: Any = module.weight
+    state: Any = module.state
     if getattr(weight, "CB", None) is None:
-        state.CB = weight.data  # pyright: ignore[reportAttributeAccessIssue]
-        state.SCB = state.SCB.to(weight.device)  # pyright: ignore[reportAttributeAccessIssue]
-        weight.CB = None  # pyright: ignore[reportAttributeAccessIssue]
+        state.CB = weight.data
+        state.SCB = state.SCB.to(weight.device)
+        weight.CB = None
 
 
 def readable_names(base: type[nn.Module]) -> dict[str, object]:
