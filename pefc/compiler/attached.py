@@ -15,8 +15,8 @@ from ..dsl.diagnostics.attaching import (
 )
 from ..dsl.diagnostics.core import Diagnostic, SpecError
 from ..dsl.diagnostics.packing import NotFiniteWeight
+from ..dsl.diagnostics.processes import ModelInProcesses
 from ..dsl.diagnostics.quantizing import QuantizedMerge
-from ..dsl.diagnostics.training import ModelInProcesses
 from ..runtime.installed import Installed, record
 from ..runtime.processes import is_spread, unwrapped
 from .arguments import check_model

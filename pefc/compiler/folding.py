@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..dsl import syntax
 from ..dsl.checked import Attachment, Checked, Modified, Step, leaves
 from ..dsl.source import Source, Span
-from ..runtime.patched import bare
+from ..runtime.patched import outlined
 from ..runtime.whole import whole
 from .lower import Site, extension_values, run
 from .lower.nodes import shape
@@ -55,7 +55,7 @@ def folded(plan: Plan, model: nn.Module) -> Folded:
         for planned in groups[number]
         for path, value in _values(planned, model)
     }
-    return Folded(planned_on(checked, bare(model)), values)
+    return Folded(planned_on(checked, outlined(model)), values)
 
 
 def folded_labels(checked: Checked) -> tuple[str, ...]:

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Iterator
 
+import torch
 from torch import Tensor, nn
 from torch.fx import Graph
 
 from ..dsl.diagnostics.core import SpecError
+from ..dsl.diagnostics.processes import TermsAway
 from ..dsl.diagnostics.training import HeadPassedBy, MissingTerms
 from ..runtime.losses import Owed, Term, Terms, summed
-from ..runtime.whole import whole
+from ..runtime.whole import is_away, whole
 from .attached import attached
 from .link.code import function
 from .lower import loss_value
@@ -20,12 +22,14 @@ from .warn import warn
 def regularizer(model: nn.Module) -> Tensor:
     """The sum of the `loss +=` terms of everything attached that runs; 0 where there is none.
 
-    Raises SpecError where nothing is attached.
+    Raises SpecError where nothing is attached, or no gradient would come back.
     """
     attached(model)
     terms = model.__dict__.get("pefc_terms")
     if not isinstance(terms, Terms):
         return summed([], model)
+    if torch.is_grad_enabled() and any(is_away(p) for p in model.parameters() if p.requires_grad):
+        raise SpecError([TermsAway(type(model).__name__)])
     terms.owed.pay()
     return terms.total(model)
 

@@ -23,7 +23,7 @@ from ..dsl.syntax import Method, Spec
 from ..dsl.vocabulary import FUSION
 from ..runtime.buffers import changed
 from ..runtime.installed import Installed, record
-from ..runtime.patched import bare
+from ..runtime.patched import bare, outlined
 from ..runtime.processes import by_one, gathered, spread
 from ..runtime.state import fingerprint, write_folder
 from .attached import attached
@@ -55,7 +55,7 @@ def save(
             raise SpecError([NoSuchTask(task, plan.tasks)])
         if task == FUSION:
             raise SpecError([FusionAlone()])
-        plan = planned_on(only(plan.checked, task), bare(model))
+        plan = planned_on(only(plan.checked, task), outlined(model))
     return write(plan, model, folder, resume=resume)
 
 
@@ -70,7 +70,7 @@ def write(
     """Write the adapter folder of a plan whose tensors are in the model, or in `values`."""
     if any(tensor.is_meta for tensor in adapter_tensors(plan, model, values).values()):
         raise SpecError([NoValues(plan.model)])
-    mesh = None if values else spread(model)
+    processes = None if values else spread(model)
     base = fingerprint(bare(model), _owned(plan), values)
     computed = values
     warnings: tuple[Diagnostic, ...] = ()
@@ -79,9 +79,9 @@ def write(
         rest = settled(fold.plan, model)
         plan, computed, warnings = rest.plan, {**fold.values, **rest.values}, rest.unfinished
     buffers = _buffers(model, values)
-    tensors = gathered({**adapter_tensors(plan, model, computed), **buffers}, mesh)
+    tensors = gathered({**adapter_tensors(plan, model, computed), **buffers}, processes)
     said = {"base": base, "plan": report(plan), **({"buffers": [*buffers]} if buffers else {})}
-    by_one(mesh, lambda: write_files(folder, plan.checked, tensors, said))
+    by_one(processes, lambda: write_files(folder, plan.checked, tensors, said))
     return warnings
 
 

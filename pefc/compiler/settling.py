@@ -15,7 +15,7 @@ from ..dsl.checked import Lengths
 from ..dsl.diagnostics.shrinking import UnfinishedShrinking
 from ..dsl.vocabulary import SITES
 from ..runtime.allocating import STATE
-from ..runtime.patched import bare
+from ..runtime.patched import outlined
 from ..runtime.whole import whole
 from .exercise import SEED, distance
 from .lengths import place_name, with_known
@@ -71,7 +71,7 @@ def settled(plan: Plan, model: nn.Module) -> Settled:
         for path, value in _cut(planned, ranks, model).items()
     }
     found = tuple(unfinished(plan, lambda path: tensor_at(model, path), "saved"))
-    return Settled(planned_on(replace(plan.checked, steps=steps), bare(model)), values, found)
+    return Settled(planned_on(replace(plan.checked, steps=steps), outlined(model)), values, found)
 
 
 def _statement(sites: tuple[Planned, ...], model: nn.Module) -> _Statement:

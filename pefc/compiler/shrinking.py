@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator
 
 from ..dsl import syntax
+from ..dsl.diagnostics.core import SpecError
+from ..dsl.diagnostics.processes import UnheardGradients
 from ..dsl.diagnostics.shrinking import WrongSchedule
 from .plan import Planned
 
@@ -26,3 +28,8 @@ def uneven_schedules(attachments: Iterable[Planned]) -> Iterator[WrongSchedule]:
             item = next(node for node in nodes if isinstance(node, syntax.Shrink))
             name, found = f"`{item.policy.span.text}`", "it differs"
             yield WrongSchedule(item.span, first.span, name, "the same at all sites", found)
+
+
+def unheard() -> None:
+    """Raise SpecError: the optimizer steps other tensors than those that an allocator knows."""
+    raise SpecError([UnheardGradients()])

@@ -5,7 +5,7 @@ that; the importance of a rank is that of its value, plus the mean of each of it
 is in buffers beside the tensors, so that it is saved, loaded and copied with them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from weakref import ref
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from .hooking import hook
 from .schedule import Schedule
 from .tensors import Tensors
-from .whole import fill_zero, whole
+from .whole import fill_zero, is_copied, whole
 
 STATE = "shrinking"
 """The child of the tensors of a site that holds the state of its allocator."""
@@ -42,8 +42,14 @@ class Allocator:
     The tensors own their allocator, and it refers to them weakly, so that it goes when they go.
     """
 
-    def __init__(self, schedule: Schedule, sites: Sequence[tuple[Tensors, Ranked]]) -> None:
+    def __init__(
+        self,
+        schedule: Schedule,
+        sites: Sequence[tuple[Tensors, Ranked]],
+        unheard: Callable[[], None],
+    ) -> None:
         self.schedule = schedule
+        self.unheard = unheard
         self.ranked = tuple(ranked for _, ranked in sites)
         self._homes = tuple(ref(tensors) for tensors, _ in sites)
         self._round: frozenset[Place] = frozenset()
@@ -67,6 +73,8 @@ class Allocator:
 
     def stepped(self, held: frozenset[int]) -> None:
         """An optimizer has stepped that holds the parameters `held`, by `id`."""
+        if any(is_copied(parameter) for _, parameter in self._parameters()):
+            self.unheard()
         places = {place: p for place, p in self._parameters() if id(p) in held}
         if all(parameter.grad is None for parameter in places.values()):
             return

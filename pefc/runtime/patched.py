@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from functools import wraps
 from itertools import count
 
+import torch
 from torch import nn
 
 from .processes import spread_class, unspread
 from .tensors import Tensors
+from .whole import is_away
 
 _NUMBERS = count()
 _LIVES = "pefc_lives"
@@ -102,6 +104,23 @@ def bare(module: nn.Module) -> nn.Module:
     if not any(is_patched(inner) for inner in module.modules()):
         return module
     return _Copying(lambda parameter: parameter).copy(module)
+
+
+def outlined(module: nn.Module) -> nn.Module:
+    """A module without patches as a plan needs it: parameters whose numbers are away have their
+    sizes at least.
+    """
+    if not any(is_away(parameter) for parameter in module.parameters()):
+        return bare(module)
+    outlines: dict[int, nn.Parameter] = {}
+
+    def outline(parameter: nn.Parameter) -> nn.Parameter:
+        if not is_away(parameter):
+            return parameter
+        size = torch.empty(parameter.ds_shape, dtype=parameter.dtype, device="meta")  # pyright: ignore[reportAttributeAccessIssue]
+        return outlines.setdefault(id(parameter), nn.Parameter(size, parameter.requires_grad))
+
+    return _Copying(outline).copy(module)
 
 
 def replacing(module: nn.Module, others: Mapping[int, nn.Module]) -> nn.Module:

@@ -1,4 +1,6 @@
-"""Tensors that may be spread over the processes of a training, as `fully_shard` does it."""
+"""Tensors whose numbers processes of a training share: in parts, as `fully_shard` has them, or away
+but for the time of a call, as ZeRO-3 of DeepSpeed has them.
+"""
 
 import sys
 from typing import TYPE_CHECKING, TypeGuard
@@ -10,8 +12,12 @@ if TYPE_CHECKING:
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """All of a tensor. Every process has to ask for it; a gradient comes back to each part."""
-    return tensor.full_tensor() if is_part(tensor) else tensor
+    """All of a tensor. Every process has to ask for it; a gradient comes back to each part, but
+    none to what was away.
+    """
+    if is_part(tensor):
+        return tensor.full_tensor()
+    return _fetched(tensor) if is_away(tensor) else tensor
 
 
 def fill_zero(tensor: Tensor, where: Tensor) -> None:
@@ -31,3 +37,23 @@ def is_part(tensor: Tensor) -> "TypeGuard[DTensor]":
     """
     module = sys.modules.get("torch.distributed.tensor")
     return module is not None and isinstance(tensor, module.DTensor)
+
+
+def is_shared_out(tensor: Tensor) -> bool:
+    """Whether DeepSpeed has given the numbers of a tensor to the processes, wherever they are."""
+    return hasattr(tensor, "ds_id")
+
+
+def is_away(tensor: Tensor) -> bool:
+    """Whether a tensor has no numbers at the moment, since DeepSpeed has shared them out."""
+    return is_shared_out(tensor) and tensor.ds_status.name != "AVAILABLE"  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def is_copied(tensor: Tensor) -> bool:
+    """Whether an optimizer of DeepSpeed trains a copy of a tensor in its place."""
+    return is_shared_out(tensor) or hasattr(tensor, "_hp_mapping")
+
+
+def _fetched(tensor: Tensor) -> Tensor:
+    with sys.modules["deepspeed"].zero.GatheredParameters([tensor]):
+        return tensor.detach().clone()

@@ -3,6 +3,8 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
 import pefc
+from pefc.compiler.checkpoints import write_checkpoint
 
 from ..models import llama, words
 
@@ -73,6 +76,33 @@ def merge_in_processes() -> None:
         pefc.merge(DistributedDataParallel(pefc.apply("lora on attn.q", llama())))
 
 
+def unheard_gradients() -> None:
+    model = pefc.apply("adalora(r=4, target=2, steps=4) on attn.q", llama())
+    share_out(model)
+    step = torch.nn.Parameter(torch.ones(1))
+    step.grad = torch.ones(1)
+    torch.optim.SGD([step], lr=0.1).step()
+
+
+def terms_away() -> None:
+    model = pefc.apply(TIGHT, llama())
+    share_out(model)
+    pefc.regularizer(model)
+
+
+def values_away() -> None:
+    model = pefc.apply("lora on attn.q", llama())
+    share_out(model)
+    write_checkpoint(model, Path("checkpoint"), {})
+
+
+def share_out(model: torch.nn.Module) -> None:
+    """As ZeRO-3 marks parameters; `tests/processes/test_zero.py` has true ones."""
+    for number, parameter in enumerate(model.parameters()):
+        parameter.ds_id = number  # pyright: ignore[reportAttributeAccessIssue]
+        parameter.ds_status = SimpleNamespace(name="NOT_AVAILABLE")  # pyright: ignore[reportAttributeAccessIssue]
+
+
 @contextmanager
 def gloo() -> Iterator[None]:
     """A group of one process."""
@@ -93,4 +123,7 @@ TRAINING_MISTAKES: tuple[Callable[[], None], ...] = (
     not_paged,
     model_in_processes,
     merge_in_processes,
+    unheard_gradients,
+    terms_away,
+    values_away,
 )

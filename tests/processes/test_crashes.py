@@ -3,15 +3,22 @@
 import os
 import subprocess
 import sys
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 import pefc
+from pefc.cli.app import app
 from pefc.runtime.state import replace_file
 
+from ..models import llama
+from ..tasks.test_fusion import spec
+from ..tasks.test_pruning import weighing
+from ..training.trained import trainer
 from .saving import KILLS, Small, adapter
 
 ROOT = Path(__file__).parents[2]
@@ -72,6 +79,52 @@ def test_a_process_killed_at_any_step_leaves_the_old_adapter_or_the_new_one(
     assert found(last) == 1
     for folder in left:
         assert_next_save_is_clean(folder)
+
+
+def test_whatever_writes_an_adapter_changes_files_as_save_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So processes that do it die at the same calls as those above."""
+    monkeypatch.chdir(tmp_path)
+    model = weighing(pefc.apply(spec(), llama()))
+    expected = changes(lambda: pefc.save(model, "saved"))
+    assert len(expected) > len(OURS)
+    pefc.save(adapter(0), "one")
+    assert changes(lambda: pefc.combine(["one", "one"], "out", how="linear")) == expected
+    command = ["prune", "saved", "tests.models:llama", "--data", "tests.processes.trained:batches"]
+    pruning = partial(CliRunner().invoke, app, [*command, "--keep", "2", "-o", "pruned"])
+    assert changes(pruning) == expected
+    assert (tmp_path / "pruned" / "plan.json").exists()
+    assert changes(lambda: trainer(model, tmp_path).save_model("noted")) == [
+        *expected,
+        ("os.rename", "model.safetensors.new"),
+    ]
+
+
+_SEEN: list[tuple[str, str]] | None = None
+
+
+def changes(write: Callable[[], object]) -> list[tuple[str, str]]:
+    """The calls that write or move files of an adapter meanwhile, with the names of the files."""
+    global _SEEN  # noqa: PLW0603  (a hook of the interpreter cannot be taken out)
+    listen()
+    _SEEN = found = []
+    write()
+    _SEEN = None
+    return found
+
+
+@cache
+def listen() -> None:
+    def hear(event: str, arguments: tuple[object, ...]) -> None:
+        if _SEEN is None or event not in {"open", "os.rename", "os.remove"}:
+            return
+        name = Path(str(arguments[0])).name
+        is_written = event != "open" or "w" in str(arguments[1])
+        if is_written and name.removesuffix(".new") in OURS | {"model.safetensors"}:
+            _SEEN.append((event, name))
+
+    sys.addaudithook(hear)
 
 
 def test_a_file_that_fails_halfway_is_what_it_was(tmp_path: Path) -> None:

@@ -1,7 +1,5 @@
 """Two processes train as one does with the rows of both."""
 
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 
@@ -13,25 +11,12 @@ from torch import nn
 import pefc
 
 from ..models import llama
-from .trained import WAYS, adapted, batch, taught, train
+from .running import run
+from .trained import SIXTEEN, WAYS, adapted, batch, taught, train
 
-ROOT = Path(__file__).parents[2]
-SECONDS = 120
 NEAR = 1e-5
-
-
-def run(module: str, *arguments: str) -> None:
-    """Two processes, at a port that is free."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    done = subprocess.run(
-        [*command, "-m", module, *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+ROUNDED = 2**-8
+"""A step of bfloat16, relative to the number."""
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +49,21 @@ def test_two_processes_give_what_one_gives(name: str, way: str, folder: Path) ->
 @pytest.mark.parametrize(("name", "way"), WAYS)
 def test_what_processes_saved_loads_in_one(name: str, way: str, folder: Path) -> None:
     loaded = pefc.load(llama(), folder / f"{name}-{way}")
+    if pefc.task_names(loaded):
+        pefc.set_task(loaded, "one")
     with torch.no_grad():
         logits = loaded.eval()(batch()).logits
     expected = torch.load(folder / f"{name}-{way}.pt")["logits"]
     torch.testing.assert_close(logits, expected, rtol=0, atol=NEAR)
+
+
+@pytest.mark.parametrize("name", SIXTEEN)
+def test_parts_train_in_16_bits(name: str, folder: Path) -> None:
+    """Whatever is no parameter, or is shared between layers, computes in them too."""
+    found = torch.load(folder / "sixteen.pt")[name]
+    _, losses = one(name)
+    assert losses[0] - losses[-1] > 2 * ROUNDED * losses[0]
+    assert found == pytest.approx(losses, rel=ROUNDED, abs=0)
 
 
 def test_what_is_computed_in_16_bits_is_saved_in_32(folder: Path) -> None:

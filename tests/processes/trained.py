@@ -1,6 +1,7 @@
 """Small trainings that are the same in one process and in several."""
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -24,16 +25,33 @@ tune on norm
 """
 ALLOCATED = "adalora(r=5, target=2, steps=4) on attn.{q,v}"
 QUANTIZED = """\
-quantize(nf4, double, compute=fp32) on linear
-lora(r=2) on attn.{q,v}
+quantize(nf4, double, compute=fp32) on attn
+quantize(fp4, compute=fp32) on ffn.{gate,up}
+quantize(int8) on ffn.down
+lora(r=2) on attn.{q,v}, ffn
 dora(r=2) on attn.o
 """
+FROZEN = """\
+pissa(r=2) on attn.q
+osf on attn.k
+ia3 on attn.v
+dora(r=2) on attn.o
+vera(r=3) on ffn.{gate,up}
+task one { vera(r=2) on ffn.down }
+"""
+"""Methods with tensors that do not train, at each module and shared between them."""
 MIXED = """\
 lora(r=2) on attn.{q,v}
 adapter(r=3) on ffn
 tune on norm
 """
-SPECS = {"placed": PLACED, "allocated": ALLOCATED, "quantized": QUANTIZED, "mixed": MIXED}
+SPECS = {
+    "placed": PLACED,
+    "allocated": ALLOCATED,
+    "quantized": QUANTIZED,
+    "frozen": FROZEN,
+    "mixed": MIXED,
+}
 WAYS = (
     ("placed", "wrapped"),
     ("placed", "spread"),
@@ -42,8 +60,15 @@ WAYS = (
     ("allocated", "spread"),
     ("quantized", "wrapped"),
     ("quantized", "spread"),
+    ("frozen", "spread"),
+    ("placed", "accelerated"),
+    ("placed", "accelerated in parts"),
 )
-"""What trains, and how processes share it: as `DistributedDataParallel`, or by `fully_shard`."""
+"""What trains, and how processes share it: as `DistributedDataParallel`, by `fully_shard`, or as
+Accelerate does either.
+"""
+SIXTEEN = ("placed", "allocated", "quantized", "frozen")
+"""What trains in parts that are computed with in 16 bits."""
 
 
 def adapted(name: str) -> nn.Module:
@@ -52,6 +77,8 @@ def adapted(name: str) -> nn.Module:
     torch.manual_seed(5)
     model = pefc.apply(SPECS[name], base)
     perturb(model, scale=0.1)
+    if pefc.task_names(model):
+        pefc.set_task(model, "one")
     return model.train()
 
 
@@ -60,20 +87,33 @@ def batch() -> Tensor:
     return words(rows=4, length=8)
 
 
+def batches() -> list[Tensor]:
+    """What `pefc prune` measures on."""
+    return [batch()]
+
+
 def optimizer(model: nn.Module) -> torch.optim.Optimizer:
     return pefc.optimizer(model, lr=0.02)
 
 
 def train(model: nn.Module, ids: Tensor) -> list[float]:
     """The losses of some steps."""
-    steps, losses = optimizer(model), []
-    for _ in range(STEPS):
-        loss = model(ids, labels=ids).loss
-        loss.backward()
-        steps.step()
-        steps.zero_grad()
-        losses.append(loss.item())
-    return losses
+    steps = optimizer(model)
+    return [stepped(model, ids, steps, lambda loss: loss.backward()) for _ in range(STEPS)]
+
+
+def stepped(
+    model: nn.Module,
+    ids: Tensor,
+    steps: torch.optim.Optimizer,
+    backward: Callable[[Tensor], object],
+) -> float:
+    """The loss before a step."""
+    loss = model(ids, labels=ids).loss
+    backward(loss)
+    steps.step()
+    steps.zero_grad()
+    return loss.item()
 
 
 def save(model: nn.Module, folder: Path) -> None:

@@ -17,7 +17,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 import pefc
 
-from .trained import WAYS, adapted, batch, save, taught, train
+from . import accelerated
+from .trained import SIXTEEN, WAYS, adapted, batch, save, taught, train
 
 
 def spread(model: nn.Module, **options: object) -> nn.Module:
@@ -55,8 +56,13 @@ def mean(losses: list[float]) -> list[float]:
 
 def trained(name: str, way: str, folder: Path) -> None:
     """Train, note losses and weights, and save with all processes."""
-    model = prepared(adapted(name), way)
-    losses = mean(train(model, mine()))
+    if way.startswith("accelerated"):
+        state = folder.with_suffix(".state")
+        model, own = accelerated.train(name, mine(), state, parts=way.endswith("parts"))
+    else:
+        model = prepared(adapted(name), way)
+        own = train(model, mine())
+    losses = mean(own)
     inner = model.module if isinstance(model, DistributedDataParallel) else model
     assert isinstance(inner, nn.Module)
     values = {n: whole(p).detach().clone() for n, p in inner.named_parameters() if p.requires_grad}
@@ -64,7 +70,7 @@ def trained(name: str, way: str, folder: Path) -> None:
         distributed.barrier()  # whole in each process: one is enough
     else:
         save(model, folder)
-        if way == "wrapped":
+        if isinstance(model, DistributedDataParallel):
             distributed.barrier()
     with torch.no_grad():
         logits = model.eval()(batch()).logits
@@ -94,9 +100,14 @@ def expect(code: str, act: Callable[[], object]) -> None:
         act()
 
 
+def in_sixteen(name: str) -> nn.Module:
+    """A model in parts that computes in 16 bits."""
+    return spread(adapted(name), mp_policy=MixedPrecisionPolicy(param_dtype=torch.bfloat16))
+
+
 def mixed(folder: Path) -> None:
     """What a call computes with in 16 bits is saved as it is kept, in 32."""
-    model = spread(adapted("mixed"), mp_policy=MixedPrecisionPolicy(param_dtype=torch.bfloat16))
+    model = in_sixteen("mixed")
     with torch.no_grad():
         model.eval()(batch())
     save(model, folder / "mixed")
@@ -109,9 +120,11 @@ def main(folder: Path) -> None:
         trained(name, way, folder / f"{name}-{way}")
     refused(folder)
     mixed(folder)
+    sixteen = {name: mean(train(in_sixteen(name), mine())) for name in SIXTEEN}
     losses = mean(taught(folder / "taught", rows=2))
     if distributed.get_rank() == 0:
         torch.save(losses, folder / "taught.pt")
+        torch.save(sixteen, folder / "sixteen.pt")
     distributed.barrier()
     sys.stdout.flush()
     # Gloo aborts now and then when the other process is gone before its threads have ended.

@@ -7,6 +7,7 @@ from torch.fx.node import map_arg
 
 from ...runtime.patched import compiled_function
 from ..lower.nodes import BASE
+from .following import following
 
 _CALL = "call"
 """The port under which an attention's patch is given the product as the model computes it."""
@@ -14,6 +15,7 @@ _CALL = "call"
 
 def function(graph: Graph) -> Callable[..., object]:
     """`(module, *ports) -> values` of a patch; it finds tensors and other modules in the module."""
+    graph = following(graph)
     code = graph.python_code("self", verbose=False)
     return compiled_function(_direct(code.src, graph), code.globals)
 

@@ -14,10 +14,12 @@ from ...runtime.tasks import Lifted
 from ..lower.attached import TASK
 from ..passes.fuse import addmm_rows
 from .code import called, function
+from .following import following
 
 
 def lifted(graph: Graph) -> Lifted:
     """A patch whose tensors of a task are its last arguments."""
+    graph = following(graph)
     targets = tuple(
         dict.fromkeys(
             str(node.target)

@@ -26,6 +26,7 @@ from ..lower.tokens import EMBED
 from ..passes.packed import READINGS
 from ..patches import fast
 from ..plan import Patched, Plan, Planned
+from ..shrinking import unheard
 from ..texts import Tokenize, embedded
 from .packing import readings
 
@@ -104,7 +105,7 @@ class _Making:
         """An allocator for the sites of each statement that shrinks; its tensors keep it."""
         for members in self.shrinking.values():
             schedule = members[0][1].schedule
-            Allocator(schedule, [(tensors, what.ranked) for tensors, what in members])
+            Allocator(schedule, [(tensors, what.ranked) for tensors, what in members], unheard)
 
     def _owner(self, path: str, planned: Planned, device: torch.device) -> Tensors:
         child, *rest = planned.prefix.split(".")

@@ -23,6 +23,7 @@ from ...runtime.patched import (
 )
 from ...runtime.positions import TextPart
 from ...runtime.prompts import KIND
+from ...runtime.quantized import form, readable_names
 from ...runtime.recalled import recalling_names
 from ...runtime.rows import counting_names
 from ...runtime.states import layer_names
@@ -100,6 +101,7 @@ class Patching:
         self.tasks.names = plan.tasks
         drops = tuple(Drop(each.numbers, each.fixed, each.seed) for each in plan.drops)
         if linear:
+            self._keep_readable()
             for patched in plan.modules:
                 if isinstance(patched.facts, LinearFacts | LeafFacts):
                     self._module(patched, drops, plan.table.tokens)
@@ -107,6 +109,13 @@ class Patching:
             if not isinstance(patched.facts, LinearFacts | LeafFacts | TokenFacts):
                 self._module(patched, drops, plan.table.tokens)
         self._model(plan, drops)
+
+    def _keep_readable(self) -> None:
+        """Weights in 8 bits are found again when processes have put them together."""
+        for module in self.model.modules():
+            kind = form(module)
+            if kind is not None and kind.format == "int8":
+                self._derive(module, readable_names, "readable")
 
     def _module(self, patched: Patched, drops: tuple[Drop, ...], tokens: TokenPorts | None) -> None:
         module = self.model.get_submodule(patched.path)

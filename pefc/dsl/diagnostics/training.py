@@ -136,35 +136,6 @@ class NotPaged(Diagnostic):
 
 
 @dataclass(frozen=True, slots=True)
-class ModelInProcesses(Diagnostic):
-    """A spec is applied to a model that is wrapped or spread over processes already, or something
-    else is asked of it that changes what the model has.
-
-        model = DistributedDataParallel(model)
-        pefc.apply("lora on attn.q", model)
-
-    New tensors would be in no process but this one: nobody would gather them or average their
-    gradients. Apply or load first, then call `DistributedDataParallel`, `fully_shard` or
-    `accelerator.prepare`. To merge or prune what was trained, save it and load it into the base in
-    one process.
-    """
-
-    model: str
-    doing: str
-
-    def title(self) -> str:
-        return f"`pefc.{self.doing}` of a {self.model} that several processes train already"
-
-    def labels(self) -> tuple[Label, ...]:
-        return (Label(None, "it is wrapped, or its tensors are in parts"),)
-
-    def help(self) -> str:
-        if self.doing in ("apply", "load"):
-            return f"call `pefc.{self.doing}` before `DistributedDataParallel` or `fully_shard`"
-        return "save the adapter, and load it into the base in one process"
-
-
-@dataclass(frozen=True, slots=True)
 class HeadPassedBy(Diagnostic):
     """A model trains whose head has methods, and the head did not run.
 

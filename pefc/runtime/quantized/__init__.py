@@ -12,6 +12,7 @@ from .forms import dtype as dtype
 from .forms import form as form
 from .forms import is_packed as is_packed
 from .forms import size as size
+from .rows import readable_names as readable_names
 
 if TYPE_CHECKING:
     from . import hollow as hollow

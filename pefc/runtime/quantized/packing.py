@@ -9,6 +9,7 @@ from bitsandbytes.nn.modules import Int8Params, Linear4bit, Linear8bitLt, Params
 from torch import Tensor, nn
 
 from .forms import NESTED, Form
+from .rows import keep_scales
 
 _THRESHOLD = 6.0
 """Inputs with larger outliers are multiplied in 16 bits, as LLM.int8() does."""
@@ -109,6 +110,8 @@ def settled(module: nn.Module) -> nn.Module:
     On processors with AVX512-BF16, bitsandbytes repacks a 4-bit weight at the first call in
     evaluation: its scales are rounded, and no gradient passes it from then on, in training either.
     """
+    if isinstance(module, Linear8bitLt):
+        keep_scales(module)
     if isinstance(module, Linear4bit):
         module.support_avx512bf16_for_cpu = False
         state = getattr(module.weight, "quant_state", None)

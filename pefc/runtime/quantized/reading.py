@@ -17,6 +17,7 @@ from torch.nn import functional
 from ..patched import base_class
 from ..whole import whole
 from .forms import form, state_of
+from .rows import readable
 
 _SQUARES = "pefc_row_squares"
 _ROWS = 1024
@@ -72,6 +73,9 @@ def product(module: nn.Module, x: Tensor) -> Tensor:
     """x Wᵀ as the module computes it, without its bias: [..., in] gives [..., out]."""
     if not isinstance(module, Linear8bitLt):
         return thin_product(module, x)
+    kind = form(module)
+    if kind is not None and kind.format == "int8":
+        readable(module)
     y = base_class(module).forward(module, x)
     return y if module.bias is None else y - module.bias
 

@@ -62,8 +62,9 @@ def tensor_facts(parameter: Tensor) -> dict[str, object]:
     """The shape of one parameter, and samples of its values."""
     if parameter.is_meta:
         return {"shape": list(parameter.shape), "samples": None}
-    flat = whole(parameter.detach()).reshape(-1)
-    return facts_of(tuple(parameter.shape), lambda steps: flat[steps.to(flat.device)])
+    value = whole(parameter).detach()
+    flat = value.reshape(-1)
+    return facts_of(tuple(value.shape), lambda steps: flat[steps.to(flat.device)])
 
 
 def facts_of(shape: tuple[int, ...], numbers: Callable[[Tensor], Tensor]) -> dict[str, object]:
