@@ -27,7 +27,7 @@ EVERYTHING = {"all of it": "tune on embed, layer, norm, head"}
 LENGTH, BATCH = 128, 8
 RATE, WARMUP = 2e-3, 0.1
 HELD_BACK = 200
-"""Sentences of each domain that a loss is of."""
+"""Sentences of each domain that a loss is of, but no more than train."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def read(domain: str, rows: int) -> Text:
     """The sentences of a domain, a line each."""
     lines = (HERE / "data" / f"{domain}.tsv").read_text(encoding="utf-8").splitlines()[1:]
     sentences = [line.split("\t", 1)[1] + "\n" for line in lines]
-    held_back = as_bytes(sentences[:HELD_BACK])
+    held_back = as_bytes(sentences[: min(HELD_BACK, rows)])
     whole = len(held_back) // LENGTH * LENGTH
     training = as_bytes(sentences[HELD_BACK : HELD_BACK + rows])
     return Text(training, held_back[:whole].view(-1, LENGTH))

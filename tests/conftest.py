@@ -10,9 +10,27 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
+LONG = (
+    "adalora/test_processes.py",
+    "house/test_examples.py",
+    "merging/test_failures.py",
+    "merging/test_memory.py",
+    "processes/test_crashes.py",
+    "processes/test_training.py",
+    "quantized/test_memory.py",
+    "runtime/test_visibility.py",
+    "tasks/test_hot_swap.py",
+)
+"""Modules with a test that takes ten seconds or more."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--bless", action="store_true", help="rewrite the golden files")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests come first, so that the last of them does not run while another core idles."""
+    items.sort(key=lambda item: not item.path.as_posix().endswith(LONG))
 
 
 @pytest.fixture

@@ -143,14 +143,14 @@ def llama(*, layers: int = 2, tied: bool = False) -> LlamaForCausalLM:
     return _with_biases(LlamaForCausalLM(config))
 
 
-def gpt2() -> GPT2LMHeadModel:
+def gpt2(*, layers: int = 2) -> GPT2LMHeadModel:
     """Weights are stored [in, out]; q, k and v are thirds of one map; the head is the embedding."""
     torch.manual_seed(2)
     config = GPT2Config(
         vocab_size=WORDS,
         n_positions=32,
         n_embd=WIDTH,
-        n_layer=2,
+        n_layer=layers,
         n_head=4,
         initializer_range=0.3,
         bos_token_id=0,

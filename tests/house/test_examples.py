@@ -16,7 +16,7 @@ SPECS = tracked("examples/*.peft")
 @pytest.mark.parametrize("example", EXAMPLES, ids=name)
 def test_examples_run(example: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-W", "error", example, "--rows", "32"],
+        [sys.executable, "-W", "error", example, "--rows", "8"],
         capture_output=True,
         text=True,
         check=False,

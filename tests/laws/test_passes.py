@@ -33,13 +33,13 @@ def check(of: Case, seed: int, *, training: bool) -> None:
         )
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(of=cases(), seed=st.integers(0, 99), training=st.booleans())
 def test_every_pass_keeps_what_a_patch_computes(of: Case, seed: int, training: bool) -> None:
     check(of, seed, training=training)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(of=cases(), seed=st.integers(0, 99))
 def test_merged_parameters_stay_what_they_are(of: Case, seed: int) -> None:
     torch.manual_seed(seed)

@@ -1,5 +1,5 @@
 import torch
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
@@ -59,6 +59,7 @@ def test_what_is_said_of_identity_is_what_numbers_say(of: Case, seed: int) -> No
     torch.testing.assert_close(after, before, rtol=1e-9, atol=1e-11)
 
 
+@settings(max_examples=20)
 @given(of=cases(), seed=st.integers(0, 99))
 def test_what_is_called_affine_has_the_merged_weight_and_bias(of: Case, seed: int) -> None:
     torch.manual_seed(seed)

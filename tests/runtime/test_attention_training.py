@@ -43,8 +43,7 @@ def test_checkpointing_changes_no_gradient(make: Make, reentrant: bool) -> None:
     assert len(calls) == 2
 
 
-@pytest.mark.parametrize("implementation", ["sdpa", "eager"])
-@pytest.mark.parametrize("make", [llama, bert])
+@pytest.mark.parametrize(("make", "implementation"), [(llama, "sdpa"), (bert, "eager")])
 def test_a_model_compiles_in_one_graph(make: Make, implementation: str) -> None:
     model = patched(seeded(make))
     model.set_attn_implementation(implementation)

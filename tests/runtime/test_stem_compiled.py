@@ -26,7 +26,7 @@ def _fresh() -> Iterator[None]:
     torch.compiler.reset()
 
 
-@pytest.mark.parametrize("build", [llama, gemma, bert])
+@pytest.mark.parametrize("build", [gemma, bert])
 def test_a_forward_is_one_graph(build: Build) -> None:
     model, _ = prompted(build())
     compiled = torch.compile(model, backend="eager", fullgraph=True)
@@ -37,8 +37,7 @@ def test_a_forward_is_one_graph(build: Build) -> None:
             assert torch.equal(compiled(words(), **given).logits, model(words(), **given).logits)
 
 
-@pytest.mark.parametrize("build", [gpt2, mistral])
-@pytest.mark.parametrize("prefill", ["eager", "compiled"])
+@pytest.mark.parametrize(("build", "prefill"), [(gpt2, "eager"), (mistral, "compiled")])
 def test_decoding_from_a_static_cache_is_one_graph(build: Build, prefill: str) -> None:
     model, prompt = prompted(build())
     compiled = torch.compile(model, backend="eager", fullgraph=True)
@@ -49,8 +48,7 @@ def test_decoding_from_a_static_cache_is_one_graph(build: Build, prefill: str) -
         cache.reset()
 
 
-@pytest.mark.parametrize("build", [llama, gemma])
-@pytest.mark.parametrize("chunk", [None, 3])
+@pytest.mark.parametrize(("build", "chunk"), [(llama, None), (gemma, 3)])
 def test_generate_compiles_its_steps(build: Build, chunk: int | None) -> None:
     model, prompt = prompted(build())
     config = CompileConfig(fullgraph=True, backend="eager", mode=None)

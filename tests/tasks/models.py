@@ -11,14 +11,14 @@ from ..models import WIDTH, WORDS, bert, gpt2, llama, output, perturb, sdpa, wor
 ROWS = 4
 
 
-def t5() -> T5ForConditionalGeneration:
+def t5(*, layers: int = 2) -> T5ForConditionalGeneration:
     torch.manual_seed(3)
     config = T5Config(
         vocab_size=WORDS,
         d_model=WIDTH,
         d_kv=6,
         d_ff=40,
-        num_layers=2,
+        num_layers=layers,
         num_heads=4,
         decoder_start_token_id=0,  # pyright: ignore[reportCallIssue]
         pad_token_id=0,
@@ -29,9 +29,9 @@ def t5() -> T5ForConditionalGeneration:
 MODELS = {"llama": llama, "gpt2": gpt2, "bert": bert, "t5": t5, "sdpa": sdpa}
 
 
-def tasked(name: str, spec: str) -> nn.Module:
+def tasked(name: str, spec: str, **sizes: int) -> nn.Module:
     """A model with a spec, away from where it starts."""
-    model = pefc.apply(spec, MODELS[name]()).double()
+    model = pefc.apply(spec, MODELS[name](**sizes)).double()
     perturb(model)
     return model
 

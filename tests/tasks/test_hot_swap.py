@@ -22,11 +22,15 @@ FORMS = {
 }
 TASKS = tuple("abcdefghi")
 """More than dynamo would compile a function for, one by one."""
-CASES = [("llama", form) for form in FORMS] + [(n, "linear") for n in ("gpt2", "bert", "t5")]
+CASES = [("llama", form) for form in FORMS] + [(name, "linear") for name in ("gpt2", "t5")]
 
 
-def with_tasks(name: str, form: str, tasks: tuple[str, ...] = TASKS) -> nn.Module:
-    return tasked(name, "\n".join(f"task {task} {{ {FORMS[form]} }}" for task in tasks))
+def with_tasks(
+    name: str, form: str, tasks: tuple[str, ...] = TASKS, *, layers: int = 1
+) -> nn.Module:
+    """One layer, unless more are asked for: to compile is what takes the time here."""
+    spec = "\n".join(f"task {task} {{ {FORMS[form]} }}" for task in tasks)
+    return tasked(name, spec, layers=layers)
 
 
 def run(model: nn.Module, task: str | None) -> Tensor:
@@ -91,7 +95,7 @@ def test_another_task_may_compile_anew_and_is_right(tmp_path: Path) -> None:
 
 def test_mixed_rows_of_a_compiled_model() -> None:
     names = ("a", "b", None, "a")
-    model = with_tasks("llama", "linear", ("a", "b"))
+    model = with_tasks("llama", "shared", ("a", "b"))
     with pefc.tasks(model, names), torch.no_grad():
         expected = computed(model)
         model.compile(backend="eager")
@@ -99,9 +103,9 @@ def test_mixed_rows_of_a_compiled_model() -> None:
     close(run(model, "a")[0], expected[0])
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ["llama", "t5"])
 def test_layers_compiled_one_by_one(name: str) -> None:
-    model = with_tasks(name, "linear", ("a", "b", "c"))
+    model = with_tasks(name, "linear", ("a", "b", "c"), layers=2)
     expected = {task: run(model, task) for task in ("a", "b", "c")}
     torch.compiler.reset()
     counter = CompileCounter()
