@@ -9,7 +9,7 @@ from .core import Diagnostic, Label
 class OtherBuffers(Diagnostic):
     """A task is loaded into a model whose buffers are not those with which it was trained.
 
-        pefc.load(model, "out/", task="films")     # of a model with batch norms
+        pefc.load(model, "out/", task="films")  # of a model with batch norms
 
     Running statistics of batch norms, and other buffers that a forward changes, change while an
     adapter trains, and are saved with it. Tasks share those of their base, so one that was trained
