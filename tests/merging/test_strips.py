@@ -23,6 +23,9 @@ SPECS = (
     "boft on attn.o; hira(r=2) on attn.o",
     "psoft(r=3) on attn.o; delora(r=2) on attn.o",
     "own on attn.o",
+    "miss(r=5) on attn.o; c3a(size=4) on attn.o",
+    "shira(r=2) on attn.o; lokr(r=2) on attn.o; hra(r=2) on attn.o",
+    "gralora(r=4) on attn.o; road(group=4) on attn.o",
 )
 OWN = """
 method own(r: int = 2) on linear {
@@ -83,6 +86,8 @@ def test_strips_are_parts(build: Build, spec: str, monkeypatch: pytest.MonkeyPat
 
 def _drawn(path: str, value: Tensor) -> Tensor:
     generator = torch.Generator().manual_seed(len(path) + value.numel())
+    if value.dtype == torch.int:
+        return torch.randperm(value.numel(), generator=generator).int()
     if value.dtype == torch.long:
         return torch.randperm(3 * len(value), generator=generator)[: len(value)].sort().values
     return torch.randn(value.shape, generator=generator, dtype=torch.float64)

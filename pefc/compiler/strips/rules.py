@@ -11,6 +11,7 @@ from torch.nn import functional
 from ..lower.matrices import identity_like
 from ..lower.nodes import shape
 from ..passes.blocks import blocks_times, times_blocks
+from .repeated import REPEATED
 from .shaping import SHAPING
 from .steps import Need, Numbers, Places, Rule, Step, called, from_end, of_values, operand
 
@@ -164,6 +165,7 @@ _ELEMENTWISE: frozenset[object] = frozenset(
 )
 _RULES: Mapping[object, Rule] = {
     **SHAPING,
+    **REPEATED,
     torch.Tensor.type_as: _type_as,
     torch.Tensor.new_zeros: _zeros,
     identity_like: _identity,
