@@ -27,12 +27,9 @@ from .compiler.attached import is_attached
 from .compiler.texts import tokenize_with
 from .compiler.wishes import TOLERATED
 from .dsl.checked import Checked, Value
-from .dsl.checker import check
 from .dsl.diagnostics import SpecWarning
-from .dsl.given import check_values
-from .dsl.parser import parse
-from .dsl.source import Source
 from .dsl.syntax import Spec
+from .specs import checked_spec
 
 Model = TypeVar("Model", bound=nn.Module)
 _NONE: Mapping[str, Value] = {}
@@ -53,7 +50,7 @@ def plan(
     """
     check_spec(spec)
     check_model(model)
-    return compiler.plan(_checked(spec, params), model)
+    return compiler.plan(checked_spec(spec, params), model)
 
 
 def base(
@@ -77,7 +74,7 @@ def base(
     Raises:
         SpecError: with every mistake of the spec, and where the reference leads nowhere.
     """
-    return compiler.base(reference, _checked(spec, params), **options)
+    return compiler.base(reference, checked_spec(spec, params), **options)
 
 
 def compile(
@@ -101,7 +98,7 @@ def compile(
     """
     check_spec(spec)
     check_model(model)
-    return compiler.compiled(_checked(spec, params), model, tokenize_with(tokenizer))
+    return compiler.compiled(checked_spec(spec, params), model, tokenize_with(tokenizer))
 
 
 def apply(
@@ -130,7 +127,7 @@ def apply(
     """
     check_spec(spec)
     compiler.check_alone(model, "apply")
-    checked = _checked(spec, params, compiler.task_names(model))
+    checked = checked_spec(spec, params, compiler.task_names(model))
     if is_attached(model) and compiler.is_of_tasks(checked):
         compiler.add(checked, model, tokenize_with(tokenizer))
     else:
@@ -269,17 +266,3 @@ def remove(model: Model, *, task: str | None = None) -> Model:
     else:
         compiler.drop(model, task)
     return model
-
-
-def _checked(
-    spec: Spec | Checked | str, params: Mapping[str, Value], tasks: tuple[str, ...] = ()
-) -> Checked:
-    values = check_values("params", params)
-    if isinstance(spec, Checked):
-        if values:
-            raise ValueError(
-                "`params` come too late for a spec that is checked: give `overrides` there"
-            )
-        return spec
-    tree = parse(Source("<spec>", spec)) if isinstance(spec, str) else spec
-    return check(tree, overrides=values, tasks=tasks)

@@ -2,7 +2,7 @@
 What they do lives in the compiler.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -11,31 +11,49 @@ from . import compiler
 from .compiler.arguments import check_batches, check_count, check_rate, model_in
 from .compiler.gates import GateValues
 from .compiler.ranking import Ranks
+from .dsl.checked import Checked, Value
 from .dsl.given import check_type
+from .dsl.syntax import Spec
+from .specs import checked_spec
+
+_NONE: Mapping[str, Value] = {}
 
 
 def optimizer(
-    model: nn.Module, *, lr: float, decay: float = 0.0, kind: str = "adamw", **options: object
+    model: nn.Module,
+    spec: Spec | Checked | str | None = None,
+    *,
+    lr: float = 1e-3,
+    decay: float = 0.0,
+    kind: str = "adamw",
+    params: Mapping[str, Value] = _NONE,
+    **options: object,
 ) -> Optimizer:
     """An optimizer of what the spec trains, with the learning rates and decays of its `with`
     clauses: `Trainer(…, optimizers=(pefc.optimizer(model, lr=1e-3), None))`.
 
     Args:
         model: a model with a spec applied.
-        lr: the learning rate where the spec says nothing; `with lr=10x` multiplies it.
+        spec: the spec, if it is to be made sure that the model carries that one.
+        lr: the learning rate where the spec says nothing; `with lr=10x` multiplies it. By default
+            it is that of AdamW.
         decay: the weight decay where the spec says nothing.
         kind: `adamw` of torch; `adamw8bit`, `paged_adamw` or `paged_adamw8bit` of bitsandbytes. On
             a CPU one without pages takes the place of a paged one, with a warning.
+        params: values for the `param`s of `spec`.
         options: of the optimizer's class.
 
     Raises:
-        SpecError: nothing is attached to the model, there is no such kind, or bitsandbytes cannot
-            be imported.
+        SpecError: nothing is attached to the model, or another spec than `spec`, there is no such
+            kind, or bitsandbytes cannot be imported.
     """
+    model = model_in(model)
     check_rate("lr", lr)
     check_rate("decay", decay)
     check_type("kind", kind, str, "the name of an optimizer, such as 'adamw'")
-    return compiler.optimizer(model_in(model), lr=lr, decay=decay, kind=kind, options=options)
+    if spec is not None:
+        compiler.check_carried(checked_spec(spec, params), model)
+    return compiler.optimizer(model, lr=lr, decay=decay, kind=kind, options=options)
 
 
 def gates(model: nn.Module) -> GateValues:

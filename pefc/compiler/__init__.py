@@ -2,6 +2,7 @@
 
 from .attached import check_alone as check_alone
 from .bases import base as base
+from .carrying import check_carried as check_carried
 from .gates import gates as gates
 from .growing import add as add
 from .growing import drop as drop

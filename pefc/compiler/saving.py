@@ -106,7 +106,7 @@ def write_files(
 
     Raises SpecError where it cannot be written.
     """
-    spec = format_spec(canonical(checked, _is_standard))
+    spec = spec_text(checked)
     files = {SPEC: spec.encode(), TENSORS: save_tensors(dict(tensors))}
     manifest = {
         "format": FORMAT,
@@ -117,6 +117,11 @@ def write_files(
         write_folder(folder, files, manifest)
     except OSError as error:
         raise SpecError([UnwritableFile(str(folder), error.strerror or str(error))]) from error
+
+
+def spec_text(checked: Checked) -> str:
+    """A spec as it is saved."""
+    return format_spec(canonical(checked, _is_standard))
 
 
 def adapter_tensors(

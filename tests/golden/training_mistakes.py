@@ -48,6 +48,16 @@ def head_passed_by() -> None:
     model(words())
 
 
+def another_spec() -> None:
+    spec = "lora(r=4) on attn.q with lr=2x\n"
+    pefc.optimizer(pefc.apply("lora(r=8) on attn.q; tune on norm", llama()), spec)
+
+
+def another_spec_order() -> None:
+    model = pefc.apply("lora(r=8) on attn.q; ia3 on attn.q", llama())
+    pefc.optimizer(model, "ia3 on attn.q; lora(r=8) on attn.q")
+
+
 def unknown_optimizer() -> None:
     pefc.optimizer(pefc.apply("lora on attn.q", llama()), lr=0.1, kind="adam8bit")
 
@@ -117,6 +127,8 @@ TRAINING_MISTAKES: tuple[Callable[[], None], ...] = (
     missing_terms,
     ignored_rates,
     head_passed_by,
+    another_spec,
+    another_spec_order,
     unknown_optimizer,
     unknown_optimizer_family,
     no_bitsandbytes,

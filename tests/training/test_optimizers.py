@@ -53,6 +53,19 @@ def test_every_kind_trains_with_the_groups_of_the_spec(kind: str) -> None:
     assert [warning.category for warning in said] == expected
 
 
+def test_the_spec_may_be_given_and_is_the_one_that_is_carried() -> None:
+    text = "param r = 2\nrecipe both(rank: int) { lora(r=rank) on attn.q with lr.B=16x }\nboth(r)\n"
+    model = pefc.apply(text, llama(), params={"r": 4})
+    same = "lora(4) on attn.q with lr.B = 16x"
+    for optimizer in (
+        pefc.optimizer(model, pefc.parse(same)),
+        pefc.optimizer(model, text, params={"r": 4}),
+    ):
+        assert groups(optimizer) == {(0.001, 0), (0.016, 0)}
+    with pytest.raises(pefc.SpecError, match="another-spec: this LlamaForCausalLM carries another"):
+        pefc.optimizer(model, text)
+
+
 @pytest.mark.parametrize("kind", FALLS_BACK)
 def test_without_pages_the_same_is_computed(kind: str) -> None:
     with pytest.warns(pefc.SpecWarning, match=rf"not-paged: `{kind}` is `\w+` on a CPU") as found:

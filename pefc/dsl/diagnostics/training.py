@@ -64,6 +64,35 @@ class IgnoredRates(Diagnostic):
 
 
 @dataclass(frozen=True, slots=True)
+class AnotherSpec(Diagnostic):
+    """`pefc.optimizer` is given a spec that the model does not carry.
+
+        pefc.apply("lora(r=8) on attn.q", model)
+        pefc.optimizer(model, "lora(r=4) on attn.q")
+
+    The rates of one spec are not those of another. The two are compared as they would be saved.
+    Leave the spec out to have the rates of the one that the model carries.
+    """
+
+    model: str
+    asked: str | None
+    """A line that is in the given spec alone."""
+    there: str | None
+    """One that the model carries alone."""
+
+    def title(self) -> str:
+        return f"this {self.model} carries another spec"
+
+    def labels(self) -> tuple[Label, ...]:
+        lines = (("given", self.asked), ("carried", self.there))
+        found = tuple(Label(None, f"{what}: `{line}`") for what, line in lines if line is not None)
+        return found or (Label(None, "the same statements stand in another order"),)
+
+    def help(self) -> str:
+        return "leave the spec out, or apply it to the model first"
+
+
+@dataclass(frozen=True, slots=True)
 class UnknownOptimizer(Diagnostic):
     """`pefc.optimizer` is asked for an optimizer that it does not know.
 
