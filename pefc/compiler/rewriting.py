@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
+from ..dsl.diagnostics.core import SpecError
+from ..dsl.diagnostics.packing import NotFiniteWeight
 from ..runtime import quantized
 from ..runtime.checkpoint import Entry, New, Shard, as_given, copied, of_numbers
 from ..runtime.quantized import form
@@ -209,14 +211,21 @@ class Rewriting:
         weight = self.stored.weight(self.stored.name(path, "weight"))
         parts = turned(pieces(weight, -1)) if is_transposed(module) else pieces(weight)
         shape = weight.shape[::-1] if is_transposed(module) else weight.shape
-        made = quantized.packing.packed_rows(module, packing.form, shape, in_order(parts, shape))
-        return _apart(made)
+        rows = _finite(packing, in_order(parts, shape))
+        return _apart(quantized.packing.packed_rows(module, packing.form, shape, rows))
 
     def _is_turned(self, path: str) -> bool:
         """Whether the model has a weight as [in, out] that is quantized as [out, in]."""
         module = self.stored.model.get_submodule(path)
         name = self.stored.name(path, "weight")
         return was_transposed(module) or (name in self.packings and is_transposed(module))
+
+
+def _finite(packing: Packing, parts: Iterator[Tensor]) -> Iterator[Tensor]:
+    for part in parts:
+        if not part.isfinite().all():
+            raise SpecError([NotFiniteWeight(packing.span, packing.site.path)])
+        yield part
 
 
 def _apart(module: nn.Linear) -> nn.Linear:

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import pefc
 from pefc.compiler.families import is_transposed
@@ -73,3 +74,18 @@ def test_requantized_it_holds_values_that_quantization_gives_back(
         expected = values(module)
         assert torch.equal(weight.T if is_transposed(stored) else weight, expected), path
         assert torch.equal(values(again.get_submodule(path)), expected), path
+
+
+def test_a_weight_that_is_not_finite_is_not_quantized(tmp_path: Path) -> None:
+    trained(llama, SPEC.format("nf4"), tmp_path)
+    (path,) = (
+        path
+        for path in (tmp_path / "base").glob("*.safetensors")
+        if "model.layers.1.mlp.up_proj.weight" in load_file(path)
+    )
+    found = load_file(path)
+    found["model.layers.1.mlp.up_proj.weight"][3, 5] = torch.nan
+    save_file(found, path, metadata={"format": "pt"})
+    with pytest.raises(pefc.SpecError, match=r"not-finite-weight: .*up_proj"):
+        merged(tmp_path, into=torch.bfloat16)
+    assert not (tmp_path / "out").exists()
