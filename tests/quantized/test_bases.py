@@ -25,9 +25,10 @@ SPECS = (
     "pissa(r=2) on ffn",
     "olora(r=2) on attn.{q,v}",
     "hira(r=2) on ffn",
+    "lokr(r=2) on attn.q; c3a(size=4) on attn.o; miss(r=2) on ffn",
     "ia3 on attn.k; adapter(r=2) on ffn; prefix(len=2, init=zero) all layers",
 )
-STARTS_EXACT = ("lora", "ia3", "hira")
+STARTS_EXACT = ("lora", "ia3", "hira", "lokr")
 parametrized_by_model = pytest.mark.parametrize("build", BUILDERS, ids=lambda build: build.__name__)
 
 

@@ -14,6 +14,13 @@ task two { lora(r=2) on attn.q, ffn }
 task three { dora(r=2) on attn.v; ia3 on attn.k; ia3(side=input) on ffn }
 task four { vera(r=3) on attn.q }
 """
+STRUCTURED = """\
+task one { miss(r=4) on attn.o; road(group=4) on ffn.down }
+task two { miss(r=4) on attn.o; c3a(size=4) on ffn.down }
+task three { shira(r=2) on attn.o; lokr(r=2) on ffn.down }
+task four { hra(r=2) on attn.o; gralora(r=2) on ffn.down; fourierft(n=9) on ffn.up }
+"""
+"""Matrices that repeat themselves, or have entries at a few positions."""
 BLOCKS = """\
 task one { adapter(r=3) on ffn }
 task two { adapter(parallel, r=3) on ffn; compacter(r=4) on attn }
@@ -62,6 +69,7 @@ task four { lora(r=2) on attn.q, ffn; adapter(r=6) on ffn; prefix(len=3) all lay
 SPECS = {
     "gated_lengths": GATED_LENGTHS,
     "linear": LINEAR,
+    "structured": STRUCTURED,
     "blocks": BLOCKS,
     "gated": GATED,
     "alike": ALIKE,
