@@ -50,6 +50,7 @@ class Allocator:
     ) -> None:
         self.schedule = schedule
         self.unheard = unheard
+        self._is_unheard = False
         self.ranked = tuple(ranked for _, ranked in sites)
         self._homes = tuple(ref(tensors) for tensors, _ in sites)
         self._round: frozenset[Place] = frozenset()
@@ -73,7 +74,9 @@ class Allocator:
 
     def stepped(self, held: frozenset[int]) -> None:
         """An optimizer has stepped that holds the parameters `held`, by `id`."""
-        if any(is_copied(parameter) for _, parameter in self._parameters()):
+        if not self._is_unheard and any(is_copied(p) for _, p in self._parameters()):
+            # Once: the next optimizer that steps may be that of another model.
+            self._is_unheard = True
             self.unheard()
         places = {place: p for place, p in self._parameters() if id(p) in held}
         if all(parameter.grad is None for parameter in places.values()):
