@@ -1,5 +1,6 @@
 """The checkpoint of a Trainer: an adapter folder, with the file that the Trainer resumes from."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,14 +8,22 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from ..dsl.checker import check
 from ..dsl.diagnostics.core import SpecError
 from ..dsl.diagnostics.processes import ValuesAway
-from ..runtime.checkpoints import MARK, kept, mark
-from ..runtime.state import replace_file
+from ..dsl.diagnostics.state import OtherBase
+from ..dsl.diagnostics.training import OtherCheckpoint
+from ..dsl.parser import parse
+from ..dsl.source import Source
+from ..runtime.checkpoints import MARK, ORIGIN, kept, mark
+from ..runtime.patched import bare
+from ..runtime.state import MANIFEST, differences, fingerprint, replace_file
 from ..runtime.whole import is_away
 from .attached import attached
+from .carrying import unlike
 from .plan import Plan
-from .saving import write
+from .saving import SPEC, owned, write
+from .warn import warn
 
 STATE = "model.safetensors"
 
@@ -31,11 +40,37 @@ def write_checkpoint(
     assert isinstance(plan, Plan)
     if any(is_away(p) and name not in (values or {}) for name, p in model.named_parameters()):
         raise SpecError([ValuesAway(plan.model)])
-    write(plan, model, folder, resume=True, values=values or {})
+    for found in write(plan, model, folder, resume=True, values=values or {}):
+        warn(found)
     tensors = {
         name: tensor.detach().contiguous().cpu() for name, tensor in kept(model, values).items()
     }
+    marks = {MARK: mark(model), ORIGIN: _origin(folder)}
     replace_file(
         folder / STATE,
-        lambda path: save_file({**tensors, MARK: mark(model)}, path, metadata={"format": "pt"}),
+        lambda path: save_file({**tensors, **marks}, path, metadata={"format": "pt"}),
     )
+
+
+def _origin(folder: Path) -> torch.Tensor:
+    """The spec and the base of the adapter that was just written, for `check_origin`."""
+    spec = (folder / SPEC).read_text(encoding="utf-8")
+    manifest = json.loads((folder / MANIFEST).read_bytes())
+    text = json.dumps({"spec": spec, "base": manifest["base"]}, separators=(",", ":"))
+    return torch.tensor(list(text.encode()), dtype=torch.uint8)
+
+
+def check_origin(model: nn.Module, text: bytes) -> None:
+    """Raise SpecError where a checkpoint was written with another spec than a model carries, or on
+    another base.
+    """
+    saved = json.loads(text)
+    plan = attached(model).plan
+    assert isinstance(plan, Plan)
+    found = unlike(check(parse(Source(SPEC, saved["spec"]))), plan, model)
+    if found is not None:
+        raise SpecError([OtherCheckpoint(plan.model, *found)])
+    if not any(map(is_away, model.parameters())):
+        different = differences(saved["base"], fingerprint(bare(model), owned(plan)))
+        if different:
+            raise SpecError([OtherBase(STATE, plan.model, different)])

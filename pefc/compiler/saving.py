@@ -1,7 +1,7 @@
 """Saving what was attached to a model."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -18,6 +18,7 @@ from ..dsl.diagnostics.core import Diagnostic, SpecError
 from ..dsl.diagnostics.fusion import FusionAlone
 from ..dsl.diagnostics.state import NoValues
 from ..dsl.diagnostics.tasks import NoSuchTask
+from ..dsl.diagnostics.training import UnnamedTraining
 from ..dsl.format import format as format_spec
 from ..dsl.syntax import Method, Spec
 from ..dsl.vocabulary import FUSION
@@ -26,6 +27,7 @@ from ..runtime.installed import Installed, record
 from ..runtime.patched import bare, outlined
 from ..runtime.processes import by_one, gathered, spread
 from ..runtime.state import fingerprint, write_folder
+from ..runtime.tensors import Tensors
 from .attached import attached
 from .folding import folded
 from .parts import only
@@ -71,7 +73,7 @@ def write(
     if any(tensor.is_meta for tensor in adapter_tensors(plan, model, values).values()):
         raise SpecError([NoValues(plan.model)])
     processes = None if values else spread(model)
-    base = fingerprint(bare(model), _owned(plan), values)
+    base = fingerprint(bare(model), owned(plan), values)
     computed = values
     warnings: tuple[Diagnostic, ...] = ()
     if not resume:
@@ -82,7 +84,20 @@ def write(
     tensors = gathered({**adapter_tensors(plan, model, computed), **buffers}, processes)
     said = {"base": base, "plan": report(plan), **({"buffers": [*buffers]} if buffers else {})}
     by_one(processes, lambda: write_files(folder, plan.checked, tensors, said))
-    return warnings
+    return (*warnings, *_left_out(model))
+
+
+def _left_out(model: nn.Module) -> Iterator[UnnamedTraining]:
+    """What trains and is in no adapter, since its user has let it train and no spec names it."""
+    plan = attached(model).plan
+    assert isinstance(plan, Plan)
+    own = [module for module in model.modules() if isinstance(module, Tensors)]
+    known = {id(parameter) for module in own for parameter in module.parameters()}
+    known |= {id(model.get_parameter(tuned.name)) for tuned in plan.tuned}
+    trained = ((name, p) for name, p in model.named_parameters() if p.requires_grad)
+    names = tuple(name for name, parameter in trained if id(parameter) not in known)
+    if names:
+        yield UnnamedTraining(plan.model, names)
 
 
 def check_free(folder: Path) -> None:
@@ -152,7 +167,7 @@ def _buffers(model: nn.Module, values: Mapping[str, torch.Tensor]) -> dict[str, 
     return {name: values.get(name, value).detach().clone() for name, value in found.items()}
 
 
-def _owned(plan: Plan) -> frozenset[str]:
+def owned(plan: Plan) -> frozenset[str]:
     """Names of parameters that are not the base: what was attached, and what trains."""
     attached = {planned.path(tensor) for planned in plan.attachments for tensor in planned.stored}
     return frozenset(attached | {tuned.name for tuned in plan.tuned})

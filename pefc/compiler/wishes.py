@@ -26,7 +26,7 @@ class Wish:
     """Round sums into quantized weights, whatever that loses."""
 
 
-def wish(*, keep_base: bool, loss: object, into: object, requantize: object) -> Wish:
+def wish(*, keep_base: bool, loss: object, into: object, requantize: bool) -> Wish:
     """The wish that a user's arguments mean.
 
     Raises TypeError or ValueError where they mean none.

@@ -21,6 +21,8 @@ MARK = "pefc.checkpoint"
 """The tensor that says of a file that it leaves the base out: how many numbers each `adapterdrop`
 has drawn.
 """
+ORIGIN = "pefc.origin"
+"""The tensor that says what spec and what base it was written with: the bytes of a text."""
 
 
 def kept(model: nn.Module, values: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
@@ -37,7 +39,8 @@ def mark(model: nn.Module) -> Tensor:
 
 def checkpoint_names(base: type[nn.Module]) -> dict[str, object]:
     """The names of a subclass of the class of a model that a Trainer trains. The model has the
-    function that writes a checkpoint as `pefc_checkpoint`.
+    function that writes a checkpoint as `pefc_checkpoint`, and the one that says whether a
+    checkpoint is of such a model as `pefc_origin`.
     """
     return {
         "save_pretrained": _saving(base.save_pretrained),  # pyright: ignore[reportAttributeAccessIssue]
@@ -76,7 +79,10 @@ def _loading(load: Callable[..., object]) -> Callable[..., object]:
     ) -> object:
         if MARK not in state_dict:
             return load(self, state_dict, strict=strict, assign=assign)
-        values = {name: value for name, value in state_dict.items() if name != MARK}
+        values = {n: value for n, value in state_dict.items() if n not in {MARK, ORIGIN}}
+        if ORIGIN in state_dict:
+            check = cast("Callable[..., None]", self.pefc_origin)
+            check(self, bytes(state_dict[ORIGIN].tolist()))
         expected = _names(self, self.state_dict())
         if strict:
             _check(self, expected ^ set(values))

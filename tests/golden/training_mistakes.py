@@ -4,17 +4,21 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
+from transformers import PreTrainedModel
 
 import pefc
 from pefc.compiler.checkpoints import write_checkpoint
 
 from ..models import llama, words
+from ..training.trained import trainer
 
 TIGHT = """\
 method tight(r: int = 2) on linear {
@@ -56,6 +60,34 @@ def another_spec() -> None:
 def another_spec_order() -> None:
     model = pefc.apply("lora(r=8) on attn.q; ia3 on attn.q", llama())
     pefc.optimizer(model, "ia3 on attn.q; lora(r=8) on attn.q")
+
+
+def other_checkpoint() -> None:
+    _resumed("lora(r=4, alpha=64) on attn.q\n", llama())
+
+
+def other_checkpoint_base() -> None:
+    other = llama()
+    torch.nn.init.normal_(other.get_parameter("model.layers.1.mlp.up_proj.weight"))
+    _resumed(WRITTEN, other)
+
+
+def _resumed(spec: str, model: PreTrainedModel) -> None:
+    """A checkpoint of a Trainer, read into another model."""
+    with TemporaryDirectory() as folder:
+        trainer(pefc.apply(WRITTEN, llama()), Path(folder)).save_model(folder)
+        pefc.apply(spec, model).load_state_dict(load_file(Path(folder) / "model.safetensors"))
+
+
+WRITTEN = "lora(r=4) on attn.q\n"
+
+
+def unnamed_training() -> None:
+    model = pefc.apply("lora(r=2) on attn.q", llama())
+    model.get_parameter("model.norm.weight").requires_grad_()
+    model.get_parameter("model.layers.0.mlp.up_proj.weight").requires_grad_()
+    with TemporaryDirectory() as folder:
+        pefc.save(model, folder)
 
 
 def unknown_optimizer() -> None:
@@ -127,6 +159,9 @@ TRAINING_MISTAKES: tuple[Callable[[], None], ...] = (
     missing_terms,
     ignored_rates,
     head_passed_by,
+    other_checkpoint,
+    other_checkpoint_base,
+    unnamed_training,
     another_spec,
     another_spec_order,
     unknown_optimizer,

@@ -31,7 +31,7 @@ from ...runtime.taps import Aside, Tap, tapped_names
 from ...runtime.tasks import Tasks
 from ...runtime.tensors import Tensors
 from ...runtime.texts import noting_names
-from ..checkpoints import write_checkpoint
+from ..checkpoints import check_origin, write_checkpoint
 from ..lower import LeafFacts, LinearFacts, TokenFacts
 from ..lower.gating import GATES
 from ..passes.packed import SQUARES
@@ -192,6 +192,7 @@ class Patching:
         if isinstance(self.model, PreTrainedModel):
             self._derive(self.model, checkpoint_names, "checkpoints")
             self._set(self.model, "pefc_checkpoint", write_checkpoint)
+            self._set(self.model, "pefc_origin", check_origin)
             head = self.model.get_output_embeddings()
             if isinstance(head, nn.Module) and is_patched(head):
                 self._derive(self.model, asking_names, "asking")

@@ -70,8 +70,8 @@ class AnotherSpec(Diagnostic):
         pefc.apply("lora(r=8) on attn.q", model)
         pefc.optimizer(model, "lora(r=4) on attn.q")
 
-    The rates of one spec are not those of another. The two are compared as they would be saved.
-    Leave the spec out to have the rates of the one that the model carries.
+    The rates of one spec are not those of another. What the two do is compared, not how they are
+    written. Leave the spec out to have the rates of the one that the model carries.
     """
 
     model: str
@@ -90,6 +90,63 @@ class AnotherSpec(Diagnostic):
 
     def help(self) -> str:
         return "leave the spec out, or apply it to the model first"
+
+
+@dataclass(frozen=True, slots=True)
+class OtherCheckpoint(Diagnostic):
+    """Training is to go on from a checkpoint that was written with another spec.
+
+        pefc.apply("adalora(r=6, target=2, steps=900) on attn.q", model)
+        trainer.train(resume_from_checkpoint="out/checkpoint-100")   # of steps=600
+
+    Tensors and the state of the optimizer would belong to other sites, or mean something else.
+    Apply the spec that stands in the checkpoint, `spec.peft`; `pefc.load` does so. To train on with
+    another spec, begin a new training from what `pefc.load` and `pefc.merge` make.
+    """
+
+    model: str
+    saved: str | None
+    """A line that is in the checkpoint's spec alone."""
+    there: str | None
+    """One that the model carries alone."""
+
+    def title(self) -> str:
+        return f"the checkpoint was written with another spec than this {self.model} carries"
+
+    def labels(self) -> tuple[Label, ...]:
+        lines = (("checkpoint", self.saved), ("model", self.there))
+        found = tuple(Label(None, f"{what}: `{line}`") for what, line in lines if line is not None)
+        return found or (Label(None, "the same statements stand in another order"),)
+
+    def help(self) -> str:
+        return "apply the spec of the checkpoint, which is beside it in `spec.peft`"
+
+
+@dataclass(frozen=True, slots=True)
+class UnnamedTraining(Diagnostic):
+    """A parameter of the base trains that no statement names, so that no adapter has it.
+
+        pefc.apply("lora(r=8) on attn.q", model)
+        model.model.norm.weight.requires_grad = True
+        pefc.save(model, "out")
+
+    Loaded into a fresh base, the adapter gives other outputs than the model gave. Write
+    `tune on norm` in the spec: what it names trains, is saved, loaded, merged and put back.
+    """
+
+    model: str
+    names: tuple[str, ...]
+    severity: ClassVar[Literal["error", "warning"]] = "warning"
+
+    def title(self) -> str:
+        more = f" and {len(self.names) - 1} more" if len(self.names) > 1 else ""
+        return f"`{self.names[0]}`{more} of this {self.model} trains, and is not saved"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(None, "`requires_grad` was set by hand; no statement names it"),)
+
+    def help(self) -> str:
+        return f"name it in the spec: `tune on {self.names[0].rpartition('.')[0]}`"
 
 
 @dataclass(frozen=True, slots=True)
