@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from importlib import import_module
+from inspect import signature
 
 from torch import nn
 from torch.optim import AdamW, Optimizer
 
 from ..dsl.diagnostics.core import SpecError
-from ..dsl.diagnostics.training import NoBitsandbytes, NotPaged, UnknownOptimizer
+from ..dsl.diagnostics.training import NoBitsandbytes, NothingTrains, NotPaged, UnknownOptimizer
 from ..dsl.nearest import nearest
 from .optimizing import parameter_groups
 from .warn import warn
@@ -28,17 +29,36 @@ def optimizer(
 ) -> Optimizer:
     """An optimizer with the parameter groups of a spec.
 
-    Raises SpecError where nothing is attached, the kind is unknown or bitsandbytes is missing.
+    Raises SpecError where nothing is attached, nothing trains, the kind is unknown or bitsandbytes
+    is missing, and TypeError where the class has no such option.
     """
     if kind not in KINDS:
         raise SpecError([UnknownOptimizer(kind, KINDS, nearest(kind, KINDS))])
     groups = parameter_groups(model, lr=lr, decay=decay)
+    if not groups:
+        raise SpecError([NothingTrains(type(model).__name__)])
     made = _class(kind)
     instead = _UNPAGED.get(kind)
     if instead is not None and _is_on_cpu(model):
         made = _class(instead)
         warn(NotPaged(kind, instead))
+    _check_options(made, options)
     return made(groups, **options)  # pyright: ignore[reportArgumentType]
+
+
+def _check_options(made: type[Optimizer], options: Mapping[str, object]) -> None:
+    """Raise TypeError where an optimizer has no such option, or another word means it here."""
+    if "weight_decay" in options:
+        raise TypeError("`weight_decay` is given: here it is `decay`")
+    known = [name for name in signature(made).parameters if name not in _GIVEN]
+    for name in options:
+        if name not in known:
+            near = nearest(name, known)
+            hint = f"did you mean `{near}`?" if near else f"it has {', '.join(known)}"
+            raise TypeError(f"`{made.__name__}` has no option `{name}`: {hint}")
+
+
+_GIVEN = ("params", "lr", "weight_decay")
 
 
 def _class(kind: str) -> type[Optimizer]:

@@ -5,6 +5,7 @@ from itertools import count
 from typing import Protocol
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
+import torch
 from torch.optim import Optimizer
 from torch.optim.optimizer import (
     register_optimizer_step_post_hook,
@@ -51,12 +52,14 @@ def _register() -> None:
     register_optimizer_step_post_hook(_after)
 
 
+@torch.compiler.disable
 def _before(optimizer: Optimizer, *_: object) -> None:
     if _HOOKED:
         told = {id(allocator): allocator.told for allocator in hooked()}
         _BEFORE.setdefault(optimizer, []).append(told)
 
 
+@torch.compiler.disable
 def _after(optimizer: Optimizer, *_: object) -> None:
     """Tell the allocators, unless a step inside of this one has done so; and not where a fused
     optimizer has left its step out, since a scaled gradient was infinite.

@@ -90,6 +90,10 @@ def unnamed_training() -> None:
         pefc.save(model, folder)
 
 
+def nothing_trains() -> None:
+    pefc.optimizer(pefc.apply("lora on attn.q", llama()).requires_grad_(requires_grad=False))
+
+
 def unknown_optimizer() -> None:
     pefc.optimizer(pefc.apply("lora on attn.q", llama()), lr=0.1, kind="adam8bit")
 
@@ -162,6 +166,7 @@ TRAINING_MISTAKES: tuple[Callable[[], None], ...] = (
     other_checkpoint,
     other_checkpoint_base,
     unnamed_training,
+    nothing_trains,
     another_spec,
     another_spec_order,
     unknown_optimizer,

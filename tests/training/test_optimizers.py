@@ -53,10 +53,18 @@ def test_every_kind_trains_with_the_groups_of_the_spec(kind: str) -> None:
     assert [warning.category for warning in said] == expected
 
 
+@pytest.mark.parametrize("kind", ["adamw", "adamw8bit"])
+def test_options_are_those_of_the_class(kind: str) -> None:
+    with pytest.raises(TypeError, match="has no option `beta`: did you mean `betas`"):
+        pefc.optimizer(adapted(), kind=kind, beta=(0.8, 0.9))
+    with pytest.raises(TypeError, match="here it is `decay`"):
+        pefc.optimizer(adapted(), kind=kind, weight_decay=0.1)
+
+
 def test_the_spec_may_be_given_and_is_the_one_that_is_carried() -> None:
     text = "param r = 2\nrecipe both(rank: int) { lora(r=rank) on attn.q with lr.B=16x }\nboth(r)\n"
     model = pefc.apply(text, llama(), params={"r": 4})
-    same = "lora(4) on attn.q with lr.B = 16x"
+    same = "lora(4, alpha=4) on model.*.*.self_attn.q_proj with lr.B = 16x"
     for optimizer in (
         pefc.optimizer(model, pefc.parse(same)),
         pefc.optimizer(model, text, params={"r": 4}),

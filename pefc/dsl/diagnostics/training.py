@@ -150,6 +150,28 @@ class UnnamedTraining(Diagnostic):
 
 
 @dataclass(frozen=True, slots=True)
+class NothingTrains(Diagnostic):
+    """`pefc.optimizer` is asked for, and nothing of the model trains.
+
+        model.requires_grad_(False)
+        pefc.optimizer(model, lr=1e-3)
+
+    After `pefc.apply` what the spec names trains. Frozen afterwards, it would be left as it is.
+    """
+
+    model: str
+
+    def title(self) -> str:
+        return f"nothing of this {self.model} trains"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(None, "no tensor that the spec names has `requires_grad`"),)
+
+    def help(self) -> str:
+        return "set `requires_grad` again for what the spec attached, or give it statements"
+
+
+@dataclass(frozen=True, slots=True)
 class UnknownOptimizer(Diagnostic):
     """`pefc.optimizer` is asked for an optimizer that it does not know.
 
