@@ -11,7 +11,7 @@ from torch import nn
 from ..dsl.checker import check
 from ..dsl.diagnostics.core import SpecError
 from ..dsl.diagnostics.processes import ValuesAway
-from ..dsl.diagnostics.state import OtherBase
+from ..dsl.diagnostics.state import DamagedAdapter, OtherBase
 from ..dsl.diagnostics.training import OtherCheckpoint
 from ..dsl.parser import parse
 from ..dsl.source import Source
@@ -64,7 +64,10 @@ def check_origin(model: nn.Module, text: bytes) -> None:
     """Raise SpecError where a checkpoint was written with another spec than a model carries, or on
     another base.
     """
-    saved = json.loads(text)
+    try:
+        saved = json.loads(text)
+    except ValueError as error:
+        raise SpecError([DamagedAdapter(STATE, f"`{ORIGIN}` is no JSON")]) from error
     plan = attached(model).plan
     assert isinstance(plan, Plan)
     found = unlike(check(parse(Source(SPEC, saved["spec"]))), plan, model)

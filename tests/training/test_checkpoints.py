@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 from transformers import PreTrainedModel, Trainer, TrainerCallback
 
 import pefc
+from pefc.runtime.checkpoints import ORIGIN
 
 from ..golden.training_mistakes import TIGHT
 from ..models import Plain, llama, output, plain
@@ -67,7 +68,7 @@ def test_a_checkpoint_holds_the_adapter_alone(tmp_path: Path) -> None:
     numbers = sum(value.numel() for value in kept.values())
     trained = sum(value.numel() for value in values(model).values())
     frozen = sum(b.numel() for n, b in model.named_buffers() if n.startswith("vera."))
-    assert numbers == trained + frozen + 1
+    assert numbers == trained + frozen + 1 + kept["pefc.origin"].numel()
     assert (folder / STATE).stat().st_size < 4 * numbers + 200 * len(kept)
     assert (folder / STATE).stat().st_size < base / 2
     assert (folder / "adapter.safetensors").stat().st_size <= (folder / STATE).stat().st_size
@@ -99,7 +100,9 @@ def test_the_state_of_a_checkpoint_loads_by_hand(tmp_path: Path) -> None:
     assert fresh.load_state_dict(less, strict=False).missing_keys == [missing]
     before = output(fresh)
     with pytest.raises(RuntimeError, match=missing):
-        fresh.load_state_dict({name: value + 1 for name, value in less.items()})
+        fresh.load_state_dict({name: value + (name != ORIGIN) for name, value in less.items()})
+    with pytest.raises(pefc.SpecError, match="damaged-adapter"):
+        fresh.load_state_dict({name: value + 1 for name, value in state.items()})
     assert torch.equal(output(fresh), before)
 
 

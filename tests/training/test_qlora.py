@@ -102,7 +102,12 @@ def test_a_checkpoint_holds_the_adapter_and_resumes_exactly(build: Build, tmp_pa
     whole.train()
     middle = tmp_path / "whole" / f"checkpoint-{STEPS // 2}"
     names = load_file(middle / STATE)
-    assert {name.rpartition("lora.")[2] for name in names} == {"A", "B", "pefc.checkpoint"}
+    assert {name.rpartition("lora.")[2] for name in names} == {
+        "A",
+        "B",
+        "pefc.checkpoint",
+        "pefc.origin",
+    }
     again = trained(adapted(build, tmp_path, seed=6), tmp_path / "again", **SAVING)
     with logged() as warnings:
         again.train(resume_from_checkpoint=str(middle))
