@@ -48,8 +48,8 @@ def hooked() -> tuple[Stepped, ...]:
 
 @cache
 def _register() -> None:
-    register_optimizer_step_pre_hook(_before)
-    register_optimizer_step_post_hook(_after)
+    register_optimizer_step_pre_hook(_before)  # pyright: ignore[reportArgumentType]
+    register_optimizer_step_post_hook(_after)  # pyright: ignore[reportArgumentType]
 
 
 @torch.compiler.disable

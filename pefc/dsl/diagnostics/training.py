@@ -139,8 +139,9 @@ class UnnamedTraining(Diagnostic):
     severity: ClassVar[Literal["error", "warning"]] = "warning"
 
     def title(self) -> str:
-        more = f" and {len(self.names) - 1} more" if len(self.names) > 1 else ""
-        return f"`{self.names[0]}`{more} of this {self.model} trains, and is not saved"
+        first, *others = self.names
+        more = f" and {len(others)} more" if others else ""
+        return f"`{first}`{more} of this {self.model} trains, and is not saved"
 
     def labels(self) -> tuple[Label, ...]:
         return (Label(None, "`requires_grad` was set by hand; no statement names it"),)
