@@ -11,6 +11,7 @@ from torch import nn
 from ..dsl.checked import Quantization
 from ..dsl.diagnostics.core import Diagnostic, SpecError
 from ..dsl.diagnostics.packing import ComputeInt8
+from ..dsl.diagnostics.packing import KeptFloating
 from ..dsl.diagnostics.quantizing import (
     DoubleInt8,
     NoQuantizer,
@@ -63,6 +64,13 @@ class Quantizing:
         left = [site for path, site in linear.items() if path not in self.packings]
         return tuple(Floating(site, self._tied(site.path)) for site in left if self.packings)
 
+    def _keeps_floating(self, path: str) -> bool:
+        """Whether the class of a model of transformers says that a module keeps its dtype."""
+        named: set[str] = set()
+        for module in self.model.modules():
+            named.update(getattr(module, "_keep_in_fp32_modules", None) or ())
+        return not named.isdisjoint(path.split("."))
+
     def _tied(self, path: str) -> str | None:
         """Another module with the same weight."""
         weight = self.model.get_submodule(path)._parameters.get("weight")
@@ -81,6 +89,8 @@ class Quantizing:
         other = self._tied(site.path)
         if found is None and other is not None:
             raise SpecError([SharedQuantize(place, site.path, other)])
+        if found is None and wanted.format != "int8" and self._keeps_floating(site.path):
+            raise SpecError([KeptFloating(place, site.path, type(self.model).__name__)])
         self.packings[site.path] = Packing(site, wanted, found is not None, step.span)
 
 

@@ -10,8 +10,17 @@ import torch
 import pefc
 
 from ..models import gpt2, llama, perturb
+from ..runtime.prompt_models import t5
 
 NF4 = "quantize(nf4, double) on linear"
+
+
+def kept_floating() -> None:
+    pefc.apply(pefc.parse("qlora(r=2)", name="train.peft"), t5())
+
+
+def kept_floating_named() -> None:
+    pefc.apply(pefc.parse("quantize(fp4) on ffn.down", name="train.peft"), t5())
 
 
 def other_form() -> None:
@@ -60,6 +69,8 @@ def adapter_as_model() -> None:
 
 
 QUANTIZE_MISTAKES: tuple[Callable[[], None], ...] = (
+    kept_floating,
+    kept_floating_named,
     other_form,
     no_quantizer,
     distorted_weights,

@@ -99,7 +99,7 @@ def test_what_transformers_never_quantizes_is_not_saved(tmp_path: Path) -> None:
     sizes = {"vocab_size": 64, "d_model": 16, "d_kv": 8, "d_ff": 32, "num_heads": 2}
     config = T5Config(**sizes, num_layers=1, decoder_start_token_id=0)  # pyright: ignore[reportCallIssue]
     T5ForConditionalGeneration(config).save_pretrained(tmp_path / "plain")
-    spec = "quantize(nf4, compute=fp32) on linear"
+    spec = "quantize(int8) on linear"
     whole = pefc.base(spec, tmp_path / "plain")
     assert any(path.endswith("wo") for path in packed_paths(whole))
     with pytest.raises(pefc.SpecError, match="no-quantization-config") as caught:

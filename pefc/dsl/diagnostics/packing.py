@@ -56,6 +56,33 @@ class ComputeInt8(Diagnostic):
 
 
 @dataclass(frozen=True, slots=True)
+class KeptFloating(Diagnostic):
+    """A weight is to have 4 bits in a model that relies on its floating point.
+
+        pefc.apply("quantize(nf4) on linear", t5)
+
+    The class of the model names modules that keep their dtype. T5 casts what goes into the last map
+    of a feed-forward block to the dtype of that map's weight; 4 bits lie there as whole numbers of
+    8, and all but whole numbers would be lost of the states. Leave these maps out, in place of
+    `qlora` too, which is two statements: `quantize` and `lora`. `int8` takes them.
+    """
+
+    span: Span
+    path: str
+    model: str
+
+    def title(self) -> str:
+        return f"{self.model} needs the weight of `{self.path}` in floating point"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, "4 bits would change what the model computes around it"),)
+
+    def help(self) -> str:
+        inner = ".".join(self.path.split(".")[-2:])
+        return f"leave it out: `except \"{inner}\"`"
+
+
+@dataclass(frozen=True, slots=True)
 class NotFiniteWeight(Diagnostic):
     """A weight that is to be quantized holds NaN or infinity.
 
