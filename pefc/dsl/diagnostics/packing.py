@@ -79,7 +79,7 @@ class KeptFloating(Diagnostic):
 
     def help(self) -> str:
         inner = ".".join(self.path.split(".")[-2:])
-        return f"leave it out: `except \"{inner}\"`"
+        return f'leave it out: `except "{inner}"`'
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,7 @@ class OtherCheckpoint(Diagnostic):
     """Training is to go on from a checkpoint that was written with another spec.
 
         pefc.apply("adalora(r=6, target=2, steps=900) on attn.q", model)
-        trainer.train(resume_from_checkpoint="out/checkpoint-100")   # of steps=600
+        trainer.train(resume_from_checkpoint="out/checkpoint-100")  # of steps=600
 
     Tensors and the state of the optimizer would belong to other sites, or mean something else.
     Apply the spec that stands in the checkpoint, `spec.peft`; `pefc.load` does so. To train on with
