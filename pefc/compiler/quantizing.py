@@ -10,8 +10,7 @@ from torch import nn
 
 from ..dsl.checked import Quantization
 from ..dsl.diagnostics.core import Diagnostic, SpecError
-from ..dsl.diagnostics.packing import ComputeInt8
-from ..dsl.diagnostics.packing import KeptFloating
+from ..dsl.diagnostics.packing import ComputeInt8, KeptFloating
 from ..dsl.diagnostics.quantizing import (
     DoubleInt8,
     NoQuantizer,
