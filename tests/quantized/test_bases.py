@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from bitsandbytes import functional
 from bitsandbytes.nn.modules import Linear4bit
 from torch import nn
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 import pefc
-from pefc.runtime.quantized import is_packed, reading
+from pefc.runtime.quantized import is_packed, packing, reading
 
 from ..models import llama, output, perturb, plain
 from .bases import BUILDERS, FORMS, FOUR_BITS, plain_twin
@@ -232,3 +233,17 @@ def test_a_task_does_not_quantize_the_base_of_others(tmp_path: Path) -> None:
     with pytest.raises(pefc.SpecError, match="other-form"):
         pefc.load(model, tmp_path / "out", task="c")
     assert pefc.task_names(model) == ("b",)
+
+
+@pytest.mark.parametrize("form", ["nf4", "nf4, double", "fp4"])
+def test_a_weight_that_was_repacked_has_its_scales_in_order(form: str) -> None:
+    """Evaluated before a spec is applied: repacked by hand here, since few processors have it."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(256, 64))
+    pefc.apply(f"quantize({form}, compute=fp32) on :Linear", model)
+    weight = model[0].weight
+    expected = reading.values(model[0])
+    data, state = functional._convert_weight_packed_for_cpu(weight.data, weight.quant_state)  # pyright: ignore[reportArgumentType, reportAttributeAccessIssue]
+    weight.data, weight.quant_state = data, state  # pyright: ignore[reportAttributeAccessIssue]
+    found = reading.values(packing.settled(model[0]))  # pyright: ignore[reportArgumentType]
+    torch.testing.assert_close(found, expected, rtol=0.02, atol=1e-3)

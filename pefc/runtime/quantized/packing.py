@@ -122,4 +122,13 @@ def settled(module: nn.Module) -> nn.Module:
                     weight.data,
                     state,  # pyright: ignore[reportArgumentType]
                 )
+            _in_rows(weight.quant_state)  # pyright: ignore[reportArgumentType, reportAttributeAccessIssue]
     return module
+
+
+def _in_rows(state: bnb.QuantState) -> None:
+    """Scales in the order of their blocks again: bitsandbytes leaves them [blocks of a row, rows]
+    where they are not quantized themselves.
+    """
+    if not state.nested:
+        state.absmax = state.absmax.T.reshape(-1).float()
