@@ -114,16 +114,21 @@ def settled(module: nn.Module) -> nn.Module:
         keep_scales(module)
     if isinstance(module, Linear4bit):
         module.support_avx512bf16_for_cpu = False
-        state = getattr(module.weight, "quant_state", None)
-        if getattr(state, "packing_format_for_cpu", False):
-            weight = module.weight
-            with torch.no_grad():
-                weight.data, module.weight.quant_state = bnb._convert_weight_packed_for_cpu_inverse(  # pyright: ignore[reportAttributeAccessIssue]
-                    weight.data,
-                    state,  # pyright: ignore[reportArgumentType]
-                )
-            _in_rows(weight.quant_state)  # pyright: ignore[reportArgumentType, reportAttributeAccessIssue]
+    restore(module)
     return module
+
+
+def restore(module: nn.Module) -> None:
+    """Take back what bitsandbytes has repacked at a call; the rounding of the scales stays."""
+    state = getattr(module._parameters.get("weight"), "quant_state", None)
+    if isinstance(module, Linear4bit) and getattr(state, "packing_format_for_cpu", False):
+        weight = module.weight
+        with torch.no_grad():
+            weight.data, weight.quant_state = bnb._convert_weight_packed_for_cpu_inverse(  # pyright: ignore[reportAttributeAccessIssue]
+                weight.data,
+                state,  # pyright: ignore[reportArgumentType]
+            )
+        _in_rows(weight.quant_state)  # pyright: ignore[reportArgumentType, reportAttributeAccessIssue]
 
 
 def _in_rows(state: bnb.QuantState) -> None:
