@@ -21,7 +21,6 @@ from ..runtime.state import Fingerprint, differences, fingerprint
 from .folding import folded_labels
 from .growing import add
 from .link.live import check_unattached
-from .link.packing import restore
 from .parts import renamed
 from .patches import form
 from .plan import Plan
@@ -88,7 +87,6 @@ def _read(model: nn.Module, folder: Path) -> Saved:
     would mislead.
     """
     saved = read(folder)
-    restore(bare(model))
     found = fingerprint(bare(model), without=frozenset(saved.tensors))
     check_base(saved, found, type(model).__name__)
     return saved

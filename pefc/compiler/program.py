@@ -11,7 +11,7 @@ from ..dsl.vocabulary import FUSION
 from .link.graph import linked_graph
 from .link.live import check_free, install
 from .link.materialize import Materials, materialize
-from .link.packing import Modules, packed_modules, restore, with_modules
+from .link.packing import Modules, packed_modules, with_modules
 from .patches import Patches
 from .plan import Plan
 from .planning import plan
@@ -88,7 +88,6 @@ def compiled(
 
     Raises SpecError with every mistake.
     """
-    restore(model)
     program = Program(plan(checked, model), model, tokenize=tokenize, filled=filled)
     for patched in program.plan.modules:
         program.patches.forms(patched)

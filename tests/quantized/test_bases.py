@@ -260,5 +260,6 @@ def test_a_base_that_was_repacked_is_what_it_was(form: str, tmp_path: Path) -> N
     found = pefc.apply(spec, repacked())
     close = {"rtol": 0.02, "atol": 0.02}
     torch.testing.assert_close(found(x), expected(x), **close)
+    torch.testing.assert_close(pefc.merge(repacked(), into="fp32")(x), base()(x), **close)
     pefc.save(expected, tmp_path / "out")
     torch.testing.assert_close(pefc.load(repacked(), tmp_path / "out")(x), expected(x), **close)

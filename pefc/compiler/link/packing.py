@@ -130,13 +130,6 @@ def places(model: nn.Module, modules: Modules) -> list[tuple[nn.Module, str, nn.
     ]
 
 
-def restore(model: nn.Module) -> None:
-    """Take back what an evaluation has repacked, before values are read."""
-    for module in model.modules():
-        if is_packed(module):
-            quantized.packing.restore(module)
-
-
 def settle(model: nn.Module) -> None:
     """Let quantized weights stay what they are while the model evaluates, and warn of those that do
     not compute with what they were quantized to.

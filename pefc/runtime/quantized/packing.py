@@ -119,7 +119,9 @@ def settled(module: nn.Module) -> nn.Module:
 
 
 def restore(module: nn.Module) -> None:
-    """Take back what bitsandbytes has repacked at a call; the rounding of the scales stays."""
+    """Take back what bitsandbytes has repacked at a call, before the weight is read; its scales
+    stay rounded.
+    """
     state = getattr(module._parameters.get("weight"), "quant_state", None)
     if isinstance(module, Linear4bit) and getattr(state, "packing_format_for_cpu", False):
         weight = module.weight

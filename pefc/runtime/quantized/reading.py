@@ -17,6 +17,7 @@ from torch.nn import functional
 from ..patched import base_class
 from ..whole import whole
 from .forms import form, state_of
+from .packing import restore
 from .rows import readable
 
 _SQUARES = "pefc_row_squares"
@@ -30,6 +31,7 @@ def values(module: nn.Module, packed: Tensor | None = None) -> Tensor:
     """
     kind = form(module)
     assert kind is not None
+    restore(module)
     weight = whole(module.get_parameter("weight") if packed is None else packed).data
     if kind.format == "int8":
         return bnb.int8_vectorwise_dequant(weight, _scales(module))
@@ -120,6 +122,7 @@ class Rows:
     def __init__(self, module: nn.Module) -> None:
         kind = form(module)
         assert kind is not None
+        restore(module)
         self._module = module
         self._state = None if kind.format == "int8" else _state(module)
         self.shape: tuple[int, ...]
