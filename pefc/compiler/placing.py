@@ -9,9 +9,11 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from ..dsl.diagnostics.core import SpecError
+from ..dsl.diagnostics.packing import NotQuantizedYet
 from ..dsl.diagnostics.placing import ClosedAttention, NoPorts, NoTokens
 from ..dsl.source import Span
 from ..runtime.patched import base_class
+from ..runtime.quantized import lacks_bits
 from .families import linear_width
 from .lower import (
     AttentionFacts,
@@ -53,6 +55,8 @@ def place(site: Site, table: SiteTable, model: nn.Module, span: Span) -> Place:
         case "norm" | "embedding" | "conv":
             return Place(site.path, _leaf(model.get_submodule(site.path)), None)
         case _:
+            if lacks_bits(model.get_submodule(site.path)):
+                raise SpecError([NotQuantizedYet(span, site.path)])
             return Place(site.path, linear_facts(site), None)
 
 

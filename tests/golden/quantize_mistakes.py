@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from bitsandbytes.nn.modules import Linear4bit
+from torch import nn
 
 import pefc
 
@@ -13,6 +15,11 @@ from ..models import gpt2, llama, perturb
 from ..runtime.prompt_models import t5
 
 NF4 = "quantize(nf4, double) on linear"
+
+
+def not_quantized_yet() -> None:
+    model = nn.Sequential(Linear4bit(64, 64))
+    pefc.apply(pefc.parse("lora(r=2) on :Linear4bit", name="train.peft"), model)
 
 
 def kept_floating() -> None:
@@ -69,6 +76,7 @@ def adapter_as_model() -> None:
 
 
 QUANTIZE_MISTAKES: tuple[Callable[[], None], ...] = (
+    not_quantized_yet,
     kept_floating,
     kept_floating_named,
     other_form,

@@ -83,6 +83,30 @@ class KeptFloating(Diagnostic):
 
 
 @dataclass(frozen=True, slots=True)
+class NotQuantizedYet(Diagnostic):
+    """A method is for a map of 4 bits that was made and never moved to a device.
+
+        model.a = bitsandbytes.nn.Linear4bit(64, 64)
+        pefc.apply("lora(r=8) on a", model)
+
+    bitsandbytes quantizes such a weight when the module is moved, to the device that it is on, too.
+    Until then the module cannot be called. Call `model.to("cpu")`, or another device, first.
+    """
+
+    span: Span
+    path: str
+
+    def title(self) -> str:
+        return f"`{self.path}` has 4 bits by its class, and is not quantized yet"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, "it cannot be called before it was moved to a device"),)
+
+    def help(self) -> str:
+        return 'move the model to a device first, `model.to("cpu")`'
+
+
+@dataclass(frozen=True, slots=True)
 class NotFiniteWeight(Diagnostic):
     """A weight that is to be quantized holds NaN or infinity.
 

@@ -11,6 +11,7 @@ from .forms import Form as Form
 from .forms import dtype as dtype
 from .forms import form as form
 from .forms import is_packed as is_packed
+from .forms import lacks_bits as lacks_bits
 from .forms import size as size
 from .rows import readable_names as readable_names
 

@@ -69,6 +69,12 @@ def is_packed(module: nn.Module) -> bool:
     return form(module) is not None
 
 
+def lacks_bits(module: nn.Module) -> bool:
+    """Whether a module of 4 bits still has its numbers: they are quantized when it is moved."""
+    is_one = _family(module) == "Linear4bit" and state_of(module) is None
+    return is_one and not module.get_parameter("weight").is_meta
+
+
 def dtype(module: nn.Module) -> torch.dtype | None:
     """The dtype that a quantized weight had; None where that is not known."""
     state = state_of(module)
