@@ -9,7 +9,7 @@ import pefc
 
 from ..models import bert, gpt2, llama, perturb, sdpa
 from ..runtime.prompt_models import mistral, t5
-from .tuned import ATTENTION, COMBINED, LEFT, SPECS, Build, close, output, tuned
+from .tuned import ATTENTION, COMBINED, LEFT, SPECS, Build, assert_near, output, tuned
 
 LAYERS = {
     llama: "model.layers.1",
@@ -44,11 +44,11 @@ def test_a_model(build: Build, spec: str) -> None:
     counter = CompileCounter()
     compiled.compile(fullgraph=True, backend=counter)
     expected, found = output(model, **given), output(compiled, **given)
-    close(found, expected)
+    assert_near(found, expected)
     gradients = trained(model, expected)
     largest = max(gradient.abs().max().item() for gradient in gradients.values())
     for name, gradient in trained(compiled, found).items():
-        close(gradient, gradients[name], 1e-13 * largest)
+        assert_near(gradient, gradients[name], 1e-13 * largest)
     assert counter.frame_count == 1
 
 
@@ -60,7 +60,7 @@ def test_a_layer(build: Build, spec: str) -> None:
     expected = output(model)
     counter = CompileCounter()
     model.get_submodule(LAYERS[build]).compile(fullgraph=True, backend=counter)
-    close(output(model), expected)
+    assert_near(output(model), expected)
     assert counter.frame_count == 1
 
 
@@ -75,7 +75,7 @@ def test_one_compiled_layer_serves_all_of_them(name: str) -> None:
     counter = CompileCounter()
     for layer in model.model.layers:
         layer.compile(fullgraph=True, backend=counter)
-    close(output(model, use_cache=False), expected, 1e-5)
+    assert_near(output(model, use_cache=False), expected, 1e-5)
     assert counter.frame_count == 1
 
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ..models import bert, gpt2, llama, sdpa
 from ..runtime.prompt_models import mistral, t5
-from .tuned import BUILDS, IDS, LEFT, RIGHT, SPECS, Build, close, named, output, tuned
+from .tuned import BUILDS, IDS, LEFT, RIGHT, SPECS, Build, assert_near, named, output, tuned
 
 SPEC = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
 MASKED = (llama, mistral, gpt2, t5, bert)
@@ -41,7 +41,7 @@ def test_without_a_mask_no_token_sees_a_later_one(build: Build, spec: str) -> No
     model, changed = tuned(build, spec), IDS.clone()
     changed[:, 5] += 1
     before, after = output(model), output(model, changed % 64)
-    close(after[:, :5], before[:, :5])
+    assert_near(after[:, :5], before[:, :5])
     assert (after - before)[:, 5:].abs().amax(-1).min() > 1e-4
 
 
@@ -50,7 +50,7 @@ def test_without_a_mask_no_token_sees_a_later_one(build: Build, spec: str) -> No
 @torch.no_grad()
 def test_a_mask_of_ones_is_none(build: Build, spec: str) -> None:
     model = tuned(build, spec)
-    close(output(model, attention_mask=torch.ones_like(IDS)), output(model))
+    assert_near(output(model, attention_mask=torch.ones_like(IDS)), output(model))
 
 
 @SPEC
@@ -60,7 +60,7 @@ def test_a_row_padded_on_the_right_is_the_row_alone(build: Build, spec: str) -> 
     model = tuned(build, spec)
     kept = slice(None, 5) if build is t5 else slice(None, 6)
     found = output(model, attention_mask=RIGHT)[:1, kept]
-    close(found, output(model, IDS[:1, :6])[:, kept])
+    assert_near(found, output(model, IDS[:1, :6])[:, kept])
 
 
 @pytest.mark.parametrize(("build", "spec"), PADDED_LEFT)
@@ -70,7 +70,7 @@ def test_a_row_padded_on_the_left_is_the_row_alone(build: Build, spec: str) -> N
     given = {} if build is t5 else {"position_ids": counted(LEFT)}
     kept = slice(None) if build is t5 else slice(3, None)
     found = output(model, attention_mask=LEFT, **given)[:1, kept]
-    close(found, output(model, IDS[:1, 3:]))
+    assert_near(found, output(model, IDS[:1, 3:]))
 
 
 @SPEC
@@ -87,4 +87,4 @@ def test_eager_attention_computes_the_same(build: Build, spec: str, mask: Tensor
     found = output(model, attention_mask=mask)
     kept = ... if mask is None or build is t5 else mask.bool()
     assert not torch.equal(found, expected)
-    close(found[kept], expected[kept], 1e-12 if wide else 1e-5)
+    assert_near(found[kept], expected[kept], 1e-12 if wide else 1e-5)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..models import gpt2, llama
 from ..runtime.prompt_models import mistral, t5
-from .tuned import ATTENTION, COMBINED, IDS, LEFT, SPECS, WRITERS, Build, close, named, tuned
+from .tuned import ATTENTION, COMBINED, IDS, LEFT, SPECS, WRITERS, Build, assert_near, named, tuned
 
 NEW = 8
 SPEC = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
@@ -50,7 +50,7 @@ def test_decoding_from_a_cache_is_the_full_forward(build: Build, caching: str, s
     cached, full = generate(cache_implementation=caching), generate(use_cache=False)
     assert torch.equal(cached.sequences, full.sequences)
     for one, other in zip(cached.logits, full.logits, strict=True):
-        close(one, other)
+        assert_near(one, other)
 
 
 @SPEC
@@ -58,9 +58,10 @@ def test_decoding_from_a_cache_is_the_full_forward(build: Build, caching: str, s
 def test_samples_follow_the_seed(build: Build, spec: str) -> None:
     texts = []
     for seed, cached in ((1, True), (1, False), (2, True)):
+        model = tuned(build, spec)
         torch.manual_seed(seed)
         given = {"do_sample": True, "top_k": 20, "num_return_sequences": 2, "use_cache": cached}
-        texts.append(tuned(build, spec).generate(IDS, **WRITING, **given))
+        texts.append(model.generate(IDS, **WRITING, **given))
     assert texts[0].shape == (4, NEW + (1 if build is t5 else 9))
     assert torch.equal(texts[0], texts[1])
     assert not torch.equal(texts[0], texts[2])

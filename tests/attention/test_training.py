@@ -21,7 +21,7 @@ from .tuned import (
     SPECS,
     WRITERS,
     Build,
-    close,
+    assert_near,
     named,
     output,
     tuned,
@@ -54,7 +54,7 @@ def test_checkpoints_change_no_gradient(build: Build, reentrant: bool, spec: str
     for name, gradient in found.items():
         assert gradient is not None, name
         assert gradient.abs().max() > 0, name
-        close(gradient / expected[name].norm(), expected[name] / expected[name].norm())
+        assert_near(gradient / expected[name].norm(), expected[name] / expected[name].norm())
 
 
 def loss(model: nn.Module) -> Tensor:
@@ -102,7 +102,7 @@ def test_what_is_saved_computes_the_same(
     pefc.save(model, tmp_path, resume=resume)
     loaded = pefc.load(build().double(), tmp_path)
     with torch.no_grad():
-        close(output(loaded), output(model))
+        assert_near(output(loaded), output(model))
     names, kept = (
         {name for name, p in of.named_parameters() if p.requires_grad} for of in (loaded, model)
     )

@@ -61,5 +61,5 @@ def named(build: Build) -> str:
     return build.__name__
 
 
-def close(actual: Tensor, expected: Tensor, atol: float = 1e-12) -> None:
+def assert_near(actual: Tensor, expected: Tensor, atol: float = 1e-12) -> None:
     torch.testing.assert_close(actual, expected, rtol=0, atol=atol)

@@ -79,7 +79,7 @@ def _models_are_read_once() -> Iterator[None]:
         yield
 
 
-def agree(base: nn.Module, spec: str) -> None:
+def assert_linkers_agree(base: nn.Module, spec: str) -> None:
     plan = pefc.compile(spec, base).plan
     model = deepcopy(base)
     program = pefc.Program(plan, model)
@@ -101,4 +101,4 @@ def agree(base: nn.Module, spec: str) -> None:
 )
 def test_both_linkers_agree(build: Callable[[], nn.Module]) -> None:
     base = build().double()
-    agree(base, AROUND if build is vit else AROUND + TOKENS)
+    assert_linkers_agree(base, AROUND if build is vit else AROUND + TOKENS)

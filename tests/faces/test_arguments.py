@@ -133,7 +133,7 @@ def attached() -> nn.Module:
     return pefc.apply(TASKS, llama())
 
 
-def refuses(call: Callable[[], object], kind: type[Exception], words: str) -> None:
+def assert_refuses(call: Callable[[], object], kind: type[Exception], words: str) -> None:
     with pytest.raises(kind) as caught:
         call()
     assert type(caught.value) is kind
@@ -145,7 +145,7 @@ def test_of_a_model_without_a_spec(
     plain: nn.Module, call: Call, kind: type[Exception], words: str
 ) -> None:
     before = Snapshot.of(plain)
-    refuses(lambda: call(plain), kind, words)
+    assert_refuses(lambda: call(plain), kind, words)
     before.assert_same(plain)
 
 
@@ -156,14 +156,14 @@ def test_of_a_model_with_a_spec(
     before = Snapshot.of(attached)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
-        refuses(lambda: call(attached), kind, words)
+        assert_refuses(lambda: call(attached), kind, words)
     before.assert_same(attached)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("call", "kind", "words"), FREE, ids=range(len(FREE)))
 def test_without_a_model(call: Callable[[], object], kind: type[Exception], words: str) -> None:
-    refuses(call, kind, words)
+    assert_refuses(call, kind, words)
 
 
 @pytest.mark.parametrize("call", FACES, ids=range(len(FACES)))
@@ -177,7 +177,7 @@ def test_without_a_model(call: Callable[[], object], kind: type[Exception], word
     ids=["none", "name", "function"],
 )
 def test_of_what_is_no_model(call: Call, given: object, words: str) -> None:
-    refuses(lambda: call(given), TypeError, words)
+    assert_refuses(lambda: call(given), TypeError, words)
 
 
 def test_lists_are_tuples_of_the_language(plain: nn.Module) -> None:

@@ -34,7 +34,7 @@ def test_files(
     name: str, golden: Callable[[Path, str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(FOLDER)
-    _compare(name + KEYS.get(name, ""), FOLDER / name, golden)
+    assert_golden(name + KEYS.get(name, ""), FOLDER / name, golden)
 
 
 @pytest.mark.parametrize("name", REFERENCES)
@@ -42,7 +42,7 @@ def test_references(
     name: str, golden: Callable[[Path, str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(FOLDER)
-    _compare(REFERENCES[name], FOLDER / name, golden)
+    assert_golden(REFERENCES[name], FOLDER / name, golden)
 
 
 def test_large_files_are_not_read(
@@ -50,7 +50,7 @@ def test_large_files_are_not_read(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("model.peft").write_bytes(bytes(4_000_001))
-    _compare("model.peft", FOLDER / "too-large-file", golden)
+    assert_golden("model.peft", FOLDER / "too-large-file", golden)
 
 
 def test_no_output_is_orphaned() -> None:
@@ -59,7 +59,7 @@ def test_no_output_is_orphaned() -> None:
         assert path.name in known or path.stem in known, path
 
 
-def _compare(reference: str, path: Path, golden: Callable[[Path, str], None]) -> None:
+def assert_golden(reference: str, path: Path, golden: Callable[[Path, str], None]) -> None:
     try:
         text = format(read(reference))
     except SpecError as error:

@@ -18,7 +18,7 @@ SPECS = (
 BIASED = "ssf on linear; lora(r=2) on linear"
 
 
-def bare(model: nn.Module) -> None:
+def assert_bare(model: nn.Module) -> None:
     """No trace of a spec."""
     assert "_pefc" not in model.__dict__
     assert all("pefc_base" not in vars(type(module)) for module in model.modules())
@@ -43,7 +43,7 @@ def test_merging_keeps_the_function(build: Callable[[], nn.Module], spec: str) -
     adapted = output(model)
     assert (adapted - base).abs().max() > 1e-2
     assert pefc.merge(model) is model
-    bare(model)
+    assert_bare(model)
     assert list(model.state_dict()) == keys
     merged = output(model)
     assert not torch.equal(merged, base)
@@ -87,7 +87,7 @@ def test_a_kept_base_comes_back_from_under_another_spec() -> None:
     before.assert_same(model)
 
 
-def refused(spec: str, model: nn.Module, code: str, **options: float) -> None:
+def assert_refused(spec: str, model: nn.Module, code: str, **options: float) -> None:
     pefc.apply(spec, model)
     perturb(model, scale=options.pop("scale", 0.3))
     before = Snapshot.of(model)
@@ -109,34 +109,34 @@ bent on attn.q
 
 
 def test_what_is_not_affine_does_not_merge() -> None:
-    refused(RELU, llama(), "not-affine")
+    assert_refused(RELU, llama(), "not-affine")
 
 
 def test_a_constant_needs_a_bias_to_merge_into() -> None:
-    refused("ssf on attn.q", llama(), "no-bias-to-merge")
+    assert_refused("ssf on attn.q", llama(), "no-bias-to-merge")
 
 
 def test_a_tied_weight_does_not_merge() -> None:
-    refused("lora(r=2) on head", llama(tied=True), "tied-merge")
+    assert_refused("lora(r=2) on head", llama(tied=True), "tied-merge")
 
 
 def test_a_merge_that_16_bits_would_lose_is_refused_and_can_be_accepted() -> None:
     spec, scale = "lora(r=2) on linear", 1e-3
-    refused(spec, llama().to(torch.bfloat16), "lossy-merge", scale=scale)
+    assert_refused(spec, llama().to(torch.bfloat16), "lossy-merge", scale=scale)
     model = pefc.apply(spec, llama().to(torch.bfloat16))
     perturb(model, scale=scale)
     pefc.merge(model, loss=1.0)
-    bare(model)
+    assert_bare(model)
 
 
 def test_a_bias_that_16_bits_would_lose_is_refused() -> None:
-    refused("beft on attn.q", bert().to(torch.bfloat16), "lossy-merge", scale=1e-5)
+    assert_refused("beft on attn.q", bert().to(torch.bfloat16), "lossy-merge", scale=1e-5)
 
 
 def test_a_large_update_merges_in_16_bits() -> None:
     model = pefc.apply("lora(r=2) on linear", llama().to(torch.bfloat16))
     perturb(model)
-    bare(pefc.merge(model))
+    assert_bare(pefc.merge(model))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

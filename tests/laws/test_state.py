@@ -114,7 +114,7 @@ def test_a_users_methods_and_recipes_need_no_other_file_to_load(
     assert fresh.model.layers[0].mlp.up_proj.wide.A.shape[0] == 3
 
 
-def refused(folder: Path, code: str, model: nn.Module | None = None) -> None:
+def assert_refused(folder: Path, code: str, model: nn.Module | None = None) -> None:
     model = llama() if model is None else model
     before = Snapshot.of(model)
     with pytest.raises(pefc.SpecError) as caught:
@@ -159,23 +159,23 @@ A = "model.layers.0.self_attn.q_proj.lora.A"
 )
 def test_other_tensors_are_refused(saved: Path, change: Callable[..., object]) -> None:
     with_tensors(saved, change)
-    refused(saved, "other-sites")
+    assert_refused(saved, "other-sites")
 
 
 def test_another_base_is_refused(saved: Path) -> None:
     model = llama()
     with torch.no_grad():
         model.model.layers[1].mlp.up_proj.weight.mul_(1.1)
-    refused(saved, "other-base", model)
+    assert_refused(saved, "other-base", model)
 
 
 def test_a_base_with_fewer_layers_is_refused(saved: Path) -> None:
-    refused(saved, "other-base", llama(layers=1))
-    refused(saved, "other-base", llama(layers=3))
+    assert_refused(saved, "other-base", llama(layers=1))
+    assert_refused(saved, "other-base", llama(layers=3))
 
 
 def test_another_architecture_is_refused(saved: Path) -> None:
-    refused(saved, "other-base", gpt2())
+    assert_refused(saved, "other-base", gpt2())
 
 
 def test_a_base_in_another_dtype_is_the_same_base(saved: Path) -> None:
@@ -191,27 +191,27 @@ def test_an_edited_or_cut_file_is_refused(saved: Path, name: str) -> None:
     content = (saved / name).read_bytes()
     for damaged in (content[:-1], content + b" ", b"", content.replace(b"2", b"3")):
         (saved / name).write_bytes(damaged)
-        refused(saved, "damaged-adapter")
+        assert_refused(saved, "damaged-adapter")
     (saved / name).unlink()
-    refused(saved, "damaged-adapter")
+    assert_refused(saved, "damaged-adapter")
 
 
 def test_bytes_that_are_no_tensors_or_text_are_refused(saved: Path) -> None:
     rewrite(saved, "adapter.safetensors", b"\xff" * 64)
-    refused(saved, "damaged-adapter")
+    assert_refused(saved, "damaged-adapter")
     rewrite(saved, "spec.peft", b"\xff\xfe")
-    refused(saved, "damaged-adapter")
+    assert_refused(saved, "damaged-adapter")
 
 
 def test_a_folder_without_an_adapter_is_refused(tmp_path: Path) -> None:
-    refused(tmp_path, "no-adapter")
-    refused(tmp_path / "nowhere", "no-adapter")
+    assert_refused(tmp_path, "no-adapter")
+    assert_refused(tmp_path / "nowhere", "no-adapter")
 
 
 def test_another_format_is_refused(saved: Path) -> None:
     manifest = json.loads((saved / "plan.json").read_text())
     (saved / "plan.json").write_text(json.dumps({**manifest, "format": 2}))
-    refused(saved, "other-format")
+    assert_refused(saved, "other-format")
 
 
 MANIFESTS = st.recursive(
@@ -249,7 +249,7 @@ def test_a_method_that_is_defined_otherwise_now_is_refused(
     manifest = json.loads((saved / "plan.json").read_text())
     manifest["methods"]["lora"] = "0" * 16
     (saved / "plan.json").write_text(json.dumps(manifest))
-    refused(saved, "other-method")
+    assert_refused(saved, "other-method")
 
 
 def test_other_files_of_the_folder_stay(saved: Path) -> None:

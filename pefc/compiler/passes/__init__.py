@@ -4,8 +4,9 @@ run.
 
 from torch.fx import Graph
 
+from .associate import Associate
 from .base import CallBase, RowsOfBase
-from .blocks import Associate, Blocks
+from .blocks import Blocks
 from .cancel import Cancel
 from .diagonal import Diagonal, Rescale
 from .distribute import Distribute

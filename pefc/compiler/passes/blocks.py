@@ -1,6 +1,4 @@
-"""Products with matrices that are mostly zeros, or that are products themselves, without forming
-these.
-"""
+"""Products with matrices that are blocks on their diagonal, and zeros, are made of the blocks."""
 
 from dataclasses import dataclass
 
@@ -9,8 +7,8 @@ from torch import Tensor
 from torch.fx import Graph, Node
 
 from ..lower.matrices import block_diagonal
-from ..lower.nodes import axes, call, shape
-from .rewrite import everywhere, is_call
+from ..lower.nodes import axes, call
+from .rewrite import everywhere, is_call, is_matrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,18 +19,6 @@ class Blocks:
 
     def __call__(self, graph: Graph) -> Graph:
         return everywhere(graph, _blocks)
-
-
-@dataclass(frozen=True, slots=True)
-class Associate:
-    """`(P @ Q) @ M --> P @ (Q @ M)` and `M @ (P @ Q) --> (M @ P) @ Q`, where that takes fewer
-    multiplications.
-    """
-
-    name: str = "associate"
-
-    def __call__(self, graph: Graph) -> Graph:
-        return everywhere(graph, _associate)
 
 
 def times_blocks(matrix: Tensor, blocks: Tensor) -> Tensor:
@@ -52,9 +38,9 @@ def _blocks(graph: Graph, node: Node) -> Node | None:
     if not is_call(node, torch.matmul):
         return None
     left, right = node.args
-    if (found := _diagonal(graph, right)) is not None and _is_matrix(left):
+    if (found := _diagonal(graph, right)) is not None and is_matrix(left):
         return call(graph, times_blocks, left, found, axes=axes(node))
-    if (found := _diagonal(graph, left)) is not None and _is_matrix(right):
+    if (found := _diagonal(graph, left)) is not None and is_matrix(right):
         return call(graph, blocks_times, found, right, axes=axes(node))
     return None
 
@@ -66,27 +52,3 @@ def _diagonal(graph: Graph, node: object) -> Node | None:
     if is_call(node, torch.transpose) and is_call(node.args[0], block_diagonal):
         return call(graph, torch.transpose, node.args[0].args[0], -2, -1)
     return None
-
-
-def _associate(graph: Graph, node: Node) -> Node | None:
-    if not is_call(node, torch.matmul) or not all(map(_is_matrix, node.args)):
-        return None
-    left, right = node.args
-    rows, columns = shape(node)
-    if is_call(left, torch.matmul) and all(map(_is_matrix, left.args)):
-        first, second = left.args
-        rank, inner = shape(second)  # pyright: ignore[reportArgumentType]
-        if rank * columns * (inner + rows) < rows * inner * (rank + columns):
-            product = call(graph, torch.matmul, second, right)
-            return call(graph, torch.matmul, first, product, axes=axes(node))
-    if is_call(right, torch.matmul) and all(map(_is_matrix, right.args)):
-        first, second = right.args
-        inner, rank = shape(first)  # pyright: ignore[reportArgumentType]
-        if rows * rank * (inner + columns) < inner * columns * (rank + rows):
-            product = call(graph, torch.matmul, left, first)
-            return call(graph, torch.matmul, product, second, axes=axes(node))
-    return None
-
-
-def _is_matrix(node: object) -> bool:
-    return isinstance(node, Node) and len(shape(node)) == 2

@@ -5,6 +5,8 @@ from typing import Protocol, TypeGuard
 
 from torch.fx import Graph, Node
 
+from ..lower.nodes import shape
+
 Rule = Callable[[Graph, Node], Node | None]
 """Writes the replacement of a node before it and returns it, or None where the rule does not apply.
 """
@@ -61,6 +63,11 @@ def _try(graph: Graph, node: Node, rule: Rule) -> bool:
 def is_call(node: object, *functions: Callable[..., object]) -> TypeGuard[Node]:
     """A call of one of these functions."""
     return isinstance(node, Node) and node.op == "call_function" and node.target in functions
+
+
+def is_matrix(node: object) -> TypeGuard[Node]:
+    """A value with two axes."""
+    return isinstance(node, Node) and len(shape(node)) == 2
 
 
 def is_weight(node: object) -> TypeGuard[Node]:

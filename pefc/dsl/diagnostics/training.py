@@ -63,6 +63,12 @@ class IgnoredRates(Diagnostic):
         return "give the Trainer `optimizers=(pefc.optimizer(model, lr=…), None)`"
 
 
+def _apart(*lines: tuple[str, str | None]) -> tuple[Label, ...]:
+    """The first lines in which two specs differ."""
+    found = tuple(Label(None, f"{what}: `{line}`") for what, line in lines if line is not None)
+    return found or (Label(None, "the same statements stand in another order"),)
+
+
 @dataclass(frozen=True, slots=True)
 class AnotherSpec(Diagnostic):
     """`pefc.optimizer` is given a spec that the model does not carry.
@@ -84,9 +90,7 @@ class AnotherSpec(Diagnostic):
         return f"this {self.model} carries another spec"
 
     def labels(self) -> tuple[Label, ...]:
-        lines = (("given", self.asked), ("carried", self.there))
-        found = tuple(Label(None, f"{what}: `{line}`") for what, line in lines if line is not None)
-        return found or (Label(None, "the same statements stand in another order"),)
+        return _apart(("given", self.asked), ("carried", self.there))
 
     def help(self) -> str:
         return "leave the spec out, or apply it to the model first"
@@ -114,9 +118,7 @@ class OtherCheckpoint(Diagnostic):
         return f"the checkpoint was written with another spec than this {self.model} carries"
 
     def labels(self) -> tuple[Label, ...]:
-        lines = (("checkpoint", self.saved), ("model", self.there))
-        found = tuple(Label(None, f"{what}: `{line}`") for what, line in lines if line is not None)
-        return found or (Label(None, "the same statements stand in another order"),)
+        return _apart(("checkpoint", self.saved), ("model", self.there))
 
     def help(self) -> str:
         return "apply the spec of the checkpoint, which is beside it in `spec.peft`"
