@@ -19,6 +19,8 @@ bits it is kept, where it is quantized. A quantized weight counts as the one tha
 """
 
 _SAMPLES = 8
+_EXACT_IN_FLOAT = 2**24
+"""Floats of 32 bits hold every integer up to this one."""
 _TOLERANCE = 0.01
 """Relative to the largest sample; wider than the steps of bfloat16, narrower than any training."""
 _ROUNDED = 0.5
@@ -63,18 +65,36 @@ def tensor_facts(parameter: Tensor) -> dict[str, object]:
     if parameter.is_meta:
         return {"shape": list(parameter.shape), "samples": None}
     value = whole(parameter).detach()
-    flat = value.reshape(-1)
-    return facts_of(tuple(value.shape), lambda steps: flat[steps.to(flat.device)])
+    shape = tuple(value.shape)
+    return facts_of(shape, lambda steps: _entries(value, steps.to(value.device)))
 
 
 def facts_of(shape: tuple[int, ...], numbers: Callable[[Tensor], Tensor]) -> dict[str, object]:
     """The same of a parameter that is not read as a whole: `numbers` gives those at some places of
     it, row by row.
     """
-    size = prod(shape)
-    steps = torch.linspace(0, size - 1, min(_SAMPLES, size)).long()
-    samples = [float(f"{value:.4g}") for value in numbers(steps).float().tolist()]
+    numbers_there = numbers(_places(prod(shape))).float()
+    samples = [float(f"{value:.4g}") for value in numbers_there.tolist()]
     return {"shape": list(shape), "samples": samples}
+
+
+def _places(size: int) -> Tensor:
+    """Where in a tensor of so many entries the samples are, from the first entry to the last.
+
+    Up to 2²⁴ entries these are rounded as floats of 32 bits are, which saved adapters rely on;
+    beyond, such floats skip integers, and the places are exact.
+    """
+    count = min(_SAMPLES, size)
+    if size <= _EXACT_IN_FLOAT:
+        return torch.linspace(0, size - 1, count).long()
+    return torch.arange(count) * (size - 1) // (count - 1)
+
+
+def _entries(value: Tensor, places: Tensor) -> Tensor:
+    """Entries of a tensor by their places row by row; what is expanded or transposed stays so."""
+    if value.is_contiguous():
+        return value.view(-1)[places]
+    return value[torch.unravel_index(places, value.shape)]
 
 
 def packed_facts(module: nn.Module, packed: Tensor | None = None) -> dict[str, object]:

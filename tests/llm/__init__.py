@@ -1,0 +1,1 @@
+"""pefc on a real language model, and at the sizes that language models have."""
