@@ -12,6 +12,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 LONG = (
     "adalora/test_processes.py",
+    "faces/test_imports.py",
     "house/test_examples.py",
     "merging/test_failures.py",
     "merging/test_memory.py",

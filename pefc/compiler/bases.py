@@ -9,7 +9,8 @@ from ..dsl.checked import Checked, Quantization
 from ..dsl.diagnostics.core import SpecError
 from ..dsl.diagnostics.models import NotAReference
 from ..dsl.diagnostics.packing import NotFiniteWeight
-from ..runtime.quantized import is_packed, reading
+from ..runtime import quantized
+from ..runtime.quantized import is_packed
 from .attached import by_statement
 from .link.configs import all_but, config_of
 from .link.declaring import declare, declared
@@ -66,4 +67,4 @@ def _check_values(made: Plan, model: nn.Module) -> None:
 
 
 def _is_finite(module: nn.Module) -> bool:
-    return not is_packed(module) or reading.has_finite_scales(module)
+    return not is_packed(module) or quantized.reading.has_finite_scales(module)

@@ -1,0 +1,65 @@
+"""What pefc needs is what it declares, and bitsandbytes only where something is quantized."""
+
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from ..house.files import ROOT
+
+SCRIPT = Path(__file__).parent / "everything.py"
+
+
+def closure(requirements: list[str]) -> set[str]:
+    """The distributions that an installation of these brings."""
+    found: set[str] = set()
+    todo = [(Requirement(text), "") for text in requirements]
+    while todo:
+        wanted, extra = todo.pop()
+        name = canonicalize_name(wanted.name)
+        if name in found or (wanted.marker and not wanted.marker.evaluate({"extra": extra})):
+            continue
+        found.add(name)
+        try:
+            inner = requires(name) or []
+        except PackageNotFoundError:
+            continue
+        extras = ("", *wanted.extras)
+        todo += [(Requirement(text), extra) for text in inner for extra in extras]
+    return found
+
+
+def undeclared() -> list[str]:
+    """The modules here that a plain `pip install pefc` does not bring."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    ours = {"pefc", *closure(project["dependencies"])}
+    return [
+        module
+        for module, homes in packages_distributions().items()
+        if ours.isdisjoint(canonicalize_name(home) for home in homes) and module.isidentifier()
+    ]
+
+
+def test_a_plain_installation_is_enough(tmp_path: Path) -> None:
+    blocked = undeclared()
+    assert {"bitsandbytes", "peft", "accelerate", "hypothesis", "pytest"} <= set(blocked)
+    assert not {"torch", "transformers", "typer", "numpy"} & set(blocked)
+    done = everything(tmp_path, *blocked)
+    assert done.returncode == 0, done.stderr
+
+
+def test_bitsandbytes_is_left_alone_until_something_is_quantized(tmp_path: Path) -> None:
+    done = everything(tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert "kernels" not in done.stderr
+
+
+def everything(folder: Path, *blocked: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, SCRIPT, *blocked], cwd=folder, capture_output=True, text=True, check=False
+    )
