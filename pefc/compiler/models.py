@@ -19,6 +19,8 @@ from ..dsl.diagnostics.models import (
     NotModel,
     UnknownArchitecture,
 )
+from ..dsl.diagnostics.quantizing import UnreadableBits
+from ..runtime.quantized import library, missing
 from ..runtime.state import MANIFEST
 
 
@@ -32,8 +34,11 @@ def read_model(reference: str, *, weights: bool = False, **options: object) -> n
         return _made(reference)
     config = _config(reference)
     architecture = _architecture(reference, config)
+    reads = weights and _has_weights(reference)
+    if reads and (getattr(config, "quantization_config", None) or "quantization_config" in options):
+        _load_quantizer(reference)
     try:
-        if weights and _has_weights(reference):
+        if reads:
             return (architecture or AutoModel).from_pretrained(reference, **options).eval()  # pyright: ignore[reportArgumentType]
         return _without_weights(architecture, config).eval()
     except Exception as error:
@@ -50,6 +55,13 @@ def _without_weights(
 ) -> nn.Module:
     with torch.device("meta"):
         return AutoModel.from_config(config) if architecture is None else architecture(config)
+
+
+def _load_quantizer(reference: str) -> None:
+    """Import what transformers reads quantized weights with, before it does so itself."""
+    if absent := missing("bitsandbytes", "accelerate"):
+        raise SpecError([UnreadableBits(reference, absent)])
+    library()
 
 
 def _made(reference: str) -> nn.Module:

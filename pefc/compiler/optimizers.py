@@ -1,7 +1,6 @@
 """Optimizers of what a spec trains: AdamW of torch, and of bitsandbytes where it is asked for."""
 
 from collections.abc import Mapping
-from importlib import import_module
 from inspect import signature
 
 from torch import nn
@@ -10,6 +9,7 @@ from torch.optim import AdamW, Optimizer
 from ..dsl.diagnostics.core import SpecError
 from ..dsl.diagnostics.training import NoBitsandbytes, NothingTrains, NotPaged, UnknownOptimizer
 from ..dsl.nearest import nearest
+from ..runtime.quantized import library
 from .optimizing import parameter_groups
 from .warn import warn
 
@@ -65,7 +65,7 @@ def _class(kind: str) -> type[Optimizer]:
     if kind == _ADAMW:
         return AdamW
     try:
-        module = import_module("bitsandbytes.optim")
+        module = library("bitsandbytes.optim")
     except (ImportError, OSError, RuntimeError) as error:
         raise SpecError([NoBitsandbytes(kind, str(error).splitlines()[0])]) from error
     return getattr(module, _CLASSES[kind])

@@ -2,7 +2,6 @@
 it.
 """
 
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -19,7 +18,7 @@ from ..dsl.diagnostics.quantizing import (
     SharedQuantize,
 )
 from ..dsl.source import Span
-from ..runtime.quantized import DTYPES, Form, form
+from ..runtime.quantized import DTYPES, Form, form, missing
 from .lower import LinearFacts
 from .placing import Place
 from .plan import Floating, Packing
@@ -99,7 +98,7 @@ def place_of(step: Quantization) -> Span:
 
 
 def _form(step: Quantization) -> Form:
-    if importlib.util.find_spec("bitsandbytes") is None:
+    if missing("bitsandbytes"):
         raise SpecError([NoQuantizer(step.span)])
     given = dict(step.arguments)
     kind, double = given.get("format", "nf4"), bool(given.get("double", False))

@@ -9,6 +9,7 @@ from torch import nn
 
 from ..dsl.diagnostics.checkpoints import DamagedCheckpoint, QuantizedCheckpoint
 from ..dsl.diagnostics.core import SpecError
+from ..dsl.diagnostics.quantizing import UnreadableBits
 from ..runtime import quantized
 from ..runtime.checkpoint import Checkpoint
 from ..runtime.quantized import Form
@@ -43,6 +44,8 @@ def read_bits(folder: Path, model: nn.Module, checkpoint: Checkpoint) -> Mapping
     method = str(getattr(facts.get("quant_method"), "value", facts.get("quant_method", "unknown")))
     if method != _METHOD:
         raise SpecError([QuantizedCheckpoint(str(folder), method)])
+    if absent := quantized.missing("bitsandbytes"):
+        raise SpecError([UnreadableBits(str(folder), absent)])
     weights = quantized.saved.saved_weights(checkpoint.homes)
     if not weights:
         reason = f"`config.json` names the quantization `{_METHOD}`, and no weight is stored so"

@@ -1,13 +1,17 @@
 """What pefc needs is what it declares, and bitsandbytes only where something is quantized."""
 
+import logging
 import subprocess
 import sys
 import tomllib
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from pefc.runtime.quantized import library
 
 from ..house.files import ROOT
 
@@ -57,6 +61,21 @@ def test_bitsandbytes_is_left_alone_until_something_is_quantized(tmp_path: Path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "[]"
     assert "kernels" not in done.stderr
+
+
+def test_advice_to_install_kernels_is_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "talkative.py").write_text(
+        "import logging\n"
+        'logger = logging.getLogger("bitsandbytes.backends")\n'
+        'logger.warning("make sure you `pip install kernels`")\n'
+        'logger.error("the library does not load")\n'
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    library("talkative")
+    logging.getLogger("bitsandbytes.backends").warning("what comes later")
+    assert caplog.messages == ["the library does not load", "what comes later"]
 
 
 def everything(folder: Path, *blocked: str) -> subprocess.CompletedProcess[str]:

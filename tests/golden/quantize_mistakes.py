@@ -1,6 +1,6 @@
 """Mistakes with base weights in few bits: each function makes one."""
 
-import importlib.util
+import sys
 import warnings
 from collections.abc import Callable
 
@@ -13,6 +13,7 @@ import pefc
 
 from ..models import gpt2, llama, perturb
 from ..runtime.prompt_models import t5
+from .command_mistakes import command
 
 NF4 = "quantize(nf4, double) on linear"
 
@@ -36,8 +37,32 @@ def other_form() -> None:
 
 def no_quantizer() -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(importlib.util, "find_spec", lambda _: None)
+        patch.setitem(sys.modules, "bitsandbytes", None)
         pefc.plan(NF4, llama())
+
+
+def unreadable_bits() -> None:
+    pefc.apply(NF4, llama()).save_pretrained("quantized-base")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "bitsandbytes", None)
+        patch.setitem(sys.modules, "accelerate", None)
+        pefc.base("lora on attn.q", "quantized-base")
+
+
+def unreadable_bits_to_merge() -> None:
+    model = pefc.apply(f"{NF4}\nlora(r=2) on attn.q", llama())
+    pefc.save(model, "adapter")
+    pefc.remove(model).save_pretrained("quantized-base")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "bitsandbytes", None)
+        command("merge", "quantized-base", "adapter", "-o", "out")
+
+
+def bits_to_be_read() -> None:
+    llama().save_pretrained("base")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "accelerate", None)
+        pefc.base(NF4, "base")
 
 
 def distorted_weights() -> None:
@@ -81,6 +106,9 @@ QUANTIZE_MISTAKES: tuple[Callable[[], None], ...] = (
     kept_floating_named,
     other_form,
     no_quantizer,
+    unreadable_bits,
+    unreadable_bits_to_merge,
+    bits_to_be_read,
     distorted_weights,
     requantized,
     no_quantization_config,

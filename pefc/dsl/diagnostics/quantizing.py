@@ -111,7 +111,7 @@ class NoQuantizer(Diagnostic):
 
         quantize(nf4) on linear
 
-    Install it with `pip install pefc[quant]`.
+    Install it with `pip install 'pefc[quant]'`.
     """
 
     span: Span
@@ -123,7 +123,34 @@ class NoQuantizer(Diagnostic):
         return (Label(self.span, "and it is not installed"),)
 
     def help(self) -> str:
-        return "run `pip install pefc[quant]`"
+        return "run `pip install 'pefc[quant]'`"
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableBits(Diagnostic):
+    """The weights of a model are quantized, or shall be while they are read, and a library that
+    this takes is not installed.
+
+        pefc.base("lora on attn.q", "quantized-base")
+
+    Install it with `pip install 'pefc[quant]'`. transformers reads such weights with bitsandbytes
+    and accelerate; `pefc merge` takes bitsandbytes alone.
+    """
+
+    reference: str
+    missing: tuple[str, ...]
+
+    def title(self) -> str:
+        return f"`{self.reference}` is read with {' and '.join(self.missing)}"
+
+    def labels(self) -> tuple[Label, ...]:
+        state = "is not installed" if len(self.missing) == 1 else "are not installed"
+        return (
+            Label(None, f"its weights are quantized, and {' and '.join(self.missing)} {state}"),
+        )
+
+    def help(self) -> str:
+        return "run `pip install 'pefc[quant]'`"
 
 
 @dataclass(frozen=True, slots=True)

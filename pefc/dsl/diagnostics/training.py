@@ -206,7 +206,7 @@ class NoBitsandbytes(Diagnostic):
 
         pefc.optimizer(model, lr=1e-3, kind="adamw8bit")
 
-    Install it, as a part of pefc: `python -m pip install ".[quant]"`.
+    Install it with `pip install 'pefc[quant]'`.
     """
 
     kind: str
@@ -219,7 +219,7 @@ class NoBitsandbytes(Diagnostic):
         return (Label(None, self.reason),)
 
     def help(self) -> str:
-        return "install bitsandbytes, or take `adamw`"
+        return "run `pip install 'pefc[quant]'`, or take `adamw`"
 
 
 @dataclass(frozen=True, slots=True)

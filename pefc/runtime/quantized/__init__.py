@@ -2,7 +2,10 @@
 `reading`, `saved` and `hollow`, which are imported when they are first used.
 """
 
+import importlib.util
+import logging
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from .forms import BLOCK as BLOCK
@@ -22,7 +25,24 @@ if TYPE_CHECKING:
     from . import saved as saved
 
 
+def missing(*libraries: str) -> tuple[str, ...]:
+    """The libraries that cannot be found; this imports none."""
+    return tuple(name for name in libraries if importlib.util.find_spec(name) is None)
+
+
+def library(part: str = "bitsandbytes") -> ModuleType:
+    """Import bitsandbytes without its advice to install `kernels`, which pefc would not call."""
+    logger = logging.getLogger("bitsandbytes")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        return import_module(part)
+    finally:
+        logger.setLevel(level)
+
+
 def __getattr__(name: str) -> object:
     if name in {"hollow", "packing", "reading", "saved"}:
+        library()
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
