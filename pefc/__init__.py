@@ -36,6 +36,12 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+__all__ = ["SpecError", "SpecWarning", "check", "parse", "read"]
+__all__ += ["Plan", "Program", "combine", "trace"]
+__all__ += ["apply", "base", "compile", "load", "merge", "plan", "remove", "save"]
+__all__ += ["set_task", "task_names", "tasks"]
+__all__ += ["gates", "optimizer", "prune", "ranks", "regularizer"]
+
 _HOMES = {
     **dict.fromkeys(("apply", "base", "compile", "load", "merge", "plan", "remove"), ".surgery"),
     **dict.fromkeys(("save", "set_task", "task_names", "tasks"), ".surgery"),
@@ -53,3 +59,7 @@ def __getattr__(name: str) -> object:
     value = getattr(import_module(_HOMES[name], __name__), name)
     globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,6 +1,7 @@
 """What pefc needs is what it declares, and bitsandbytes only where something is quantized."""
 
 import logging
+import re
 import subprocess
 import sys
 import tomllib
@@ -11,11 +12,13 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+import pefc
 from pefc.runtime.quantized import library
 
 from ..house.files import ROOT
 
 SCRIPT = Path(__file__).parent / "everything.py"
+FACE = Path(pefc.__file__)
 
 
 def closure(requirements: list[str]) -> set[str]:
@@ -76,6 +79,18 @@ def test_advice_to_install_kernels_is_not_shown(
     library("talkative")
     logging.getLogger("bitsandbytes.backends").warning("what comes later")
     assert caplog.messages == ["the library does not load", "what comes later"]
+
+
+def test_all_that_is_public_is_listed_and_can_be_had() -> None:
+    assert dir(pefc) == sorted([*pefc.__all__, "__version__"])
+    declared = set(re.findall(r"^ *from \.\S+ import (\w+) as \1$", FACE.read_text(), re.MULTILINE))
+    assert declared == set(pefc.__all__)
+    assert all(getattr(pefc, name).__doc__ for name in pefc.__all__)
+
+
+def test_the_script_calls_all_functions() -> None:
+    called = set(re.findall(r"pefc\.(\w+)\(", SCRIPT.read_text()))
+    assert called == {name for name in pefc.__all__ if name.islower()}
 
 
 def everything(folder: Path, *blocked: str) -> subprocess.CompletedProcess[str]:
