@@ -13,10 +13,6 @@ FAULT = 1
 """The exit status where the spec or the model is at fault; 2 is wrong usage."""
 
 
-SHOWN = 200
-"""Diagnostics that are shown in full; a file with more has one mistake many times."""
-
-
 class Style(StrEnum):
     """How diagnostics are shown."""
 
@@ -54,22 +50,12 @@ def show(diagnostics: Iterable[Diagnostic], style: Style = Style.FULL) -> None:
 
 
 def _text(diagnostics: tuple[Diagnostic, ...], style: Style) -> str:
-    """Diagnostics for people; full ones with blank lines between them, and their count."""
-    from ..dsl.render import full, line
+    """Diagnostics for people."""
+    from ..dsl.render import line, report
 
     if style is Style.LINE:
         return "\n".join(map(line, diagnostics))
-    blocks = [full(diagnostic).rstrip() for diagnostic in diagnostics[:SHOWN]]
-    if len(diagnostics) > SHOWN:
-        blocks.append(f"the first {SHOWN} are shown; `--format line` shows all")
-    return "\n\n".join([*blocks, _summary(diagnostics)] if len(blocks) > 1 else blocks)
-
-
-def _summary(diagnostics: tuple[Diagnostic, ...]) -> str:
-    """How many errors and warnings there are."""
-    errors = sum(diagnostic.severity == "error" for diagnostic in diagnostics)
-    counts = ((errors, "error"), (len(diagnostics) - errors, "warning"))
-    return ", ".join(f"{n} {word}{'s' if n > 1 else ''}" for n, word in counts if n)
+    return report(diagnostics, "`--format line` shows all")
 
 
 def document(diagnostics: Iterable[Diagnostic]) -> str:

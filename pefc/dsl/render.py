@@ -12,6 +12,28 @@ from .source import Source, Span
 TAB = 4
 WIDEST = 160
 """Columns of a source line that are shown; a longer line is cut around what is marked."""
+SHOWN = 200
+"""Diagnostics that are shown in full; a text with more has one mistake many times."""
+
+
+def report(diagnostics: Iterable[Diagnostic], rest: str) -> str:
+    """Diagnostics in full with blank lines between them, and their count; `rest` says where to find
+    those that are too many to be shown.
+    """
+    found = tuple(diagnostics)
+    blocks = [full(diagnostic).rstrip() for diagnostic in found[:SHOWN]]
+    if len(found) > SHOWN:
+        blocks.append(f"the first {SHOWN} are shown; {rest}")
+    if len(found) > 1:
+        blocks.append(_summary(found))
+    return "\n\n".join(blocks)
+
+
+def _summary(diagnostics: tuple[Diagnostic, ...]) -> str:
+    """How many errors and warnings there are."""
+    errors = sum(diagnostic.severity == "error" for diagnostic in diagnostics)
+    counts = ((errors, "error"), (len(diagnostics) - errors, "warning"))
+    return ", ".join(f"{n} {word}{'s' if n > 1 else ''}" for n, word in counts if n)
 
 
 def full(diagnostic: Diagnostic) -> str:

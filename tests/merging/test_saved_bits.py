@@ -17,7 +17,7 @@ from ..models import gpt2, output, perturb
 from .folders import Build, assert_same, loaded, merged, tensors
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:distorted-weights", "ignore:MatMul8bitLt", "ignore:.*lost up to"
+    "ignore:.*distorted-weights", "ignore:MatMul8bitLt", "ignore:.*lost up to"
 )
 SPEC = "lora(r=2) on attn.q; dora(r=2) on attn.o; tune on norm"
 FORMS = ("nf4", "fp4 double", "int8")

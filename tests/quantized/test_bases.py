@@ -17,7 +17,7 @@ from pefc.runtime.quantized import is_packed, reading
 from ..models import llama, output, perturb, plain
 from .bases import BUILDERS, FORMS, FOUR_BITS, plain_twin
 
-pytestmark = pytest.mark.filterwarnings("ignore:distorted-weights")
+pytestmark = pytest.mark.filterwarnings("ignore:.*distorted-weights")
 """Of GPT-2, whose inner width is 96."""
 
 SPECS = (

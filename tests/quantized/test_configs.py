@@ -25,7 +25,7 @@ from ..models import bert, gpt2, llama, output, perturb, words
 from .bases import assert_same, packed_paths, read, says_so
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:distorted-weights"),  # of GPT-2, whose inner width is 96
+    pytest.mark.filterwarnings("ignore:.*distorted-weights"),  # of GPT-2, whose inner width is 96
     pytest.mark.filterwarnings("ignore:MatMul8bitLt"),
 ]
 NF4 = "quantize(nf4, double, compute=fp32) on linear"

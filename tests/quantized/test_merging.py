@@ -12,7 +12,7 @@ from pefc.runtime.quantized import form, is_packed
 from ..models import gpt2, llama, output, perturb
 from .bases import BUILDERS
 
-pytestmark = pytest.mark.filterwarnings("ignore:distorted-weights")
+pytestmark = pytest.mark.filterwarnings("ignore:.*distorted-weights")
 """Of GPT-2, whose inner width is 96."""
 
 SPEC = "quantize(nf4, double, compute=fp32) on linear; lora(r=2) on attn.{q,v}, ffn"

@@ -69,7 +69,9 @@ def grouped(model: nn.Module, lr: float = 1e-3, **rates: float) -> Optimizer:
 def test_one_rate_for_all_is_said_once(spec: str, clauses: list[str]) -> None:
     model = adapted(spec)
     (message,) = said(uniform(model), model)
-    assert message.startswith("ignored-rates: the optimizer that trains this LlamaForCausalLM")
+    assert message.startswith(
+        "warning[ignored-rates]: the optimizer that trains this LlamaForCausalLM"
+    )
     assert re.findall(r"`(with [^`]*)`", message) == clauses
     assert "`optimizers=(pefc.optimizer(model, lr=…), None)`" in message
     assert said(uniform(model), model) == []

@@ -62,21 +62,32 @@ class Diagnostic(ABC):
 
 
 class SpecError(Exception):
-    """One or more diagnostics, raised once, with all that was found."""
+    """One or more diagnostics, raised once, with all that was found. As text it is what the command
+    line shows.
+    """
+
+    __module__ = "pefc"
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics: tuple[Diagnostic, ...] = tuple(diagnostics)
-        super().__init__("; ".join(f"{d.code()}: {d.title()}" for d in self.diagnostics))
+        super().__init__(self.diagnostics)
 
-    def __reduce__(self) -> tuple[type["SpecError"], tuple[tuple[Diagnostic, ...]]]:
-        """So that it may go from one process to another."""
-        return SpecError, (self.diagnostics,)
+    def __str__(self) -> str:
+        from ..render import report  # noqa: PLC0415  # it shows what stands above
+
+        return report(self.diagnostics, "`.diagnostics` has all")
 
 
 class SpecWarning(UserWarning):
     """One diagnostic that stops nothing."""
 
+    __module__ = "pefc"
+
     def __init__(self, diagnostic: Diagnostic) -> None:
         self.diagnostic = diagnostic
-        parts = (f"{diagnostic.code()}: {diagnostic.title()}", diagnostic.help())
-        super().__init__("; ".join(part for part in parts if part is not None))
+        super().__init__(diagnostic)
+
+    def __str__(self) -> str:
+        from ..render import report  # noqa: PLC0415  # as above
+
+        return report((self.diagnostic,), "")
