@@ -1,13 +1,14 @@
 """What is at fault, on stderr, and the status that the command then ends with."""
 
+import warnings
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import Self
+from typing import Self, TextIO
 
 import typer
 
-from ..dsl.diagnostics.core import Diagnostic, SpecError
+from ..dsl.diagnostics.core import Diagnostic, SpecError, SpecWarning
 
 FAULT = 1
 """The exit status where the spec or the model is at fault; 2 is wrong usage."""
@@ -27,12 +28,43 @@ class Style(StrEnum):
 
 @contextmanager
 def reported(style: Style = Style.FULL) -> Generator[None]:
-    """Diagnostics raised inside are shown, and end the command."""
-    try:
-        yield
-    except SpecError as error:
-        show(error.diagnostics, style)
-        raise typer.Exit(FAULT) from None
+    """Diagnostics raised inside are shown, and end the command; those that are warned of are shown
+    when it ends.
+    """
+    mistakes: tuple[Diagnostic, ...] = ()
+    with _heard() as found:
+        try:
+            yield
+        except SpecError as error:
+            mistakes = error.diagnostics
+            raise typer.Exit(FAULT) from None
+        finally:
+            show((*found, *mistakes), style)
+
+
+@contextmanager
+def _heard() -> Generator[list[Diagnostic]]:
+    """The diagnostics that are warned of inside, each once."""
+    found: list[Diagnostic] = []
+    with warnings.catch_warnings():
+        warnings.filterwarnings("always", category=SpecWarning)
+        others = warnings.showwarning
+
+        def hear(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if not isinstance(message, SpecWarning):
+                others(message, category, filename, lineno, file, line)
+            elif message.diagnostic not in found:
+                found.append(message.diagnostic)
+
+        warnings.showwarning = hear
+        yield found
 
 
 def show(diagnostics: Iterable[Diagnostic], style: Style = Style.FULL) -> None:

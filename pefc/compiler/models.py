@@ -9,7 +9,15 @@ from pathlib import Path
 import torch
 import transformers
 from torch import nn
-from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForSeq2SeqLM,
+    PretrainedConfig,
+    PreTrainedModel,
+)
 
 from ..dsl.diagnostics.core import SpecError
 from ..dsl.diagnostics.models import (
@@ -18,10 +26,12 @@ from ..dsl.diagnostics.models import (
     ModelNotFound,
     NotModel,
     UnknownArchitecture,
+    UnnamedArchitecture,
 )
 from ..dsl.diagnostics.quantizing import UnreadableBits
 from ..runtime.quantized import library, missing
 from ..runtime.state import MANIFEST
+from .warn import warn
 
 
 def read_model(reference: str, *, weights: bool = False, **options: object) -> nn.Module:
@@ -39,10 +49,14 @@ def read_model(reference: str, *, weights: bool = False, **options: object) -> n
         _load_quantizer(reference)
     try:
         if reads:
-            return (architecture or AutoModel).from_pretrained(reference, **options).eval()  # pyright: ignore[reportArgumentType]
-        return _without_weights(architecture, config).eval()
+            model = (architecture or AutoModel).from_pretrained(reference, **options)  # pyright: ignore[reportArgumentType]
+        else:
+            model = _without_weights(architecture, config)
     except Exception as error:
         raise SpecError([NotModel(reference, reason_of(error))]) from error
+    if architecture is None:
+        warn(UnnamedArchitecture(reference, type(model).__name__, _with_head(config)))
+    return model.eval()
 
 
 def is_folder(reference: str) -> bool:
@@ -136,6 +150,13 @@ def _architecture(reference: str, config: PretrainedConfig) -> type[PreTrainedMo
     if architecture is None:
         raise SpecError([UnknownArchitecture(reference, names[0])])
     return architecture
+
+
+def _with_head(config: PretrainedConfig) -> str | None:
+    """A class with a head for a configuration, if transformers has one that writes text."""
+    kinds = (AutoModelForSeq2SeqLM, AutoModelForMaskedLM, AutoModelForCausalLM)
+    known = (kind._model_mapping.get(type(config), None) for kind in kinds)
+    return next((found.__name__ for found in known if found is not None), None)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _has_weights(reference: str) -> bool:

@@ -64,6 +64,39 @@ def test_roles(run: Run, model: str) -> None:
     ]
 
 
+@pytest.fixture
+def unnamed(tmp_path: Path) -> str:
+    """A folder whose config names no class."""
+    config = json.loads((CONFIG / "config.json").read_text())
+    del config["architectures"]
+    (tmp_path / "unnamed").mkdir()
+    (tmp_path / "unnamed" / "config.json").write_text(json.dumps(config))
+    return "unnamed"
+
+
+def test_the_class_of_a_config_without_architectures_is_announced(run: Run, unnamed: str) -> None:
+    result = run("roles", unnamed)
+    assert result.stdout.startswith("LlamaModel, 4 layers\n")
+    assert result.stderr.startswith(
+        "warning[unnamed-architecture]: `unnamed` is taken for a `LlamaM"
+    )
+    assert result.stderr.count("warning[") == 1
+    assert '`"architectures": ["LlamaForCausalLM"]`' in result.stderr
+    assert run("roles", str(CONFIG)).stderr == ""
+
+
+def test_it_is_announced_as_json(run: Run, spec: Spec, unnamed: str) -> None:
+    for text, status, codes in (
+        ("lora on attn.q\n", 0, ["unnamed-architecture"]),
+        ("lora on attn.qery\n", 1, ["unnamed-architecture", "unmatched-selector"]),
+    ):
+        result = run("plan", spec(text), unnamed, "--json")
+        assert result.exit_code == status
+        found = json.loads(result.stderr)["diagnostics"]
+        assert [diagnostic["code"] for diagnostic in found] == codes
+        assert found[0]["severity"] == "warning"
+
+
 def test_roles_as_json(run: Run) -> None:
     sites = json.loads(run("roles", str(CONFIG), "--json").stdout)["sites"]
     assert {

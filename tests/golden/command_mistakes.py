@@ -1,5 +1,6 @@
 """Mistakes of whoever runs a command: each function makes one, in an empty working folder."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -119,6 +120,14 @@ def unknown_architecture() -> None:
     command("roles", ".")
 
 
+def unnamed_architecture() -> None:
+    config = json.loads(CONFIG.read_text())
+    del config["architectures"]
+    Path("model").mkdir()
+    Path("model/config.json").write_text(json.dumps(config))
+    pefc.base("lora on attn.q", "model")
+
+
 def function_not_found() -> None:
     command("roles", "my_project.models:tiny")
 
@@ -179,6 +188,7 @@ COMMAND_MISTAKES: tuple[Callable[[], None], ...] = (
     model_not_found,
     model_without_config,
     unknown_architecture,
+    unnamed_architecture,
     function_not_found,
     function_not_in_module,
     not_model,

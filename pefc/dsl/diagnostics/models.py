@@ -1,6 +1,7 @@
 """Mistakes in the name of a model, or in what stands there."""
 
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 from .core import Diagnostic, Label
 
@@ -96,6 +97,37 @@ class UnknownArchitecture(Diagnostic):
 
     def help(self) -> str:
         return "name a function that makes the model, as `package.module:function`"
+
+
+@dataclass(frozen=True)
+class UnnamedArchitecture(Diagnostic):
+    """A warning: the `config.json` of a model names no class, so one is chosen for its type.
+
+        {"model_type": "llama", "hidden_size": 256}
+
+    It is the one that `AutoModel` makes: for most types the backbone, without a head. Name the
+    class under `architectures`, as `save_pretrained` does, or write a function that makes the
+    model.
+    """
+
+    severity: ClassVar[Literal["error", "warning"]] = "warning"
+
+    reference: str
+    chosen: str
+    other: str | None
+    """A class of the same type with a head."""
+
+    def title(self) -> str:
+        return f"`{self.reference}` is taken for a `{self.chosen}`"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(None, "its `config.json` names no class: it has no `architectures`"),)
+
+    def help(self) -> str:
+        return (
+            f'write `"architectures": ["{self.other or self.chosen}"]` into it, or name a function'
+            " that makes the model, as `package.module:function`"
+        )
 
 
 @dataclass(frozen=True)
