@@ -110,8 +110,9 @@ def apply(
 ) -> Model:
     """Attach a spec to a model, in place, and return the same object. All or nothing.
 
-    Afterwards only what the spec names trains. New tensors take the dtype and device of the weight
-    beside them and are children of its module: `lora on attn.q` gives `….q_proj.lora.A`.
+    Afterwards only what the spec names trains. New tensors stand on the device of the weight beside
+    them, have 32 bits if the spec says nothing else, and are children of its module: `lora on
+    attn.q` gives `….q_proj.lora.A`.
 
     Args:
         spec: a spec as `parse` or `read` gives it, or its text.

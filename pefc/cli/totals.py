@@ -5,13 +5,15 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from math import prod
 
+import torch
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
-from torch import Tensor, nn
+from torch import nn
 
 from ..compiler.link.materialize import beside
 from ..compiler.plan import Plan, Planned
+from ..compiler.precision import tensor_dtype
 from .sizes import size
 
 _ADAM = 3
@@ -57,12 +59,13 @@ def _bytes(plan: Plan, model: nn.Module) -> tuple[Mapping[str, int], int]:
     for planned in plan.attachments:
         weight = beside(model, planned.home)
         for tensor in planned.tensors:
-            count = prod(tensor.shape) * weight.element_size()
-            tensors.setdefault(planned.path(tensor), (_dtype(weight), count, not tensor.frozen))
+            dtype = tensor_dtype(planned, tensor, weight)
+            count = prod(tensor.shape) * dtype.itemsize
+            tensors.setdefault(planned.path(tensor), (_name(dtype), count, not tensor.frozen))
     for tuned in plan.tuned:
         parameter = model.get_parameter(tuned.name)
         tensors[tuned.name] = (
-            _dtype(parameter),
+            _name(parameter.dtype),
             parameter.numel() * parameter.element_size(),
             True,
         )
@@ -72,8 +75,8 @@ def _bytes(plan: Plan, model: nn.Module) -> tuple[Mapping[str, int], int]:
     return saved, sum(count for _, count, trains in tensors.values() if trains)
 
 
-def _dtype(tensor: Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def _dtypes(saved: Mapping[str, int]) -> str:

@@ -36,7 +36,7 @@ def parameter_groups(model: nn.Module, *, lr: float, decay: float) -> list[dict[
 def clauses(plan: Plan) -> Iterator[tuple[str, Setting | None, Setting | None]]:
     """The path of each trained tensor, with what the spec says of its rate and of its decay."""
     for path, tensor, settings in _trained(plan):
-        yield path, _setting("lr", tensor, settings), _setting("decay", tensor, settings)
+        yield path, setting("lr", tensor, settings), setting("decay", tensor, settings)
 
 
 def _trained(plan: Plan) -> Iterator[tuple[str, str | None, tuple[Setting, ...]]]:
@@ -54,26 +54,26 @@ def _trained(plan: Plan) -> Iterator[tuple[str, str | None, tuple[Setting, ...]]
         yield tuned.name, None, tuned.settings
 
 
-def _setting(name: str, tensor: str | None, settings: tuple[Setting, ...]) -> Setting | None:
+def setting(name: str, tensor: str | None, settings: tuple[Setting, ...]) -> Setting | None:
     """What is said of a tensor: what is said of it itself comes before what is said of the
     statement.
     """
     root = None if tensor is None else tensor.partition(".")[0]
     for wanted in (root, None):
-        for setting in settings:
-            if setting.name == name and setting.tensor == wanted:
-                return setting
+        for each in settings:
+            if each.name == name and each.tensor == wanted:
+                return each
     return None
 
 
-def _value(setting: Setting | None, default: float) -> float:
-    if setting is None:
+def _value(said: Setting | None, default: float) -> float:
+    if said is None:
         return default
-    match setting.value:
+    match said.value:
         case Factor(factor):
             return default * factor
         case Number(value):
             return float(value)
         case _:
-            message = f"the checker leaves numbers and factors in settings, not {setting.value!r}"
+            message = f"the checker leaves numbers and factors in settings, not {said.value!r}"
             raise AssertionError(message)

@@ -220,7 +220,9 @@ POLICIES: dict[str, Function] = _table(
 """Rank allocators of the runtime, for `shrink`."""
 MEANINGS = {"steps": "the number of all optimizer steps of the training"}
 """What the arguments say that policies cannot do without."""
-SETTINGS = ("lr", "decay")
+SETTINGS = ("lr", "decay", "dtype")
+DTYPES = ("bf16", "fp16", "fp32")
+"""The dtypes that a spec may name."""
 
 BUILTINS: dict[str, tuple[tuple[str, str | tuple[str, ...], str | bool | int | None], ...]] = {
     "gate": (("kind", ("unipelt",), None),),
@@ -228,7 +230,7 @@ BUILTINS: dict[str, tuple[tuple[str, str | tuple[str, ...], str | bool | int | N
     "quantize": (
         ("format", ("nf4", "fp4", "int8"), "nf4"),
         ("double", "bool", False),
-        ("compute", ("bf16", "fp16", "fp32"), "bf16"),
+        ("compute", DTYPES, "bf16"),
     ),
 }
 """Words that are used like methods and are none: (parameter, type or members, default or None)
@@ -264,6 +266,8 @@ SYNONYMS: dict[str, str] = {
     "learning_rate": "lr",
     "weight_decay": "decay",
     "wd": "decay",
+    "torch_dtype": "dtype",
+    "precision": "dtype",
 }
 """Names that other tools use, and ours."""
 

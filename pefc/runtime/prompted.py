@@ -65,14 +65,14 @@ def prepended(prompt: Tensor, embeddings: Tensor) -> Tensor:
     """New tokens, one set for all rows or one a row, before the embeddings of a batch. Rows that
     `generate` repeats, for beams, repeat their tokens.
     """
-    rows = embeddings.shape[0]
+    rows, prompt = embeddings.shape[0], prompt.to(embeddings)
     if prompt.ndim == 2:
         prompt = prompt.expand(rows, -1, -1)
     elif prompt.shape[0] != rows:
         if rows % prompt.shape[0]:
             raise ValueError(f"prompts of {prompt.shape[0]} rows for a batch of {rows}")
         prompt = prompt.repeat_interleave(rows // prompt.shape[0], 0)
-    return torch.cat((prompt.to(embeddings), embeddings), 1)
+    return torch.cat((prompt, embeddings), 1)
 
 
 def grow_types(given: Given, length: int) -> None:

@@ -7,7 +7,7 @@ from torch.fx.node import map_arg
 
 from ...runtime.patched import compiled_function
 from ..lower.nodes import BASE
-from .following import following
+from .casts import with_casts
 
 _CALL = "call"
 """The port under which an attention's patch is given the product as the model computes it."""
@@ -15,7 +15,7 @@ _CALL = "call"
 
 def function(graph: Graph) -> Callable[..., object]:
     """`(module, *ports) -> values` of a patch; it finds tensors and other modules in the module."""
-    graph = following(graph)
+    graph = with_casts(graph)
     code = graph.python_code("self", verbose=False)
     return compiled_function(_direct(code.src, graph), code.globals)
 
@@ -31,6 +31,7 @@ def with_call(graph: Graph) -> Graph:
         if node.op == "call_module" and node.target == BASE:
             arguments = map_arg(node.args, lambda other: copies[other])
             copies[node] = fresh.call_function(called, (port, *arguments))  # pyright: ignore[reportGeneralTypeIssues]
+            copies[node].meta.update(node.meta)
         else:
             copies[node] = fresh.node_copy(node, lambda other: copies[other])
     return fresh

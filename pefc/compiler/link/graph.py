@@ -17,6 +17,7 @@ from ..lower.nodes import BASE
 from ..patches import Patches
 from ..plan import Patched, Plan
 from ..trace import original_path, trace
+from .casts import with_casts
 from .materialize import Materials
 from .packing import Reading, readings
 from .patching import Patching
@@ -60,7 +61,7 @@ def linked_graph(
                 patch = _evaluated(plan, patched, patches)
                 if patch is not None:
                     _put(parent, name, _site(sites[patched.path], patched, materials))
-                    _inline(parent.graph, name, patch)
+                    _inline(parent.graph, name, with_casts(patch))
         parent.recompile()
     _all_found(plan, linear, found)
     return root

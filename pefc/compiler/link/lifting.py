@@ -13,13 +13,13 @@ from ...runtime.gates import kept, noted
 from ...runtime.tasks import Lifted
 from ..lower.attached import TASK
 from ..passes.fuse import addmm_rows
+from .casts import CASTS, with_casts
 from .code import called, function
-from .following import following
 
 
 def lifted(graph: Graph) -> Lifted:
     """A patch whose tensors of a task are its last arguments."""
-    graph = following(graph)
+    graph = with_casts(graph)
     targets = tuple(
         dict.fromkeys(
             str(node.target)
@@ -103,6 +103,8 @@ class _ByRow:
                 _map(step, values)
             elif step.op == "get_attr":
                 values.known[step] = _attribute(module, str(step.target))
+            elif step.target in CASTS:
+                _cast(step, values)
             else:
                 values.add(step, _call(module, step, values), tuple(step.all_input_nodes))
         result = values.known[self.result]  # pyright: ignore[reportArgumentType]
@@ -139,6 +141,12 @@ def _map(segment: _Segment, values: _Values) -> None:
     values.framed.update(segment.gives if any(n in values.framed for n in segment.reads) else ())
 
 
+def _cast(node: Node, values: _Values) -> None:
+    """A cast of a tensor, which stays one of no text whatever it meets."""
+    operands = tuple(values.known[each] for each in node.args)  # pyright: ignore[reportArgumentType]
+    values.add(node, node.target(*operands), node.all_input_nodes[:1])  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
 def _call(module: nn.Module, node: Node, values: _Values) -> object:
     """A call of a module or of a port, with the whole batch."""
 
@@ -167,9 +175,10 @@ def _steps(graph: Graph) -> Iterator[_Segment | Node]:
     for node in graph.nodes:
         if node.op in {"placeholder", "output"}:
             continue
-        if node.op == "get_attr":
+        is_first = not any(read in waiting for read in node.all_input_nodes)
+        if node.op == "get_attr" or (node.target in CASTS and is_first):
             yield node
-        elif node.op == "call_module" or node.target in {called, kept, noted}:
+        elif node.op == "call_module" or node.target in {called, kept, noted, *CASTS}:
             if waiting:
                 yield _segment(waiting)
             waiting = []

@@ -26,8 +26,10 @@ from ..lower.tokens import EMBED
 from ..passes.packed import READINGS
 from ..patches import fast
 from ..plan import Patched, Plan, Planned
+from ..precision import tensor_dtype
 from ..shrinking import unheard
 from ..texts import Tokenize, embedded
+from .casts import with_casts
 from .packing import readings
 
 
@@ -49,8 +51,8 @@ def materialize(
     filled: bool = True,
     tasks: frozenset[str] | None = None,
 ) -> Materials:
-    """Make the tensors of a plan, on the devices and in the dtypes of the weights that they stand
-    beside, and give them their initial values, or none where they are not to be `filled`.
+    """Make the tensors of a plan, on the devices of the weights that they stand beside, and give
+    them their initial values, or none where they are not to be `filled`.
 
     `tasks` names those that come to a model, whose others are there. Raises SpecError where an
     initial value needs what is not there.
@@ -86,8 +88,8 @@ class _Making:
             assert home is not None
             if tensor.scope is not None and _has(home, tensor.name):
                 continue
-            kind = weight.dtype if weight.is_floating_point() else torch.float32
-            value = torch.empty(tensor.shape, dtype=tensor.dtype or kind, device=weight.device)
+            dtype = tensor_dtype(planned, tensor, weight)
+            value = torch.empty(tensor.shape, dtype=dtype, device=weight.device)
             if self.filled:
                 self._fill(value, patched, position, tensor)
             home.place(tensor.name, value, frozen=tensor.frozen)
@@ -161,7 +163,7 @@ class _Making:
         if key not in self.graphs:
             before = [p.member for p in patched.members[: position + 1] if p.task in {None, task}]
             graph = initial_value(patched.facts, tuple(before), tensor)
-            self.graphs[key] = fast(patched.facts, graph)
+            self.graphs[key] = with_casts(fast(patched.facts, graph))
         module = self.model.get_submodule(patched.path)
         site = Site(
             lambda path: self._read(patched.path, module, path, task),
@@ -175,7 +177,8 @@ class _Making:
         """What an initial value may call: the map of the site, and the embedding of a text."""
         module = self.model.get_submodule(patched.path)
         if name == BASE:
-            return lambda x: base_class(module).forward(module, x)
+            dtype = beside(self.model, patched.path).dtype
+            return lambda x: base_class(module).forward(module, x.to(dtype))
         if name in READINGS:
             return partial(readings()[name], module)
         assert name == EMBED, name

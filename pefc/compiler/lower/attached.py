@@ -146,6 +146,7 @@ class Attached:
         node = attribute(self.graph, path, tensor.shape, tensor.axes, dtype)
         node.meta["trained"] = not tensor.frozen
         node.meta["owned"] = self.member.owns
+        node.meta["method"] = self.member.prefix
         node.meta[POSITIONS_OF] = tensor.of
         node.meta["paired"] = self.initial_values and _is_paired(tensor)
         return node

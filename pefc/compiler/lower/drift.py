@@ -34,6 +34,11 @@ def start(name: str) -> str:
     return f"{name}{_START}"
 
 
+def started(name: str) -> str | None:
+    """The name of the tensor that another is as it was; None where it is no such copy."""
+    return name.removesuffix(_START) if name.endswith(_START) else None
+
+
 def _drifting(rule: syntax.Rule) -> Iterator[str]:
     for node in syntax.walk(rule):
         match node:

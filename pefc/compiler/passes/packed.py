@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch.fx import Graph, Node
 from torch.nn import functional
 
@@ -52,17 +51,7 @@ def _read(graph: Graph, node: Node) -> Node | None:
         return _call(graph, name, (x,), node)
     if is_call(node, row_products) and all(is_weight(operand) for operand in node.args):
         return _call(graph, SQUARES, (), node)
-    if is_call(node, torch.Tensor.type_as) and is_weight(node.args[1]):
-        like = next((n for n in graph.find_nodes(op="get_attr") if _is_float(n)), None)
-        if like is not None:
-            fresh = graph.call_function(torch.Tensor.type_as, (node.args[0], like))
-            return annotated(fresh, node.meta["val"], axes(node))
     return None
-
-
-def _is_float(node: Node) -> bool:
-    """A tensor of the method: they have the dtype that the weight had."""
-    return "trained" in node.meta and node.meta["val"].is_floating_point()
 
 
 def _call(graph: Graph, name: str, operands: tuple[object, ...], like: Node) -> Node:

@@ -19,7 +19,7 @@ class ThinNorm:
     B))`.
 
     ‖W‖² goes by rows. W is read through W Aᵀ only, r products of the base with the rows of A. Sums
-    are kept in at least 32 bits.
+    are kept in at least 32 bits, and so is the norm.
     """
 
     name: str = "thin-norm"
@@ -58,8 +58,7 @@ def _thin_norm(graph: Graph, node: Node) -> Node | None:
         times = 1 if first == second else 2
         total = _plus(graph, total, _between(graph, thin[first], thin[second], times))
     positive = call(graph, torch.clamp, total, 0, axes=axes(total))
-    root = call(graph, torch.sqrt, positive, axes=axes(node))
-    return call(graph, torch.Tensor.type_as, root, dense[0], axes=axes(node))
+    return call(graph, torch.sqrt, positive, axes=axes(node))
 
 
 def _is_matrix_of(total: Node, dense: list[Node], thin: list[_Product]) -> bool:

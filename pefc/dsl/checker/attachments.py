@@ -1,5 +1,6 @@
 """Attachments, `tune`, `quantize` and `fuse`: their places, labels, counts and settings."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from .. import diagnostics
@@ -8,8 +9,21 @@ from ..diagnostics import Diagnostic, SpecError
 from ..evaluate import describe, evaluate
 from ..nearest import nearest
 from ..source import Span
-from ..syntax import Argument, Attach, Factor, Name, Number, Selection, Setting, TuneStatement
-from ..vocabulary import SETTINGS, SITES, SYNONYMS
+from ..syntax import (
+    Affine,
+    Argument,
+    Attach,
+    Factor,
+    Module,
+    Name,
+    Number,
+    Selection,
+    Setting,
+    Tensor,
+    TuneStatement,
+    walk,
+)
+from ..vocabulary import DTYPES, SETTINGS, SITES, SYNONYMS
 from .arguments import bind
 from .parameters import builtin_table
 from .scope import Constants, Run, Scope, Usable
@@ -31,6 +45,7 @@ def attachment(
     settings = statement.settings
     if settings:
         settings = _settings(settings, usable.table.owner, usable.tensors, constants, found)
+        found.extend(_of_base(usable, settings))
     label = statement.label or use.name
     first = run.labels.setdefault((task, label, selection), statement)
     if first is not statement:
@@ -45,6 +60,8 @@ def tuning(statement: TuneStatement, scope: Scope, run: Run, task: str | None) -
     selection = resolved(statement.selection, scope.constants, run.found)
     tensors = ("weight", "bias") if statement.what is None else (statement.what,)
     settings = _settings(statement.settings, "tune", tensors, scope.constants, run.found)
+    of_base = (setting for setting in settings if setting.name == "dtype")
+    run.found.extend(diagnostics.DtypeOfBase("tune", setting.span) for setting in of_base)
     return Tuning(statement.what, selection, statement.expect, settings, task, statement.span)
 
 
@@ -145,13 +162,17 @@ def _settings(
             meant = SYNONYMS.get(setting.name)
             meant = meant if meant in SETTINGS else nearest(setting.name, SETTINGS)
             found.append(diagnostics.UnknownSetting(setting.name, setting.span, SETTINGS, meant))
-        if setting.tensor is not None and setting.tensor not in tensors:
+        if setting.tensor is not None and setting.name == "dtype":
+            found.append(diagnostics.DtypeOfTensor(setting.tensor, setting.span))
+        elif setting.tensor is not None and setting.tensor not in tensors:
             found.append(diagnostics.UnknownTensor(owner, setting.tensor, setting.span, tensors))
     return tuple(_valued(setting, constants, found) for setting in settings)
 
 
 def _valued(setting: Setting, constants: Constants, found: list[Diagnostic]) -> Setting:
     value, span = setting.value, setting.value.span
+    if setting.name == "dtype":
+        return _with_dtype(setting, constants, found)
     try:
         result = evaluate(value, constants)
     except SpecError as error:
@@ -171,3 +192,25 @@ def _valued(setting: Setting, constants: Constants, found: list[Diagnostic]) -> 
         if isinstance(value, Factor | Number)
         else replace(setting, value=literal(result, span))
     )
+
+
+def _with_dtype(setting: Setting, constants: Constants, found: list[Diagnostic]) -> Setting:
+    """`dtype=bf16`, with the member itself as its value."""
+    value, span = setting.value, setting.value.span
+    try:
+        result = evaluate(value, {**{name: name for name in DTYPES}, **constants})
+    except SpecError:
+        result = None
+    if isinstance(result, str) and result in DTYPES:
+        return replace(setting, value=Name(result, span))
+    found.append(diagnostics.UnknownMember("dtype", f"`{span.text}`", span, DTYPES))
+    return setting
+
+
+def _of_base(usable: Usable, settings: tuple[Setting, ...]) -> Iterator[Diagnostic]:
+    """Reports the dtype of a method that trains parameters of the base alone."""
+    if any(isinstance(item, Affine | Module | Tensor) for item in walk(usable.method)):
+        return
+    for setting in settings:
+        if setting.name == "dtype":
+            yield diagnostics.DtypeOfBase(usable.method.name, setting.span)

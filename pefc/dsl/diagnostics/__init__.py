@@ -92,6 +92,8 @@ if TYPE_CHECKING:
     from .names import UsedBeforeDefinition as UsedBeforeDefinition
     from .names import WrongOverride as WrongOverride
     from .packing import InnerQuantize as InnerQuantize
+    from .settings import DtypeOfBase as DtypeOfBase
+    from .settings import DtypeOfTensor as DtypeOfTensor
     from .settings import NegativeSetting as NegativeSetting
     from .settings import RepeatedSetting as RepeatedSetting
     from .settings import UnknownSetting as UnknownSetting

@@ -9,12 +9,12 @@ from .core import Diagnostic, Label
 
 @dataclass(frozen=True)
 class UnknownSetting(Diagnostic):
-    """`with` sets something other than `lr` or `decay`.
+    """`with` sets something other than `lr`, `decay` or `dtype`.
 
         lora(r=8) on attn.q with learning_rate=10x
 
-    `lr` is a factor of the learning rate (`10x`) or a rate, `decay` the weight decay; `lr.B` speaks
-    of one tensor.
+    `lr` is a factor of the learning rate (`10x`) or a rate, `decay` the weight decay, `dtype` the
+    dtype of new tensors; `lr.B` speaks of one tensor.
     """
 
     name: str
@@ -100,3 +100,51 @@ class UnknownTensor(Diagnostic):
 
     def help(self) -> str | None:
         return suggestion(self.tensor, self.known)
+
+
+@dataclass(frozen=True)
+class DtypeOfBase(Diagnostic):
+    """A statement that trains the model's own parameters asks for another dtype.
+
+        tune on norm with dtype=fp32
+
+    `dtype` is that of tensors which a method adds. The parameters of the model have the dtype in
+    which it was read: `from_pretrained(…, dtype=torch.float32)` reads it in another one.
+    """
+
+    name: str
+    span: Span
+
+    def title(self) -> str:
+        return f"`{self.name}` adds no tensor that could have a dtype"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, "the model's own parameters train"),)
+
+    def notes(self) -> tuple[str, ...]:
+        return ("they keep the dtype in which the model was read",)
+
+    def help(self) -> str | None:
+        return "take this setting out"
+
+
+@dataclass(frozen=True)
+class DtypeOfTensor(Diagnostic):
+    """A setting gives one tensor of a statement a dtype of its own.
+
+        lora(r=8) on attn.q with dtype.B=bf16
+
+    What a statement trains has one dtype: `with dtype=bf16`.
+    """
+
+    tensor: str
+    span: Span
+
+    def title(self) -> str:
+        return f"`{self.tensor}` cannot have a dtype of its own"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, "`dtype` is that of a whole statement"),)
+
+    def help(self) -> str | None:
+        return "name no tensor: `with dtype=bf16`"
