@@ -1,7 +1,7 @@
 """How a plan looks: its statements with their sites, a row for many layers, then the totals."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from rich.console import Group, RenderableType
@@ -63,16 +63,16 @@ def _attached(plan: Plan) -> Iterator[Row]:
     for planned in plan.attachments:
         site = planned.site
         place = (site.role, shape(site.path), site.slice, site.inputs, site.outputs)
-        groups.setdefault((*_key(planned.span), planned.label, planned.verdict, place), []).append(
-            planned
-        )
+        groups.setdefault(
+            (*_key(planned.span), planned.label, planned.verdict, planned.merges, place), []
+        ).append(planned)
     for members in groups.values():
         first = members[0]
         sizes = {p.path(t): prod(t.shape) for p in members for t in p.tensors if not t.frozen}
         yield Row(
             first.span,
             _numbers(first),
-            first.verdict,
+            replace(first.verdict, merges=first.merges),
             first.site,
             collapsed(planned.site.path or planned.home for planned in members)
             + sliced(first.site),

@@ -10,6 +10,7 @@ from .. import compiler
 from ..compiler.memory import Memory, estimate, setup
 from ..compiler.plan import Plan
 from ..compiler.report import report
+from ..compiler.unproven import remarks
 from .console import draw, working
 from .failing import show
 from .memory_view import memory_view
@@ -43,6 +44,7 @@ def remark(plan: Plan) -> None:
     """Show on stderr what is legal and probably not meant."""
     show(plan.checked.warnings)
     warn_untraced(plan.table)
+    show(remarks(plan))
 
 
 def _document(plan: Plan, memory: Memory | None) -> dict[str, object]:

@@ -17,6 +17,7 @@ from ..dsl.diagnostics.core import Diagnostic, SpecError
 from ..dsl.diagnostics.packing import NotFiniteWeight
 from ..dsl.diagnostics.processes import ModelInProcesses
 from ..dsl.diagnostics.quantizing import QuantizedMerge
+from ..dsl.diagnostics.reaching import ReadElsewhere, UnprovenMerge
 from ..runtime.installed import Installed, record
 from ..runtime.processes import is_spread, unwrapped
 from .arguments import check_model
@@ -60,6 +61,8 @@ _Repeated = (
     | NotFinite
     | NotFiniteWeight
     | QuantizedMerge
+    | ReadElsewhere
+    | UnprovenMerge
 )
 
 

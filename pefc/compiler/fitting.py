@@ -8,6 +8,7 @@ from ..dsl import syntax
 from ..dsl.checked import Attachment, Step, Tuning
 from ..dsl.diagnostics.compiling import (
     FormulaFailed,
+    NeverCalled,
     NoBias,
     NotCompiled,
     NotLowered,
@@ -32,7 +33,7 @@ from .lower.gating import gate_tensors
 from .placing import Place
 from .site import Site
 from .training import place_of
-from .verdict import Verdict, judge
+from .verdict import Verdict, folded_parameters, judge
 
 
 def part_key(member: Member) -> object:
@@ -98,6 +99,20 @@ def _missing(diagnostic: Diagnostic, step: Attachment, site: Site) -> Diagnostic
             return UnreachablePort(place_of(step), word.strip("`"), site.path)
         case _:
             return diagnostic
+
+
+def folds_alone(site: Site, facts: Facts, member: Member) -> bool:
+    """Whether no parameter that would change in a merge is read past the module's forward."""
+    if not site.elsewhere or not isinstance(facts, LinearFacts):
+        return True
+    return not folded_parameters(facts, (member,)) & dict(site.elsewhere).keys()
+
+
+def check_called(site: Site, step: Attachment | Tuning, parameters: tuple[str, ...] = ()) -> None:
+    """Raise SpecError where a module never runs, and none of these parameters of it is read."""
+    read = dict(site.elsewhere)
+    if site.called is False and not read.keys() & set(parameters):
+        raise SpecError([NeverCalled(place_of(step), site.path, read.get("weight"))])
 
 
 def check_count(expected: int | None, sites: tuple[Site, ...], step: Attachment | Tuning) -> None:

@@ -3,7 +3,7 @@ update where they are stored.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,14 +13,18 @@ from ..dsl.diagnostics.attaching import LossyMerge, NoBiasToMerge, NotAffine, No
 from ..dsl.diagnostics.core import Diagnostic
 from ..dsl.diagnostics.dropping import DroppedMerge
 from ..dsl.diagnostics.quantizing import QuantizedMerge
+from ..dsl.diagnostics.reaching import ReadElsewhere, UnprovenMerge
 from ..dsl.diagnostics.tasks import TaskMerge
 from ..runtime.quantized import Form, form, is_packed
 from .link.packing import plain
 from .lower import LinearFacts
-from .patches import Patches
+from .overlap import overlapping
+from .patches import Patches, members
 from .plan import Patched, Plan
 from .rounding import gathered, requantized, rounded
 from .sums import Loss, Sums
+from .unproven import read_elsewhere
+from .verdict import folded_parameters
 from .weights import weight_of
 from .wishes import Wish
 
@@ -102,7 +106,7 @@ def refused(plan: Plan, model: nn.Module) -> Iterator[Diagnostic]:
     if plan.tasks:
         yield TaskMerge(plan.tasks)
         return
-    users = _users_of_weights(model)
+    shared = overlapping(model)
     for patched in plan.modules:
         for planned in patched.members:
             if not planned.verdict.merges:
@@ -111,20 +115,26 @@ def refused(plan: Plan, model: nn.Module) -> Iterator[Diagnostic]:
                 yield DroppedMerge(planned.span, planned.label, patched.path)
         if not isinstance(patched.facts, LinearFacts):
             continue
-        weight = model.get_submodule(patched.path).get_parameter("weight")
-        others = [path for path in users[id(weight)] if path != patched.path]
-        if others:
-            yield TiedMerge(patched.members[0].span, patched.path, others[0])
+        yield from _read_by_others(patched, model, shared)
 
 
-def _users_of_weights(model: nn.Module) -> dict[int, list[str]]:
-    """The paths of the modules that use each weight."""
-    users: dict[int, list[str]] = {}
-    for path, module in model.named_modules():
-        weight = module._parameters.get("weight")
-        if weight is not None:
-            users.setdefault(id(weight), []).append(path)
-    return users
+def _read_by_others(
+    patched: Patched, model: nn.Module, shared: Mapping[tuple[str, str], str]
+) -> Iterator[Diagnostic]:
+    """The parameters of a linear map that would change for somebody else too."""
+    span, path = patched.members[0].span, patched.path
+    tied = {name: other for (owner, name), other in shared.items() if owner == path}
+    read = read_elsewhere(patched, model)
+    if read is None:
+        yield UnprovenMerge(span, path)
+    if not tied and not read:
+        return
+    assert isinstance(patched.facts, LinearFacts)
+    for name in sorted(folded_parameters(patched.facts, members(patched)), reverse=True):
+        if name in tied:
+            yield TiedMerge(span, path, tied[name], name)
+        elif read and name in read:
+            yield ReadElsewhere(span, path, name, read[name])
 
 
 def losing(costs: Iterable[Cost], wish: Wish) -> Iterator[Diagnostic]:

@@ -11,11 +11,11 @@ from torch import nn
 
 from ..dsl import syntax
 from ..dsl.checked import Attachment, Tuning
-from ..dsl.diagnostics.compiling import NeverCalled
 from ..dsl.diagnostics.core import SpecError
 from ..dsl.diagnostics.tasks import NoCopy
 from ..dsl.source import Source, Span
 from .families import is_transposed
+from .fitting import check_called
 from .site import Site
 from .training import place_of
 
@@ -59,8 +59,7 @@ class Owning:
 
 def _check(step: Attachment | Tuning, site: Site, module: nn.Module) -> None:
     """Rows of a batch must be apart in what the module computes, and its parameters plain."""
-    if not site.called:
-        raise SpecError([NeverCalled(place_of(step), site.path)])
+    check_called(site, step)
     reason = _refusal(site, module)
     if reason is not None:
         raise SpecError([NoCopy(place_of(step), site.path, reason)])

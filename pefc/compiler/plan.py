@@ -38,6 +38,8 @@ class Planned:
     member: Member
     """How the method enters the patch of its module."""
     verdict: Verdict
+    merges: bool
+    """It folds into parameters that nobody reads but their module."""
     settings: tuple[Setting, ...]
     dropping: int | None
     """Which `adapterdrop` of the plan may leave it out."""

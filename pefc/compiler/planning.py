@@ -8,16 +8,18 @@ from torch import nn
 
 from ..dsl import syntax
 from ..dsl.checked import Attachment, Checked, Fusion, Modified, Quantization, Step, Tuning
-from ..dsl.diagnostics.compiling import NeverCalled, NotCompiled
+from ..dsl.diagnostics.compiling import NotCompiled
 from ..dsl.diagnostics.core import Diagnostic, SpecError
 from ..dsl.diagnostics.dropping import OutsideLayers
 from ..dsl.diagnostics.placing import NoSites
 from .claims import Claims
 from .dropping import dropped
 from .fitting import (
+    check_called,
     check_count,
     counted,
     elaborated_for,
+    folds_alone,
     judged,
     largest_dims,
     part_key,
@@ -36,7 +38,7 @@ from .parts import in_turn
 from .placing import Place, place
 from .plan import Dropping, Plan, Planned
 from .quantizing import Quantizing
-from .reach import check_positions, check_reach
+from .reach import check_reach
 from .roles import find_sites
 from .select import Selected, TermMatch, select
 from .shrinking import uneven_schedules
@@ -204,8 +206,7 @@ class _Planner:
         if step.method.site in {"linear", "any"} and site.kind != "linear":
             what = f"`{step.method.name}` on the {site.kind} `{site.path}`"
             raise SpecError([NotCompiled(step.span, what)])
-        if not site.called:
-            raise SpecError([NeverCalled(place_of(step), site.path)])
+        check_called(site, step)
         where = place(site, self.table, self.model, place_of(step))
         where = self.quantizing.packed(where, site.path)
         if site.kind == "linear":
@@ -243,13 +244,13 @@ class _Planner:
             method,
             member,
             verdict,
+            verdict.merges and folds_alone(site, where.facts, member),
             step.settings,
             around.dropping,
             step.task,
             step.span,
         )
-        check_reach(planned, place_of(step))
-        check_positions(planned, self.table, self.model, place_of(step))
+        check_reach(planned, self.table, self.model, place_of(step))
         self.claims.claim(planned, self.attachments)
         self.attachments.append(planned)
         self.keys.append(full_key)
@@ -285,6 +286,8 @@ class _Planner:
         self, step: Attachment | Tuning, sites: tuple[Site, ...], names: tuple[str, ...]
     ) -> None:
         """Let parameters of the base train; in a task, copies of them."""
+        for site in sites:
+            check_called(site, step, names)
         if step.task is None:
             self.training.train(step, sites, names)
             return

@@ -14,18 +14,16 @@ from .ports import AttentionPorts, BlockPorts, Entry
 from .site import SiteTable
 
 
-def check_reach(planned: Planned, span: Span) -> None:
-    """Raise SpecError where a formula names a value that passes through no call."""
+def check_reach(planned: Planned, table: SiteTable, model: nn.Module, span: Span) -> None:
+    """Raise SpecError where a formula names a value that passes through no call, or moves positions
+    that the model's forward does not take.
+    """
     entries = port_entries(planned.place.ports)
     missing = {name for name, entry in entries.items() if entry is None}
     if missing:
         graph = plain_patch(planned.place.facts, (planned.member,))
         for name in sorted(missing & read_ports(graph)):
             raise SpecError([UnreachablePort(span, name, planned.site.path)])
-
-
-def check_positions(planned: Planned, table: SiteTable, model: nn.Module, span: Span) -> None:
-    """Raise SpecError where a formula moves positions that the model's forward does not take."""
     if planned.method.shift:
         stem = None if table.tokens is None else model.get_submodule(table.tokens.stem)
         if not isinstance(stem, PreTrainedModel) or not takes(stem, "position_ids"):

@@ -59,7 +59,7 @@ def _attachment(planned: Planned, numbers: Mapping[int, int]) -> dict[str, objec
         **({"lengths": dict(planned.method.lengths)} if planned.method.lengths else {}),
         "parameters": sum(prod(tensor.shape) for tensor in planned.tensors if not tensor.frozen),
         "identity": planned.verdict.identity.value,
-        "merges": planned.verdict.merges,
+        "merges": planned.merges,
         "costs": asdict(planned.verdict.costs),
         "span": str(planned.span),
     }

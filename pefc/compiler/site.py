@@ -31,9 +31,13 @@ class Site:
     """Output features of the whole module, not of the slice."""
     bias: bool = False
     """The module has a bias."""
-    called: bool = True
-    """False for a linear module whose own forward never ran in the trace: its weight may be read
-    elsewhere.
+    called: bool | None = True
+    """False for a linear module whose own forward never ran: its weight may be read elsewhere. None
+    where that is not known.
+    """
+    elsewhere: tuple[tuple[str, str], ...] = ()
+    """The parameters of a linear module that are read while its own forward does not run, each with
+    the path of the module that reads it.
     """
     block: BlockPorts | None = None
     """Where the values of a block pass."""

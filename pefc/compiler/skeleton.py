@@ -43,7 +43,7 @@ def skeleton(
             memo[id(original)] = copy.deepcopy(_first(original, cut.kept), memo)
         copied: nn.Module = copy.deepcopy(model, memo)
     for module in copied.modules():
-        _without_hooks(module)
+        without_hooks(module)
     _configure(copied)
     return copied.eval()
 
@@ -102,7 +102,8 @@ class _Emptying(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def _without_hooks(module: nn.Module) -> None:
+def without_hooks(module: nn.Module) -> None:
+    """Let a module of a copy run the forward of its class and nothing else."""
     module._forward_hooks.clear()
     module._forward_pre_hooks.clear()
     module.__dict__.pop("forward", None)

@@ -3,10 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import torch
+from torch.fx import Node
+
 from ..dsl import syntax
 from .costs import Costs, costs
-from .lower import Facts, LinearFacts, Member, plain_patch
-from .passes import optimized
+from .lower import Facts, LinearFacts, Member, merged_parameters, plain_patch
+from .passes import optimized, thinned
 from .prove import Identity, Need, identity, is_affine, need
 from .prove.terms import Atom, Constant, Term
 
@@ -37,6 +40,21 @@ def judge(facts: Facts, member: Member) -> Verdict:
         need(fast),
         Costs(0) if member.owns else costs(facts, fast),
     )
+
+
+def folded_parameters(facts: LinearFacts, members: tuple[Member, ...]) -> frozenset[str]:
+    """The parameters of a linear map that change when methods are folded into them."""
+    values = thinned(merged_parameters(facts, members)).output_node().args[0]
+    assert isinstance(values, tuple)
+    pairs = zip(("weight", "bias"), values, strict=True)
+    return frozenset(n for n, node in pairs if isinstance(node, Node) and _origin(node) != n)
+
+
+def _origin(node: Node) -> str | None:
+    """The parameter that a node is, whichever way it is turned."""
+    if node.target is torch.transpose:
+        return _origin(node.args[0])  # pyright: ignore[reportArgumentType]
+    return str(node.target) if node.op == "get_attr" else None
 
 
 def _starts(member: Member) -> Iterator[tuple[str, Term]]:

@@ -244,7 +244,7 @@ def _merged(
     plan: Plan, model: nn.Module, inputs: Inputs, live: tuple[Tensor, ...], bound: float
 ) -> Measured:
     """Merges the model, or leaves it attached where the plan says that it does not merge."""
-    affine = all(planned.verdict.merges for planned in plan.attachments)
+    affine = all(planned.merges for planned in plan.attachments)
     try:
         merge(model, Wish(keep_base=True))
     except SpecError as error:

@@ -23,6 +23,7 @@ from .command_mistakes import COMMAND_MISTAKES, RefusedError
 from .merge_mistakes import MERGE_MISTAKES
 from .mistakes import MISTAKES
 from .quantize_mistakes import QUANTIZE_MISTAKES
+from .reaching_mistakes import REACHING_MISTAKES
 from .task_mistakes import TASK_MISTAKES
 from .training_mistakes import TRAINING_MISTAKES
 
@@ -33,6 +34,7 @@ ALL_MISTAKES = (
     *COMBINE_MISTAKES,
     *MERGE_MISTAKES,
     *QUANTIZE_MISTAKES,
+    *REACHING_MISTAKES,
     *TASK_MISTAKES,
     *TRAINING_MISTAKES,
 )

@@ -31,6 +31,8 @@ from ...runtime.taps import Aside, Tap, tapped_names
 from ...runtime.tasks import Tasks
 from ...runtime.tensors import Tensors
 from ...runtime.texts import noting_names
+from ...runtime.unproven import NAME as UNPROVEN
+from ...runtime.unproven import proving_names
 from ..checkpoints import check_origin, write_checkpoint
 from ..lower import LeafFacts, LinearFacts, TokenFacts
 from ..lower.gating import GATES
@@ -39,6 +41,7 @@ from ..patches import Patches, tasks_of
 from ..plan import Patched, Plan
 from ..ports import TokenPorts
 from ..regularizing import passed_by, terms
+from ..unproven import unproven
 from .materialize import Materials
 from .packing import Modules, places, readings
 from .stems import stems
@@ -109,6 +112,9 @@ class Patching:
             if not isinstance(patched.facts, LinearFacts | LeafFacts | TokenFacts):
                 self._module(patched, drops, plan.table.tokens)
         self._model(plan, drops)
+        if linear and (state := unproven(plan, self.model)) is not None:
+            self._derive(self.model, proving_names, "proving")
+            self._set(self.model, UNPROVEN, state)
 
     def _keep_readable(self) -> None:
         """Weights in 8 bits are found again when processes have put them together."""

@@ -11,13 +11,16 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten_with_path
 
+from ...runtime.reads import Reached, noting_reads
 from .calling import calls_noted
 from .tape import Tape
 from .writer import Writer, tensors
 
 
-def record(model: nn.Module, inputs: Mapping[str, object]) -> Tape:
-    """Run a model of fake tensors, under their mode, and return what it did."""
+def record(model: nn.Module, inputs: Mapping[str, object], found: Reached) -> Tape:
+    """Run a model of fake tensors, under their mode, and return what it did. What it reached is
+    noted in `found`.
+    """
     writer = Writer()
     for name, parameter in model.named_parameters(remove_duplicate=False):
         writer.leaf(parameter, "parameter", name)
@@ -30,7 +33,8 @@ def record(model: nn.Module, inputs: Mapping[str, object]) -> Tape:
     named = {name: value for name, value in inputs.items() if not name.isdigit()}
     around = (torch.no_grad(), calls_noted(model, writer), _no_fast_path())
     with ExitStack() as stack:
-        for context in (*around, _Composites(writer), _Operations(writer)):
+        composites, operations = _Composites(writer), _Operations(writer)
+        for context in (*around, composites, noting_reads(model, found), operations):
             stack.enter_context(context)
         output = model(*positional, **named)
     return Tape(

@@ -10,8 +10,10 @@ from torch import nn
 from torch._subclasses import FakeTensorMode
 
 from ...runtime.patched import bare, base_class
+from ...runtime.reads import Reached
 from ..families import module_kind, module_width
 from ..inputs import Size, example_inputs
+from ..probe import Shown, probed
 from ..quiet import quiet
 from ..site import Site, SiteTable
 from ..skeleton import Cut, skeleton
@@ -27,29 +29,42 @@ _ORDER = ("layer", "attn", "xattn", "ffn", "moe", "attn.q", "attn.k", "attn.v")
 
 
 def find_sites(model: nn.Module) -> SiteTable:
-    """Every site of a model with its role. The model may be on any device; it is neither run nor
-    changed.
+    """Every site of a model with its role. The model may be on any device, and is not changed. It
+    is not run either, unless it cannot be traced: then a copy over the same weights is.
     """
     model = bare(model)
     stacks = find_stacks(model)
     try:
-        roles = _trace_roles(model, stacks)
+        roles, found = _trace_roles(model, stacks)
         if not _are_layers(stacks, roles.layers):
             stacks = ()
-            roles = _trace_roles(model, stacks)
+            roles, found = _trace_roles(model, stacks)
     except Exception as error:  # noqa: BLE001  (whatever the forward of a foreign model raises)
-        return _table(model, Roles((), (), frozenset()), (), reason=_reason(error))
-    return _table(model, roles, stacks, reason=None)
+        nothing = Roles((), (), frozenset())
+        return _table(model, nothing, (), probed(model), reason=_reason(error))
+    return _table(model, roles, stacks, _shown(found, stacks), reason=None)
 
 
-def _trace_roles(model: nn.Module, stacks: tuple[Stack, ...]) -> Roles:
+def _shown(found: Reached, stacks: Sequence[Stack]) -> Shown:
+    """What a trace has reached goes for the layers that were left out."""
+    elsewhere = {
+        place.path: tuple((name, place.moved(reader)) for name, reader in read.items())
+        for path, read in found.elsewhere.items()
+        for place in siblings(path, stacks)
+    }
+    ran = frozenset(p.path for path in found.ran for p in siblings(path, stacks))
+    return Shown(ran, elsewhere)
+
+
+def _trace_roles(model: nn.Module, stacks: tuple[Stack, ...]) -> tuple[Roles, Reached]:
     """Whatever mode and default device the caller has set."""
     cuts = [Cut(stack.path, stack.kept) for stack in stacks]
+    found = Reached()
     with torch.inference_mode(mode=False), torch.enable_grad(), torch.device("cpu"):
         with FakeTensorMode(), quiet():
             copied = skeleton(model, cuts, device=torch.device("cpu"), keep_types=False)
-            tape = record(copied, example_inputs(copied, Size(batch=1, length=LENGTH)))
-        return read_roles(tape, copied)
+            tape = record(copied, example_inputs(copied, Size(batch=1, length=LENGTH)), found)
+        return read_roles(tape, copied), found
 
 
 def _are_layers(stacks: Sequence[Stack], layers: Sequence[Layer]) -> bool:
@@ -67,15 +82,16 @@ def _reason(error: Exception) -> str:
 
 
 def _table(
-    model: nn.Module, roles: Roles, stacks: Sequence[Stack], *, reason: str | None
+    model: nn.Module, roles: Roles, stacks: Sequence[Stack], shown: Shown, *, reason: str | None
 ) -> SiteTable:
     modules = dict(model.named_modules())
     layers = {layer.path: layer.index for layer in carried_layers(roles.layers, stacks)}
     rows = list(carried(roles.rows, stacks))
     rows += _roleless(modules, {row.path for row in rows})
-    called = {place.path for inner in roles.called for place in siblings(inner, stacks)}
     sites = [
-        replace(site, called=reason is not None or site.kind != "linear" or site.path in called)
+        replace(site, called=shown.of(site.path), elsewhere=shown.elsewhere.get(site.path, ()))
+        if site.kind == "linear"
+        else site
         for site in (_site(row, modules, layers) for row in dict.fromkeys(rows))
     ]
     places = {path: place for place, path in enumerate(modules)}

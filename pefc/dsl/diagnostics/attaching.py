@@ -237,9 +237,10 @@ class TiedMerge(Diagnostic):
     span: Span
     path: str
     other: str
+    parameter: str = "weight"
 
     def title(self) -> str:
-        return f"`{self.path}` shares its weight with `{self.other}`"
+        return f"`{self.path}` shares its {self.parameter} with `{self.other}`"
 
     def labels(self) -> tuple[Label, ...]:
         return (Label(self.span, f"merging it would change `{self.other}` too"),)

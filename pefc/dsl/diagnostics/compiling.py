@@ -288,12 +288,15 @@ class NeverCalled(Diagnostic):
     effect and never train.
 
     Some modules only hold a weight that another one reads: `out_proj` of `nn.MultiheadAttention` is
-    one. Others are not used at all, as a pooler without a head. Leave the module out of the
-    selector.
+    one. Others are not used at all, as a pooler without a head. A model that cannot be traced is
+    run once to find out, a copy of it in evaluation mode, with inputs that are made up. Leave the
+    module out of the selector.
     """
 
     span: Span
     path: str
+    reader: str | None = None
+    """The path of the module that reads its weight; "" for the model itself."""
 
     def title(self) -> str:
         return f"`{self.path}` is never called"
@@ -302,7 +305,10 @@ class NeverCalled(Diagnostic):
         return (Label(self.span, f"reaches `{self.path}`, where a method would not run"),)
 
     def notes(self) -> tuple[str, ...]:
-        return ("its weight is read by another module, or not at all, when the model runs",)
+        if self.reader is None:
+            return ("no part of it is used when the model runs in evaluation mode",)
+        reader = f"`{self.reader}`" if self.reader else "the model"
+        return (f"its weight is read by {reader}, past its forward",)
 
     def help(self) -> str:
         return f'leave it out, for example with `except "{self.path}"`'
