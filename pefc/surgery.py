@@ -156,7 +156,8 @@ def save(
         SpecError: nothing is attached to the model, or it has no such task.
 
     Warns:
-        UserWarning: ranks are still to be allocated, and `resume` is not set.
+        UserWarning: ranks are still to be allocated, and `resume` is not set, or the adapter holds
+            numbers that are not finite.
     """
     check_path("folder", folder)
     check_flag("resume", resume)
@@ -165,7 +166,9 @@ def save(
         warnings.warn(SpecWarning(found), stacklevel=2)
 
 
-def load(model: Model, folder: str | Path, *, task: str | None = None) -> Model:
+def load(
+    model: Model, folder: str | Path, *, task: str | None = None, other_base: bool = False
+) -> Model:
     """Apply a saved adapter to a model, in place, and return the same object. All or nothing.
 
     Args:
@@ -173,18 +176,27 @@ def load(model: Model, folder: str | Path, *, task: str | None = None) -> Model:
         folder: what `save` wrote.
         task: load the adapter as a task of this name, beside what is there. Over a task of the
             same form only numbers change, so that nothing is compiled anew.
+        other_base: the model may be another base, if the tensors fit; a warning says how far it is
+            off.
 
     Raises:
         SpecError: the folder is damaged, the base is another one, or a tensor is missing, extra or
             misshapen.
+
+    Warns:
+        UserWarning: the base is another one, and `other_base` is set, or the adapter holds numbers
+            that are not finite.
     """
     compiler.check_alone(model, "load")
     check_path("folder", folder)
     check_task("task", task)
+    check_flag("other_base", other_base)
     if task is None:
-        compiler.load(model, Path(folder))
+        found = compiler.load(model, Path(folder), other_base=other_base)
     else:
-        compiler.load_task(model, Path(folder), task)
+        found = compiler.load_task(model, Path(folder), task, other_base=other_base)
+    for each in found:
+        warnings.warn(SpecWarning(each), stacklevel=2)
     return model
 
 

@@ -40,6 +40,12 @@ Overrides = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", help="replace the adapter in OUT if one is there")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
+OtherBase = Annotated[
+    bool,
+    typer.Option(
+        "--other-base", help="take another base than the adapter's, and say how far it is off"
+    ),
+]
 
 
 class Format(StrEnum):
@@ -238,6 +244,7 @@ def prune(
     out: Annotated[
         Path, typer.Option("-o", "--out", metavar="OUT", help="the adapter folder to write")
     ],
+    other_base: OtherBase = False,
     force: Force = False,
 ) -> None:
     """Keep, at each place of a fusion, the tasks that have most weight on some data."""
@@ -246,7 +253,8 @@ def prune(
         from .pruning import prune as run
 
     with reported():
-        run(adapter, model, data, keep=keep, out=adapter_folder(out, force=force))
+        folder = adapter_folder(out, force=force)
+        run(adapter, model, data, keep=keep, out=folder, other_base=other_base)
 
 
 @app.command(cls=QuickCommand)
@@ -270,6 +278,7 @@ def merge(
             help="round the sums as the adapter's base is quantized, and say the loss",
         ),
     ] = False,
+    other_base: OtherBase = False,
 ) -> None:
     """Write a whole model with an adapter in its weights, reading a tensor at a time."""
     with loading():
@@ -280,7 +289,15 @@ def merge(
     if not loss >= 0:
         raise typer.BadParameter("--loss is a share of the update, from 0 on")
     with reported():
-        run(base, adapter, out, loss=loss, into=into, requantize=requantize)
+        run(
+            base,
+            adapter,
+            out,
+            loss=loss,
+            into=into,
+            requantize=requantize,
+            other_base=other_base,
+        )
 
 
 @app.command(cls=QuickCommand)

@@ -19,7 +19,14 @@ _WORTH_SAYING = 0.0005
 
 
 def merge(
-    base: Path, adapter: Path, out: Path, *, loss: float, into: str | None, requantize: bool
+    base: Path,
+    adapter: Path,
+    out: Path,
+    *,
+    loss: float,
+    into: str | None,
+    requantize: bool,
+    other_base: bool,
 ) -> None:
     """Write the merged model, and say what changed and what was lost."""
     logging.disable_progress_bar()
@@ -27,7 +34,7 @@ def merge(
     dtype = None if into is None else DTYPES[into]
     wish = Wish(loss=loss, into=dtype, requantize=requantize)
     with working(f"merging {adapter} into {base}"):
-        written = merge_folder(base, adapter, out, wish)
+        written = merge_folder(base, adapter, out, wish, other_base=other_base)
     tuned = f", {_count(written.tuned, 'tuned parameter')}" if written.tuned else ""
     typer.echo(
         f"{out}: {base} with {_count(len(written.costs), 'module')} merged{tuned}, "

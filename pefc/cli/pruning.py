@@ -11,18 +11,21 @@ from ..compiler.pruning import Kept
 from ..compiler.pruning import prune as pruned
 from ..compiler.reading import read
 from .console import draw, working
+from .failing import show
 from .models import base_named, batches_named
 from .sizes import size
 
 
-def prune(adapter: Path, reference: str, data: str, *, keep: int, out: Path) -> None:
+def prune(
+    adapter: Path, reference: str, data: str, *, keep: int, out: Path, other_base: bool
+) -> None:
     """Write the folder that `pefc.load` reads, and say which tasks stay where."""
     model = base_named(reference, read(adapter).checked)
-    load(model, adapter)
+    show(load(model, adapter, other_base=other_base))
     batches = batches_named(data)
     with working("measuring"):
         kept = pruned(model, batches, keep)
-    save(model, out, resume=True, task=None)
+    show(save(model, out, resume=True, task=None))
     draw(_drawn(kept))
     written = sum(path.stat().st_size for path in out.iterdir())
     typer.echo(f"\n{out}: {len(kept)} fusions of at most {keep} tasks, {size(written)}")

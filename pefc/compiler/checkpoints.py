@@ -21,6 +21,7 @@ from ..runtime.state import MANIFEST, differences, fingerprint, replace_file
 from ..runtime.whole import is_away
 from .attached import attached
 from .carrying import unlike
+from .manifest import validated_origin
 from .plan import Plan
 from .saving import SPEC, owned, write
 from .warn import warn
@@ -65,15 +66,15 @@ def check_origin(model: nn.Module, text: bytes) -> None:
     another base.
     """
     try:
-        saved = json.loads(text)
+        saved = validated_origin(text)
     except ValueError as error:
-        raise SpecError([DamagedAdapter(STATE, f"`{ORIGIN}` is no JSON")]) from error
+        raise SpecError([DamagedAdapter(STATE, f"`{ORIGIN}`: {error}")]) from error
     plan = attached(model).plan
     assert isinstance(plan, Plan)
-    found = unlike(check(parse(Source(SPEC, saved["spec"]))), plan, model)
+    found = unlike(check(parse(Source(SPEC, saved.spec))), plan, model)
     if found is not None:
         raise SpecError([OtherCheckpoint(plan.model, *found)])
     if not any(map(is_away, model.parameters())):
-        different = differences(saved["base"], fingerprint(bare(model), owned(plan)))
+        different = differences(saved.base, fingerprint(bare(model), owned(plan)))
         if different:
             raise SpecError([OtherBase(STATE, plan.model, different)])

@@ -9,15 +9,15 @@ import torch
 from torch import nn
 
 from ..dsl.diagnostics.buffers import OtherBuffers
-from ..dsl.diagnostics.core import SpecError
+from ..dsl.diagnostics.core import Diagnostic, SpecError
 from ..dsl.diagnostics.quantizing import OtherForm
-from ..dsl.diagnostics.state import OtherBase, OtherSites
 from ..dsl.diagnostics.tasks import NoTaskName, OtherTask
 from ..dsl.vocabulary import FUSION
 from ..runtime.buffers import base_buffers, is_same, put
 from ..runtime.installed import Installed, record
 from ..runtime.patched import bare
-from ..runtime.state import Fingerprint, differences, fingerprint
+from ..runtime.state import Fingerprint, fingerprint
+from .fits import check_tensors, check_values, compare_base
 from .folding import folded_labels
 from .growing import add
 from .link.live import check_unattached
@@ -33,22 +33,27 @@ from .training import parameter_names
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def load(model: nn.Module, folder: Path) -> None:
+def load(model: nn.Module, folder: Path, *, other_base: bool) -> tuple[Diagnostic, ...]:
     """Apply a saved spec to a model and fill its tensors. On any mistake the model is as it was.
+    Returns what is probably not meant.
 
-    Raises SpecError where the folder is damaged, was made for another base, or a tensor is missing,
-    extra or misshapen.
+    Raises SpecError where the folder is damaged, was made for another base (unless `other_base`
+    says that it may), or a tensor is missing, extra or misshapen.
     """
     check_unattached(model)
-    saved = _read(model, folder)
+    saved, warnings = _read(model, folder, other_base=other_base)
+    check_tensors(planned_on(saved.checked, model), model, saved)
     program = compiled(saved.checked, model, filled=False)
-    check_tensors(program.plan, model, saved)
+    found = check_values(program.plan, saved)
     program.apply()
     _copy(adapter_tensors(program.plan, model), saved.tensors)
     put(model, saved.base_buffers)
+    return (*warnings, *found)
 
 
-def load_task(model: nn.Module, folder: Path, name: str) -> None:
+def load_task(
+    model: nn.Module, folder: Path, name: str, *, other_base: bool
+) -> tuple[Diagnostic, ...]:
     """Load a saved adapter as a task: as a new one, or over one of the same form, in place, so that
     nothing is compiled anew. On any mistake the model is as it was.
 
@@ -56,17 +61,13 @@ def load_task(model: nn.Module, folder: Path, name: str) -> None:
     """
     if not _NAME.fullmatch(name) or name == FUSION:
         raise SpecError([NoTaskName(name)])
-    saved = _read(model, folder)
+    saved, warnings = _read(model, folder, other_base=other_base)
     as_saved = planned_on(saved.checked, bare(model))
     check_tensors(as_saved, model, saved)
+    found = check_values(as_saved, saved)
     what = record(model)
     if isinstance(what, Installed):
-        _same_buffers(model, what, saved)
-    plain = [packing for packing in as_saved.packings if not packing.is_there]
-    if plain and isinstance(what, Installed):
-        first = plain[0]
-        found = "in floating point, and other tasks stand on it"
-        raise SpecError([OtherForm(first.span, first.site.path, found, str(first.form))])
+        _same_base(as_saved, model, what, saved)
     checked = renamed(saved.checked, name)
     as_task = planned_on(checked, bare(model))
     sources = _sources(as_task, as_saved, bare(model))
@@ -80,16 +81,22 @@ def load_task(model: nn.Module, folder: Path, name: str) -> None:
     else:
         add(checked, model, filled=False)
     _copy(adapter_tensors(as_task, model), values)
+    return (*warnings, *found)
 
 
-def _read(model: nn.Module, folder: Path) -> Saved:
+def _read(
+    model: nn.Module, folder: Path, *, other_base: bool
+) -> tuple[Saved, tuple[Diagnostic, ...]]:
     """Before anything is planned the base is compared: on another one, mistakes of the saved spec
     would mislead.
     """
     saved = read(folder)
-    found = fingerprint(bare(model), without=frozenset(saved.tensors))
-    check_base(saved, found, type(model).__name__)
-    return saved
+    without = frozenset(saved.shapes)
+
+    def found(*, hashed: bool) -> Fingerprint:
+        return fingerprint(bare(model), without, hashed=hashed)
+
+    return saved, compare_base(saved, found, type(model).__name__, other_base=other_base)
 
 
 def _copy(tensors: Mapping[str, torch.Tensor], values: Mapping[str, torch.Tensor]) -> None:
@@ -155,8 +162,12 @@ def _same_methods(name: str, as_task: Plan, plan: Plan, saved: Saved) -> None:
         raise SpecError([OtherTask(name, str(saved.folder), ("its methods have another order",))])
 
 
-def _same_buffers(model: nn.Module, what: Installed, saved: Saved) -> None:
-    """Tasks share the buffers of the base."""
+def _same_base(as_saved: Plan, model: nn.Module, what: Installed, saved: Saved) -> None:
+    """Tasks share the base: what is quantized in it, and its buffers."""
+    for packing in as_saved.packings:
+        if not packing.is_there:
+            other = "in floating point, and other tasks stand on it"
+            raise SpecError([OtherForm(packing.span, packing.site.path, other, str(packing.form))])
     wanted = {**dict(what.buffers), **saved.base_buffers}
     found = dict(base_buffers(model))
     other = tuple(name for name, value in wanted.items() if not is_same(found[name], value))
@@ -177,36 +188,3 @@ def _formulas(plan: Plan, name: str) -> dict[tuple[str, str], object]:
         for planned in patched.members
         if planned.task == name
     }
-
-
-def _shapes(plan: Plan, model: nn.Module, saved: Saved) -> dict[str, tuple[int, ...]]:
-    shapes = {p.path(tensor): tensor.shape for p in plan.attachments for tensor in p.stored}
-    tuned = {t.name: tuple(model.get_parameter(t.name).shape) for t in plan.tuned}
-    present = dict(base_buffers(model))
-    buffers = {name: present[name] for name in saved.buffers if name in present}
-    # A buffer that has no value yet takes any.
-    sized = {n: (saved.tensors[n] if b is None else b).shape for n, b in buffers.items()}
-    return {**shapes, **tuned, **{name: tuple(shape) for name, shape in sized.items()}}
-
-
-def check_tensors(plan: Plan, model: nn.Module, saved: Saved) -> None:
-    """Raise SpecError where a folder has other tensors than its spec wants in a model."""
-    expected, tensors = _shapes(plan, model, saved), saved.tensors
-    found = [(name, "is missing in the file") for name in expected if name not in tensors]
-    found += [
-        (name, "has no place in the model") for name in sorted(tensors) if name not in expected
-    ]
-    found += [
-        (name, f"has shape {list(tensors[name].shape)}, not {list(shape)}")
-        for name, shape in expected.items()
-        if name in tensors and tuple(tensors[name].shape) != shape
-    ]
-    if found:
-        raise SpecError([OtherSites(str(saved.folder), plan.model, tuple(found))])
-
-
-def check_base(saved: Saved, found: Fingerprint, name: str) -> None:
-    """Raise SpecError where a folder was made for another base than the one of this name."""
-    different = differences(saved.base, found)
-    if different:
-        raise SpecError([OtherBase(str(saved.folder), name, different)])

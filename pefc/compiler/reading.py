@@ -1,7 +1,8 @@
 """Reading an adapter folder, without trusting it and without a model."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -12,32 +13,78 @@ from ..dsl.checked import Checked
 from ..dsl.checker import check
 from ..dsl.diagnostics.core import SpecError
 from ..dsl.diagnostics.state import DamagedAdapter, NoAdapter, OtherFormat, OtherMethod
+from ..dsl.embedding import LARGEST
 from ..dsl.parser import parse
 from ..dsl.source import Source
+from ..runtime.checkpoint import FLOATS, read_header
 from ..runtime.state import (
     MANIFEST,
     DamagedFileError,
     Fingerprint,
     NoFolderError,
+    Pinned,
+    contents,
     read_folder,
 )
 from .lengths import with_lengths
-from .saving import FORMAT, SPEC, TENSORS, method_digests
+from .manifest import FORMAT, Entry, Manifest, validated
+from .saving import SPEC, TENSORS, method_digests
+
+_DTYPES: Mapping[str, torch.dtype] = {
+    **FLOATS,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+"""Those of adapters: numbers of methods and parameters, positions, and buffers of bases."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Saved:
     """What a folder holds."""
 
     folder: Path
     checked: Checked
-    tensors: Mapping[str, torch.Tensor]
-    base: Fingerprint
-    """Of the model that it was made for."""
-    buffers: tuple[str, ...]
-    """The tensors that are buffers of the base, which training has changed."""
-    plan: object
+    shapes: Mapping[str, torch.Tensor]
+    """Its tensors on `meta`: what the file says of them, of which nothing else is read yet."""
+    manifest: Manifest
+    plan: Mapping[str, object]
     """The JSON of its plan; loading makes its own."""
+    _file: Pinned = field(repr=False)
+
+    @property
+    def base(self) -> Fingerprint:
+        """Of the model that it was made for."""
+        return self.manifest.base
+
+    @property
+    def buffers(self) -> tuple[str, ...]:
+        """The tensors that are buffers of the base, which training has changed."""
+        return self.manifest.buffers
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """What the plan says of each place."""
+        return self.manifest.plan.attachments
+
+    @cached_property
+    def tensors(self) -> Mapping[str, torch.Tensor]:
+        """Its tensors, read when they are first asked for: once their sizes are known to be right.
+
+        Raises SpecError where they are not those that were saved.
+        """
+        try:
+            return load_tensors(contents(self._file))
+        except DamagedFileError as error:
+            raise SpecError([DamagedAdapter(str(error.path), error.reason)]) from error
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise SpecError([DamagedAdapter(str(self._file.path), reason)]) from error
+        except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
+            raise SpecError([DamagedAdapter(str(self._file.path), str(error))]) from error
 
     @property
     def base_buffers(self) -> dict[str, torch.Tensor]:
@@ -45,63 +92,78 @@ class Saved:
 
 
 def read(folder: Path) -> Saved:
-    """The adapter of a folder.
+    """The adapter of a folder; its tensors follow.
 
     Raises SpecError where the folder is damaged, or means something else to this version of pefc.
     """
-    files, manifest = _files(folder)
-    checked = check(parse(_spec(files, folder)))
+    files, plain = _files(folder)
+    manifest = _validated(plain, folder)
+    checked = check(parse(_spec(files[SPEC], folder)))
     _same_methods(checked, manifest, folder)
-    base: Fingerprint = manifest["base"]  # pyright: ignore[reportAssignmentType]
-    plan = manifest.get("plan")
-    shorter = with_lengths(checked, plan, folder / MANIFEST)
-    buffers: list[str] = manifest.get("buffers", [])  # pyright: ignore[reportAssignmentType]
-    return Saved(folder, shorter, _read_tensors(files, folder), base, tuple(buffers), plan)
+    shorter = with_lengths(checked, manifest.plan.attachments, folder / MANIFEST)
+    shapes = _shapes(files[TENSORS])
+    strange = [name for name in manifest.buffers if name not in shapes]
+    if strange:
+        raise _damaged(folder, f"`buffers` names `{strange[0]}`, which is no tensor of `{TENSORS}`")
+    plan: Mapping[str, object] = plain["plan"]  # pyright: ignore[reportAssignmentType]
+    return Saved(folder, shorter, shapes, manifest, plan, files[TENSORS])
 
 
-def _files(folder: Path) -> tuple[Mapping[str, bytes], Mapping[str, object]]:
+def _damaged(folder: Path, reason: str) -> SpecError:
+    return SpecError([DamagedAdapter(str(folder / MANIFEST), reason)])
+
+
+def _files(folder: Path) -> tuple[Mapping[str, Pinned], Mapping[str, object]]:
     try:
-        files, manifest = read_folder(folder)
+        return read_folder(folder, {SPEC: _check_spec, TENSORS: _check_tensors})
     except NoFolderError:
         raise SpecError([NoAdapter(str(folder), MANIFEST)]) from None
     except DamagedFileError as error:
         raise SpecError([DamagedAdapter(str(error.path), error.reason)]) from error
-    if manifest.get("format") != FORMAT:
-        raise SpecError([OtherFormat(str(folder), str(manifest.get("format")), FORMAT)])
-    if not _is_manifest(manifest) or not files.keys() >= {SPEC, TENSORS}:
-        raise SpecError([DamagedAdapter(str(folder / MANIFEST), "it lacks what pefc writes there")])
-    return files, manifest
 
 
-def _is_manifest(manifest: Mapping[str, object]) -> bool:
-    """Whether the entries that loading reads have the form in which they are written."""
-    base, methods = manifest.get("base"), manifest.get("methods")
-    buffers = manifest.get("buffers", [])
-    if not (isinstance(base, dict) and isinstance(methods, dict) and isinstance(buffers, list)):
-        return False
-    return all(isinstance(name, str) for name in buffers) and all(
-        isinstance(facts, dict) and facts.keys() >= {"shape", "samples"} for facts in base.values()
-    )
+def _check_spec(file: Pinned) -> None:
+    if file.size > LARGEST:
+        raise ValueError(f"it has {file.size} bytes, {LARGEST} at most")
 
 
-def _spec(files: Mapping[str, bytes], folder: Path) -> Source:
+def _check_tensors(file: Pinned) -> None:
+    for entry in read_header(file.read, file.size).entries:
+        if entry.code not in _DTYPES:
+            raise ValueError(f"`{entry.name}` is {entry.code}, which no adapter has")
+
+
+def _validated(plain: Mapping[str, object], folder: Path) -> Manifest:
+    found = plain.get("format")
+    if type(found) is int and found != FORMAT:
+        raise SpecError([OtherFormat(str(folder), str(found), FORMAT)])
     try:
-        return Source(str(folder / SPEC), files[SPEC].decode())
+        return validated(plain)
+    except ValueError as error:
+        raise _damaged(folder, f"it is not what pefc writes: {error}") from error
+
+
+def _spec(file: Pinned, folder: Path) -> Source:
+    try:
+        return Source(str(folder / SPEC), contents(file).decode())
     except UnicodeDecodeError as error:
-        raise SpecError([DamagedAdapter(str(folder / SPEC), "it is not UTF-8")]) from error
+        raise SpecError([DamagedAdapter(str(file.path), "it is not UTF-8")]) from error
+    except DamagedFileError as error:
+        raise SpecError([DamagedAdapter(str(error.path), error.reason)]) from error
 
 
-def _read_tensors(files: Mapping[str, bytes], folder: Path) -> dict[str, torch.Tensor]:
-    try:
-        return load_tensors(files[TENSORS])
-    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
-        raise SpecError([DamagedAdapter(str(folder / TENSORS), str(error))]) from error
+def _shapes(file: Pinned) -> dict[str, torch.Tensor]:
+    return {
+        entry.name: torch.empty(entry.shape, dtype=_DTYPES[entry.code], device="meta")
+        for entry in read_header(file.read, file.size).entries
+    }
 
 
-def _same_methods(checked: Checked, manifest: Mapping[str, object], folder: Path) -> None:
-    saved: Mapping[str, str] = manifest["methods"]  # pyright: ignore[reportAssignmentType]
+def _same_methods(checked: Checked, manifest: Manifest, folder: Path) -> None:
     changed = [
-        name for name, digest in method_digests(checked).items() if saved.get(name) != digest
+        name
+        for name, digest in method_digests(checked).items()
+        if manifest.methods.get(name) != digest
     ]
     if changed:
         raise SpecError([OtherMethod(str(folder), name) for name in changed])

@@ -16,7 +16,7 @@ from ..dsl.diagnostics.checkpoints import OutputExists
 from ..dsl.diagnostics.commands import UnwritableFile
 from ..dsl.diagnostics.core import Diagnostic, SpecError
 from ..dsl.diagnostics.fusion import FusionAlone
-from ..dsl.diagnostics.state import NoValues
+from ..dsl.diagnostics.state import NotFiniteAdapter, NoValues
 from ..dsl.diagnostics.tasks import NoSuchTask
 from ..dsl.diagnostics.training import UnnamedTraining
 from ..dsl.format import format as format_spec
@@ -30,13 +30,13 @@ from ..runtime.state import fingerprint, write_folder
 from ..runtime.tensors import Tensors
 from .attached import attached
 from .folding import folded
+from .manifest import FORMAT
 from .parts import only
 from .plan import Plan
 from .planning import plan as planned_on
 from .report import report
 from .settling import settled
 
-FORMAT = 1
 SPEC = "spec.peft"
 TENSORS = "adapter.safetensors"
 
@@ -82,9 +82,11 @@ def write(
         plan, computed, warnings = rest.plan, {**fold.values, **rest.values}, rest.unfinished
     buffers = _buffers(model, values)
     tensors = gathered({**adapter_tensors(plan, model, computed), **buffers}, processes)
-    said = {"base": base, "plan": report(plan), **({"buffers": [*buffers]} if buffers else {})}
+    plain = {name: facts.plain() for name, facts in base.items()}
+    said = {"base": plain, "plan": report(plan), **({"buffers": [*buffers]} if buffers else {})}
     by_one(processes, lambda: write_files(folder, plan.checked, tensors, said))
-    return (*warnings, *_left_out(model))
+    numbers = {name: tensor for name, tensor in tensors.items() if name not in buffers}
+    return (*warnings, *not_finite(numbers, str(folder)), *_left_out(model))
 
 
 def _left_out(model: nn.Module) -> Iterator[UnnamedTraining]:
@@ -98,6 +100,17 @@ def _left_out(model: nn.Module) -> Iterator[UnnamedTraining]:
     names = tuple(name for name, parameter in trained if id(parameter) not in known)
     if names:
         yield UnnamedTraining(plan.model, names)
+
+
+def not_finite(tensors: Mapping[str, torch.Tensor], folder: str) -> Iterator[NotFiniteAdapter]:
+    """A warning where tensors hold what is not finite."""
+    names = tuple(
+        name
+        for name, tensor in tensors.items()
+        if tensor.is_floating_point() and not tensor.isfinite().all()
+    )
+    if names:
+        yield NotFiniteAdapter(folder, names)
 
 
 def check_free(folder: Path) -> None:

@@ -5,7 +5,8 @@ layout.
 import json
 import shutil
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -28,8 +29,8 @@ from ..runtime.checkpoint import (
     write_shard,
 )
 from .attached import by_statement
+from .fits import check_tensors, check_values, compare_base
 from .folds import Cost, losing, refused
-from .loading import check_base, check_tensors
 from .planning import plan as planned_on
 from .reading import Saved, read
 from .rewriting import Rewriting
@@ -55,9 +56,11 @@ class Rewritten:
     warnings: tuple[Diagnostic, ...]
 
 
-def merge_folder(base: Path, adapter: Path, out: Path, wish: Wish) -> Rewritten:
-    """Write the model of the folder `base` with an adapter folded into it. On any mistake there is
-    no folder `out`.
+def merge_folder(
+    base: Path, adapter: Path, out: Path, wish: Wish, *, other_base: bool = False
+) -> Rewritten:
+    """Write the model of the folder `base` with an adapter folded into it; `other_base` if that may
+    be another one than the adapter's. On any mistake there is no folder `out`.
 
     Raises SpecError as `load` and `merge` do, and where a folder cannot be read or written.
     """
@@ -69,7 +72,7 @@ def merge_folder(base: Path, adapter: Path, out: Path, wish: Wish) -> Rewritten:
     saved = read(adapter)
     try:
         stored = open_stored(base)
-        merging = _rewriting(base, saved, stored, wish)
+        merging, warnings = _rewriting(base, saved, stored, wish, other_base=other_base)
         with unfinished(out) as fresh:
             written = _write(merging, fresh)
             _raise_any(losing(written.costs, wish))
@@ -81,21 +84,24 @@ def merge_folder(base: Path, adapter: Path, out: Path, wish: Wish) -> Rewritten:
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         raise SpecError([UnwritableFile(str(out), reason)]) from error
-    return written
+    return replace(written, warnings=(*warnings, *written.warnings))
 
 
-def _rewriting(base: Path, saved: Saved, stored: Stored, wish: Wish) -> Rewriting:
-    """Everything that is known before a tensor is worked out."""
-    model = stored.model
-    check_base(saved, stored.fingerprint(saved.tensors), type(model).__name__)
+def _rewriting(
+    base: Path, saved: Saved, stored: Stored, wish: Wish, *, other_base: bool
+) -> tuple[Rewriting, tuple[Diagnostic, ...]]:
+    """Everything that is known before a tensor is worked out, and what is probably not meant."""
+    model, found = stored.model, partial(stored.fingerprint, saved.shapes)
+    off = compare_base(saved, found, type(model).__name__, other_base=other_base)
     plan = planned_on(saved.checked, model)
     check_tensors(plan, model, saved)
+    warnings = (*off, *check_values(plan, saved))
     _raise_any(refused(plan, model))
     made = Rewriting(stored, plan, saved.tensors, frozenset(saved.base_buffers), wish)
     missing = sorted(made.changed - stored.homes.keys())
     if missing:
         raise SpecError([MissingTensor(str(base), missing[0], len(missing) - 1)])
-    return made
+    return made, warnings
 
 
 def _write(rewriting: Rewriting, folder: Path) -> Rewritten:

@@ -12,7 +12,15 @@ from ..dsl.diagnostics.core import SpecError
 from ..runtime import quantized
 from ..runtime.buffers import base_buffers
 from ..runtime.checkpoint import Checkpoint, NoWeightsError, open_checkpoint
-from ..runtime.state import Fingerprint, facts_of, packed_facts, tensor_facts
+from ..runtime.state import (
+    Facts,
+    Fingerprint,
+    facts_of,
+    hash_of_parts,
+    packed_facts,
+    tensor_facts,
+    with_hash,
+)
 from .models import read_model
 from .stored_bits import Bits, hollowed, read_bits
 from .training import parameter_names
@@ -68,21 +76,24 @@ class Stored:
         """The dtype in which a parameter is stored."""
         return self.checkpoint.homes[self.homes[name]][1].dtype
 
-    def fingerprint(self, without: Collection[str]) -> Fingerprint:
+    def fingerprint(self, without: Collection[str], *, hashed: bool) -> Fingerprint:
         """That of the model with its weights; what is stored under other names has no samples."""
         return {
-            name: self._facts(name, parameter)
+            name: self._facts(name, parameter, hashed=hashed)
             for name, parameter in self.model.named_parameters()
             if name not in without
         }
 
-    def _facts(self, name: str, parameter: Tensor) -> Mapping[str, object]:
+    def _facts(self, name: str, parameter: Tensor, *, hashed: bool) -> Facts:
         if self.homes.get(name) in self.bits:
             return packed_facts(self.packed(name.rpartition(".")[0]))
         if name not in self.homes:
             return tensor_facts(parameter)
         shard, entry = self.checkpoint.homes[self.homes[name]]
-        return facts_of(entry.shape, lambda steps: shard.at(entry, steps.tolist()))
+        facts = facts_of(entry.shape, lambda steps: shard.at(entry, steps.tolist()))
+        if not hashed or entry.dtype is None:
+            return facts
+        return with_hash(facts, entry.dtype, hash_of_parts(shard.chunks(entry)))
 
 
 def open_stored(folder: Path) -> Stored:

@@ -82,14 +82,18 @@ def _loading(load: Callable[..., object]) -> Callable[..., object]:
         values = {n: value for n, value in state_dict.items() if n not in {MARK, ORIGIN}}
         if ORIGIN in state_dict:
             check = cast("Callable[..., None]", self.pefc_origin)
-            check(self, bytes(state_dict[ORIGIN].tolist()))
+            check(self, bytes(_numbers(state_dict, ORIGIN, torch.uint8)))
+        drops = _drops(self)
+        drawn = _numbers(state_dict, MARK, torch.int64)
+        if len(drawn) != len(drops):
+            raise RuntimeError(f"`{MARK}` counts {len(drawn)} drops, the model has {len(drops)}")
         expected = _names(self, self.state_dict())
         if strict:
             _check(self, expected ^ set(values))
         found = load(self, values, strict=False, assign=assign)
         assert isinstance(found, _IncompatibleKeys)
-        for drop, drawn in zip(_drops(self), state_dict[MARK].tolist(), strict=True):
-            drop.drawn = drawn
+        for drop, count in zip(drops, drawn, strict=True):
+            drop.drawn = count
         missing = [name for name in found.missing_keys if name in expected]
         return _IncompatibleKeys(missing, found.unexpected_keys)
 
@@ -104,6 +108,15 @@ class _HasAdapter:
     def __get__(self, model: object, owner: type) -> bool:
         frame = inspect.currentframe()
         return model is not None and frame is not None and checks_quantization(frame.f_back)
+
+
+def _numbers(state: Mapping[str, Tensor], name: str, dtype: torch.dtype) -> list[int]:
+    """The numbers of a tensor that speaks of the checkpoint. Raises RuntimeError, as torch does,
+    where it is another kind of tensor.
+    """
+    if state[name].dtype != dtype or state[name].ndim != 1:
+        raise RuntimeError(f"`{name}` is not what pefc writes")
+    return state[name].tolist()
 
 
 def _check(model: nn.Module, different: set[str]) -> None:

@@ -91,7 +91,7 @@ def overflow() -> None:
     tensors = load_file(path)
     tensors["model.embed_tokens.weight"][7, 3] = 1e6
     save_file(tensors, path)
-    command(*MERGE, "--into", "fp16")
+    command(*MERGE, "--into", "fp16", "--other-base")
 
 
 def quantized_merge() -> None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import torch
 from torch import nn
 
@@ -159,6 +160,36 @@ def other_base() -> None:
     pefc.load(model, "out")
 
 
+def on_other_base() -> None:
+    saved()
+    model = plain()
+    with torch.no_grad():
+        model.b.weight.mul_(1.1)
+    model.wide = nn.Linear(24, 48, bias=False)
+    warned(lambda: pefc.load(model, "out", other_base=True))
+
+
+def not_finite_adapter() -> None:
+    model = pefc.apply("lora(r=2) on attn.{q,v}", plain())
+    with torch.no_grad():
+        model.a.lora.A[0, 0] = float("nan")
+    warned(lambda: pefc.save(model, "out"))
+
+
+def damaged_manifest() -> None:
+    saved()
+    altered(base={"a.weight": {"shape": [24, -24], "samples": None}})
+    pefc.load(plain(), "out")
+
+
+def warned(act: Callable[[], object]) -> None:
+    """Raise what is warned of."""
+    with pytest.warns(pefc.SpecWarning) as caught:
+        act()
+    (found,) = caught
+    raise found.message
+
+
 def other_architecture() -> None:
     saved()
     pefc.load(pair(), "out")
@@ -206,6 +237,9 @@ MISTAKES: tuple[Callable[[], None], ...] = (
     other_format,
     other_method,
     other_base,
+    on_other_base,
+    not_finite_adapter,
+    damaged_manifest,
     other_architecture,
     other_sites,
     unfinished_shrinking,

@@ -12,6 +12,7 @@ from ...dsl.diagnostics.combining import ManyTasks
 from ...dsl.diagnostics.core import SpecError
 from ...dsl.diagnostics.state import DamagedAdapter
 from ...runtime.state import MANIFEST
+from ..manifest import Entry
 from ..parts import task_of
 from ..reading import Saved, read
 
@@ -75,20 +76,15 @@ def adapter(folder: Path) -> Adapter:
         raise SpecError([ManyTasks(str(folder), tuple(sorted(map(_shown, tasks))))])
     task = next(iter(tasks), None)
     _check(saved, len(steps))
-    places = tuple(_placed(entry, task) for entry in entries(saved))
-    plain = {path: own for entry in entries(saved) for path, own in _own(entry, task)}
+    places = tuple(_placed(entry, task) for entry in saved.entries)
+    plain = {path: own for entry in saved.entries for path, own in _own(entry, task)}
     tensors = {plain[path]: saved.tensors[path] for path in _planned(saved)}
     return Adapter(saved, tuple(_statements(saved.checked.steps, ())), places, tensors)
 
 
 def _planned(saved: Saved) -> Iterator[str]:
     """The tensors of methods, and parameters; no buffers."""
-    return (name for name in saved.tensors if name not in saved.buffers)
-
-
-def entries(saved: Saved) -> list[dict[str, object]]:
-    """What the plan of a folder says of each place; its form has been checked."""
-    return saved.plan["attachments"]  # pyright: ignore[reportIndexIssue, reportOptionalSubscript, reportReturnType, reportUnknownVariableType]
+    return (name for name in saved.shapes if name not in saved.buffers)
 
 
 def _shown(task: str | None) -> str:
@@ -107,53 +103,26 @@ def _statements(steps: tuple[Step, ...], around: tuple[object, ...]) -> Iterator
 
 
 def _check(saved: Saved, statements: int) -> None:
-    """Raises SpecError where the plan of a folder is not what pefc writes."""
-    plan = saved.plan
-    found = plan.get("attachments") if isinstance(plan, dict) else None
+    """Raise SpecError where the plan of a folder does not speak of its spec and its tensors."""
     path = str(saved.folder / MANIFEST)
-    counted = isinstance(plan, dict) and isinstance(plan.get("trainable"), int)
-    if (
-        not counted
-        or not isinstance(found, list)
-        or not all(_is_entry(each, statements) for each in found)
-    ):
-        raise SpecError([DamagedAdapter(path, "its plan lacks what pefc writes there")])
-    sizes = {name: prod(shape) for entry in found for name, shape in entry["tensors"].items()}
-    if sizes != {name: saved.tensors[name].numel() for name in _planned(saved)}:
+    if any((entry.statement or 0) >= max(statements, 1) for entry in saved.entries):
+        raise SpecError([DamagedAdapter(path, "its plan speaks of other statements")])
+    sizes = {n: prod(shape) for entry in saved.entries for n, shape in entry.tensors.items()}
+    if sizes != {name: saved.shapes[name].numel() for name in _planned(saved)}:
         raise SpecError([DamagedAdapter(path, "its plan speaks of other tensors")])
 
 
-def _is_entry(entry: object, statements: int) -> bool:
-    if not isinstance(entry, dict):
-        return False
-    texts = all(isinstance(entry.get(name), str) for name in ("site", "kind", "label"))
-    number, tensors = entry.get("statement"), entry.get("tensors")
-    counted = number is None or (isinstance(number, int) and 0 <= number < statements)
-    costs = entry.get("costs")
-    return (
-        texts
-        and counted
-        and isinstance(entry.get("parameters"), int)
-        and isinstance(costs, dict)
-        and isinstance(costs.get("operations"), int)
-        and isinstance(tensors, dict)
-        and all(isinstance(shape, list) for shape in tensors.values())
-    )
-
-
-def _placed(entry: dict[str, object], task: str | None) -> Placed:
-    number: int | None = entry["statement"]  # pyright: ignore[reportAssignmentType]
+def _placed(entry: Entry, task: str | None) -> Placed:
     paths = tuple(own for _, own in _own(entry, task))
-    return Placed(str(entry["site"]), str(entry["kind"]), str(entry["label"]), number, paths)
+    return Placed(entry.site, entry.kind, entry.label, entry.statement, paths)
 
 
-def _own(entry: dict[str, object], task: str | None) -> Iterator[tuple[str, str]]:
+def _own(entry: Entry, task: str | None) -> Iterator[tuple[str, str]]:
     """Each path of an entry with the one that it has outside of the task, where the copy of a
     parameter is the parameter itself.
     """
-    tensors: dict[str, object] = entry["tensors"]  # pyright: ignore[reportAssignmentType]
-    for path in tensors:
-        before, found, after = f".{path}".rpartition(f".{task}.{entry['label']}.")
-        label = "" if entry["statement"] is None else f"{entry['label']}."
+    for path in entry.tensors:
+        before, found, after = f".{path}".rpartition(f".{task}.{entry.label}.")
+        label = "" if entry.statement is None else f"{entry.label}."
         own = path if task is None or not found else f"{before}.{label}{after}"
         yield path, own.lstrip(".")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ...dsl.checked import Attachment, Checked, Modified, Step, Tuning, Value, leaves
 from ..saving import write_files
-from .adapters import Adapter, entries
+from .adapters import Adapter
 from .results import Result
 
 _Arguments = Mapping[int, Mapping[str, Value]]
@@ -21,8 +21,13 @@ def write(first: Adapter, results: Sequence[Result], folder: Path) -> tuple[int,
     plan = _plan(first, results)
     trainable: int = plan["trainable"]  # pyright: ignore[reportAssignmentType]
     checked = _checked(first, results)
-    base = {name: facts for name, facts in first.saved.base.items() if name not in tensors}
-    write_files(folder, checked, tensors, {"base": base, "plan": plan})
+    base = {name: facts.plain() for name, facts in first.saved.base.items() if name not in tensors}
+    write_files(
+        folder,
+        checked,
+        tensors,
+        {"base": base, "plan": plan},
+    )
     return len(tensors), trainable
 
 
@@ -62,12 +67,11 @@ def _ordered(step: Attachment, given: Mapping[str, Value]) -> tuple[tuple[str, V
 
 def _plan(first: Adapter, results: Sequence[Result]) -> dict[str, object]:
     """The plan of the first adapter with the sizes of the result."""
-    plan: Mapping[str, object] = first.saved.plan  # pyright: ignore[reportAssignmentType]
-    before = entries(first.saved)
+    before: list[dict[str, object]] = first.saved.plan["attachments"]  # pyright: ignore[reportAssignmentType]
     after = [_entry(entry, each) for entry, each in zip(before, results, strict=True)]
     grown = sum(_count(new) - _count(old) for new, old in zip(after, before, strict=True))
-    trainable: int = plan["trainable"]  # pyright: ignore[reportAssignmentType]
-    return {**plan, "trainable": trainable + grown, "attachments": after}
+    trainable = first.saved.manifest.plan.trainable
+    return {**first.saved.plan, "trainable": trainable + grown, "attachments": after}
 
 
 def _entry(entry: Mapping[str, object], result: Result) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """Mistakes that show when an adapter is saved or loaded."""
 
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 from .core import Diagnostic, Label
 
@@ -101,9 +102,10 @@ class OtherBase(Diagnostic):
         pefc.save(pefc.apply("lora on attn.q", four_layers), "out")
         pefc.load(two_layers, "out")
 
-    The shapes, and a few values of each weight, are compared with what they were when the adapter
-    was saved. An adapter on another base gives other outputs, so this is an error. Load the base it
-    was made for.
+    The shapes, a few values and a hash of each weight are compared with what they were when the
+    adapter was saved; in another dtype, or quantized, the values alone. An adapter on another base
+    gives other outputs, so this is an error. Load the base it was made for, or say that you mean
+    it: `pefc.load(model, folder, other_base=True)`, `pefc merge --other-base`.
     """
 
     folder: str
@@ -121,7 +123,7 @@ class OtherBase(Diagnostic):
         return (f"and {more} more",) if more > 0 else ()
 
     def help(self) -> str:
-        return "load the base that the adapter was trained on"
+        return "load the base that the adapter was trained on, or say `other_base=True`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,3 +172,72 @@ class OtherMethod(Diagnostic):
 
     def help(self) -> str:
         return "load it with the version of pefc that saved it"
+
+
+@dataclass(frozen=True, slots=True)
+class OnOtherBase(Diagnostic):
+    """An adapter was put on another base than the one it was trained on, as it was asked for.
+
+        pefc.load(fine_tuned, "out", other_base=True)
+
+    It says how many weights differ, and by how much the few values differ that are kept of each,
+    relative to the largest of them. What an adapter does on a base that it was not trained on
+    nobody has measured: evaluate it.
+    """
+
+    severity: ClassVar[Literal["error", "warning"]] = "warning"
+
+    folder: str
+    model: str
+    weights: int
+    of: int
+    largest: float
+    unlike: tuple[tuple[str, str], ...]
+
+    def title(self) -> str:
+        return f"`{self.folder}` was made for another base than this {self.model}"
+
+    def labels(self) -> tuple[Label, ...]:
+        off = f"{self.weights} of {self.of} weights have other values"
+        apart = f"up to {100 * self.largest:.2g}% of the largest sample"
+        return (
+            Label(None, f"{off}, by {apart}"),
+            *(Label(None, f"`{name}` {what}") for name, what in self.unlike),
+        )
+
+    def help(self) -> str:
+        return (
+            f"evaluate it: {self.weights} of {self.of} weights differ, by up to "
+            f"{100 * self.largest:.2g}% of the largest sample"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NotFiniteAdapter(Diagnostic):
+    """Tensors of an adapter hold NaN or infinity.
+
+        model.layers[0].self_attn.q_proj.lora.A.data[0, 0] = float("nan")
+        pefc.save(model, "out")
+
+    Its training has diverged, so the model with it gives NaN. It is saved and loaded all the same,
+    since it can be looked at and parts of it may be sound. Train it again, with a lower rate or
+    another seed, or go back to an earlier trainer checkpoint.
+    """
+
+    severity: ClassVar[Literal["error", "warning"]] = "warning"
+
+    folder: str
+    tensors: tuple[str, ...]
+
+    def title(self) -> str:
+        return f"`{self.folder}` holds numbers that are not finite"
+
+    def labels(self) -> tuple[Label, ...]:
+        return tuple(Label(None, f"in `{name}`") for name in self.tensors[:5])
+
+    def notes(self) -> tuple[str, ...]:
+        more = len(self.tensors) - 5
+        return (f"and {more} more",) if more > 0 else ()
+
+    def help(self) -> str:
+        return f"train it again with a lower rate; `{self.tensors[0]}` is not finite"

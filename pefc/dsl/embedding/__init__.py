@@ -23,6 +23,7 @@ A text in the place of a value is an expression of the language: `nf4` is a name
 the text means.
 """
 
+from .files import LARGEST as LARGEST
 from .files import load_source as load_source
 from .reference import parse_value as parse_value
 from .reference import read as read

@@ -1,10 +1,9 @@
-"""Files of the safetensors format: eight bytes that say how long the header is, the header as JSON,
-and the tensors in its order.
-"""
+"""Files of the safetensors format: their header, and the tensors in its order."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import BinaryIO
@@ -13,19 +12,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-_DTYPES: Mapping[str, torch.dtype] = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-}
-"""Those in which weights compute; tensors of other dtypes are copied as they are."""
+from .header import FLOATS, Entry, read_header
+
 _BITS: Mapping[str, torch.dtype] = {"U8": torch.uint8, "I8": torch.int8}
 """Those in which quantized weights are packed."""
-_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
+_NAMES = {dtype: name for name, dtype in FLOATS.items()}
 _METADATA = "__metadata__"
-_LONGEST = 100_000_000
-"""Bytes of a header, as safetensors reads them."""
 _CHUNK = 1 << 20
 """Bytes that are copied at once."""
 _ROOM = 64
@@ -53,28 +45,6 @@ class OverflowingError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """A tensor in a file."""
-
-    name: str
-    code: str
-    """Its dtype, as the format calls it."""
-    shape: tuple[int, ...]
-    start: int
-    """Where its bytes begin, from the end of the header."""
-    stop: int
-
-    @property
-    def dtype(self) -> torch.dtype | None:
-        """The dtype of a weight; None for what no weight is stored in."""
-        return _DTYPES.get(self.code)
-
-    @property
-    def size(self) -> int:
-        return prod(self.shape)
-
-
-@dataclass(frozen=True, slots=True)
 class Shard:
     """A file, of which the header is read."""
 
@@ -90,20 +60,13 @@ class Shard:
         """Read the header. Raises DamagedShardError where the file is not of the format."""
         try:
             with path.open("rb") as file:
-                length = int.from_bytes(file.read(8), "little")
-                if length > _LONGEST:
-                    raise DamagedShardError(path, "it does not begin as safetensors do")
-                header = json.loads(file.read(length))
-            metadata = header.pop(_METADATA, {})
-            entries = tuple(sorted(map(_entry, header, header.values()), key=lambda e: e.start))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise DamagedShardError(path, "its header is not that of safetensors") from error
+                header = read_header(partial(_read, file), path.stat().st_size)
+        except ValueError as error:
+            raise DamagedShardError(path, str(error)) from error
         except OSError as error:
             reason = (error.strerror or type(error).__name__).lower()
             raise DamagedShardError(path, reason) from error
-        if path.stat().st_size != 8 + length + max((e.stop for e in entries), default=0):
-            raise DamagedShardError(path, "it is cut short, or too long for its header")
-        return cls(path, entries, metadata, 8 + length)
+        return cls(path, header.entries, header.metadata, header.data)
 
     def mapped(self, name: str) -> Tensor:
         """A tensor, whose pages are read from the file when they are needed.
@@ -229,9 +192,9 @@ def _bytes(tensor: Tensor) -> memoryview:
     return tensor.contiguous().view(-1).view(torch.uint8).numpy().data
 
 
-def _entry(name: str, facts: Mapping[str, object]) -> Entry:
-    start, stop = facts["data_offsets"]  # pyright: ignore[reportGeneralTypeIssues]
-    return Entry(name, str(facts["dtype"]), tuple(facts["shape"]), int(start), int(stop))  # pyright: ignore[reportArgumentType]
+def _read(file: BinaryIO, start: int, count: int) -> bytes:
+    file.seek(start)
+    return file.read(count)
 
 
 def _header(tensors: Sequence[New], metadata: Mapping[str, str]) -> bytes:

@@ -1,9 +1,10 @@
-"""What a base model is, in a few numbers a tensor: enough to tell it from another, in whatever
-dtype it is loaded.
+"""What a base model is: of each weight its shape, a few samples, which tell it from another weight
+in whatever dtype it is loaded, and a hash, which sees a single changed entry.
 """
 
 from collections.abc import Callable, Collection, Mapping
-from math import prod
+from dataclasses import asdict, dataclass
+from math import isnan, prod
 from types import MappingProxyType
 
 import torch
@@ -11,16 +12,43 @@ from torch import Tensor, nn
 
 from .. import quantized
 from ..quantized import form, is_packed
-from ..whole import whole
+from ..whole import is_part, is_shared_out, whole
+from .hashing import hash_of
 
-Fingerprint = Mapping[str, Mapping[str, object]]
-"""By the name of a parameter: its shape, samples of its values (none on `meta`), and in how many
-bits it is kept, where it is quantized. A quantized weight counts as the one that it stands for.
-"""
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a weight. A quantized one counts as the one that it stands for."""
+
+    shape: tuple[int, ...]
+    samples: tuple[float, ...] | None
+    """None on `meta`."""
+    bits: int | None = None
+    """In how many it is kept, where it is quantized."""
+    dtype: str | None = None
+    """In which it was hashed."""
+    hash: str | None = None
+    """None where it is quantized, spread over processes, or without values, and in folders of
+    versions that knew no hashes.
+    """
+
+    def __post_init__(self) -> None:
+        if any(size < 0 for size in self.shape):
+            raise ValueError("a size is negative")
+        if self.samples is not None and len(self.samples) != min(_SAMPLES, prod(self.shape)):
+            raise ValueError("there are more or fewer samples than pefc takes")
+
+    def plain(self) -> dict[str, object]:
+        """As JSON keeps it."""
+        said = {name: value for name, value in asdict(self).items() if value is not None}
+        return {"samples": None, **said}
+
+
+Fingerprint = Mapping[str, Facts]
+"""By the name of a parameter."""
 
 _SAMPLES = 8
-_EXACT_IN_FLOAT = 2**24
-"""Floats of 32 bits hold every integer up to this one."""
+_EXACT_IN_FLOAT = 1 << 24
 _TOLERANCE = 0.01
 """Relative to the largest sample; wider than the steps of bfloat16, narrower than any training."""
 _ROUNDED = 0.5
@@ -29,53 +57,90 @@ tenth, and another weight is off by more than the whole.
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Distance:
+    """How far a base is from another one."""
+
+    weights: int
+    """That are in both, with the same shape, and whose values differ."""
+    of: int
+    """That are in either."""
+    largest: float
+    """Of the differences of samples, relative to the largest sample of the weight."""
+    unlike: tuple[tuple[str, str], ...]
+    """Weights that are in one alone or have another shape."""
+
+
 def fingerprint(
-    model: nn.Module, without: Collection[str], values: Mapping[str, Tensor] = MappingProxyType({})
+    model: nn.Module,
+    without: Collection[str],
+    values: Mapping[str, Tensor] = MappingProxyType({}),
+    *,
+    hashed: bool = True,
 ) -> Fingerprint:
-    """Shapes and samples of the parameters of a model, leaving some out by name; of those in
-    `values`, which were gathered from several processes, these.
+    """What is known of the parameters of a model, leaving some out by name; of those in `values`,
+    which were gathered from several processes, these.
 
     Of a model that is spread over processes, one tensor at a time is put together.
     """
     packed = {id(m.weight): m for m in model.modules() if is_packed(m)}
-    found: dict[str, Mapping[str, object]] = {}
+    found: dict[str, Facts] = {}
     for name, parameter in model.named_parameters():
         if name not in without:
             module = packed.get(id(parameter))
             value = values.get(name, parameter)
-            found[name] = tensor_facts(value) if module is None else packed_facts(module, value)
+            if module is None:
+                found[name] = tensor_facts(value, hashed=hashed and name not in values)
+            else:
+                found[name] = packed_facts(module, value)
     return found
 
 
 def differences(expected: Fingerprint, found: Fingerprint) -> tuple[tuple[str, str], ...]:
     """The parameters that differ, each with what is different."""
-    result = [(name, "is missing") for name in expected if name not in found]
-    for name, facts in found.items():
-        if name not in expected:
-            result.append((name, "is not in the base of the adapter"))
-        elif facts["shape"] != expected[name]["shape"]:
-            result.append((name, f"has shape {facts['shape']}, not {expected[name]['shape']}"))
-        elif not _are_close(expected[name], facts):
-            result.append((name, "has other values"))
-    return tuple(result)
+    return tuple(
+        (name, what)
+        for name in dict.fromkeys([*expected, *found])
+        if (what := _difference(expected.get(name), found.get(name))) is not None
+    )
 
 
-def tensor_facts(parameter: Tensor) -> dict[str, object]:
-    """The shape of one parameter, and samples of its values."""
+def distance(expected: Fingerprint, found: Fingerprint) -> Distance:
+    """How far one base is from another."""
+    both = [name for name in expected if name in found]
+    alike = [name for name in both if expected[name].shape == found[name].shape]
+    changed = [n for n in alike if _difference(expected[n], found[n]) is not None]
+    apart = max((_apart(expected[name], found[name]) for name in changed), default=0.0)
+    unlike = tuple(
+        (name, what) for name, what in differences(expected, found) if name not in changed
+    )
+    return Distance(len(changed), len({*expected, *found}), apart, unlike)
+
+
+def tensor_facts(parameter: Tensor, *, hashed: bool = False) -> Facts:
+    """What is known of one parameter."""
     if parameter.is_meta:
-        return {"shape": list(parameter.shape), "samples": None}
+        return Facts(tuple(parameter.shape), None)
     value = whole(parameter).detach()
     shape = tuple(value.shape)
-    return facts_of(shape, lambda steps: _entries(value, steps.to(value.device)))
+    known = facts_of(shape, lambda steps: _entries(value, steps.to(value.device)))
+    if not hashed or is_part(parameter) or is_shared_out(parameter):
+        return known
+    return with_hash(known, value.dtype, hash_of(parameter, known.samples))
 
 
-def facts_of(shape: tuple[int, ...], numbers: Callable[[Tensor], Tensor]) -> dict[str, object]:
+def facts_of(shape: tuple[int, ...], numbers: Callable[[Tensor], Tensor]) -> Facts:
     """The same of a parameter that is not read as a whole: `numbers` gives those at some places of
     it, row by row.
     """
-    numbers_there = numbers(_places(prod(shape))).float()
-    samples = [float(f"{value:.4g}") for value in numbers_there.tolist()]
-    return {"shape": list(shape), "samples": samples}
+    values = numbers(_places(prod(shape))).float().tolist()
+    return Facts(tuple(shape), tuple(float(f"{value:.4g}") for value in values))
+
+
+def with_hash(facts: Facts, dtype: torch.dtype | None, hashed: str) -> Facts:
+    """What is known of a parameter, and its hash."""
+    name = str(dtype).removeprefix("torch.")
+    return Facts(facts.shape, facts.samples, facts.bits, name, hashed)
 
 
 def _places(size: int) -> Tensor:
@@ -97,39 +162,55 @@ def _entries(value: Tensor, places: Tensor) -> Tensor:
     return value[torch.unravel_index(places, value.shape)]
 
 
-def packed_facts(module: nn.Module, packed: Tensor | None = None) -> dict[str, object]:
+def packed_facts(module: nn.Module, packed: Tensor | None = None) -> Facts:
     """The same of a weight of few bits, in the orientation of the module that it was made from;
     `packed` is what the module keeps, where that is at hand.
     """
     if packed is not None and packed.is_meta:
-        return {"shape": [module.out_features, module.in_features], "samples": None, "bits": 4}
+        return Facts((module.out_features, module.in_features), None, 4)  # pyright: ignore[reportArgumentType]
     kind = form(module)
     assert kind is not None
     weight = quantized.reading.values(module, packed)
     made_from = getattr(module, "source_cls", None)
     if getattr(made_from, "__name__", "") == "Conv1D":
         weight = weight.T
-    return {**tensor_facts(weight), "bits": 8 if kind.format == "int8" else 4}
+    known = tensor_facts(weight)
+    return Facts(known.shape, known.samples, 8 if kind.format == "int8" else 4)
 
 
-def _are_close(expected: Mapping[str, object], found: Mapping[str, object]) -> bool:
-    if expected.get("bits") == found.get("bits"):
-        return _close(expected["samples"], found["samples"])
-    return _resemble(expected["samples"], found["samples"])
+def _difference(expected: Facts | None, found: Facts | None) -> str | None:
+    """What is different about a parameter; None where it is the same."""
+    if found is None:
+        return "is missing"
+    if expected is None:
+        return "is not in the base of the adapter"
+    if found.shape != expected.shape:
+        return f"has shape {list(found.shape)}, not {list(expected.shape)}"
+    if not _are_close(expected, found):
+        return "has other values"
+    hashes = expected.hash, found.hash
+    if None in hashes or expected.dtype != found.dtype or hashes[0] == hashes[1]:
+        return None
+    return "has other values, if few or by little"
 
 
-def _resemble(expected: object, found: object) -> bool:
-    """A weight and itself in fewer bits."""
-    if not isinstance(expected, list) or not isinstance(found, list):
+def _are_close(expected: Facts, found: Facts) -> bool:
+    if expected.samples is None or found.samples is None:
         return True
-    apart = sum((a - b) ** 2 for a, b in zip(expected, found, strict=True))
-    return apart <= _ROUNDED**2 * sum(a * a for a in expected)
+    pairs = list(zip(expected.samples, found.samples, strict=True))
+    if expected.bits != found.bits:  # a weight and itself in fewer bits
+        apart = sum((a - b) ** 2 for a, b in pairs)
+        return apart <= _ROUNDED**2 * sum(a * a for a, _ in pairs)
+    scale = max((abs(value) for value in expected.samples), default=0.0)
+    return all(abs(a - b) <= _TOLERANCE * scale or (isnan(a) and isnan(b)) for a, b in pairs)
 
 
-def _close(expected: object, found: object) -> bool:
-    if not isinstance(expected, list) or not isinstance(found, list):
-        return True
-    scale = max((abs(value) for value in expected), default=0.0)
-    return len(expected) == len(found) and all(
-        abs(a - b) <= _TOLERANCE * scale for a, b in zip(expected, found, strict=True)
+def _apart(expected: Facts, found: Facts) -> float:
+    """The largest difference of samples, relative to the largest sample."""
+    if expected.samples is None or found.samples is None:
+        return 0.0
+    scale = max((abs(value) for value in expected.samples), default=0.0)
+    apart = max(
+        (abs(a - b) for a, b in zip(expected.samples, found.samples, strict=True)), default=0.0
     )
+    return apart / scale if scale else float(apart > 0)
