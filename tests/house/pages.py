@@ -1,8 +1,10 @@
 """The code blocks of a page, and how each kind of block is tried."""
 
-import json
 import re
 import shlex
+import subprocess
+from collections.abc import Callable, Sequence
+from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,17 +13,9 @@ from typer.testing import CliRunner
 import pefc
 from pefc.cli.app import app
 
-LLAMA = {
-    "model_type": "llama",
-    "architectures": ["LlamaForCausalLM"],
-    "vocab_size": 1024,
-    "hidden_size": 256,
-    "intermediate_size": 688,
-    "num_hidden_layers": 4,
-    "num_attention_heads": 8,
-    "num_key_value_heads": 2,
-}
-"""What the pages call `my-llama`: a folder with this config and no weights."""
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+LANGUAGES = {"peft", "yaml", "console", "python", "sh", "text", "mistake"}
 
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"# (\S+\.(?:peft|yaml|toml))$", re.MULTILINE)
@@ -51,9 +45,27 @@ def blocks(page: str) -> tuple[Block, ...]:
 
 
 def write_model(folder: Path) -> None:
-    """Make `my-llama`."""
-    (folder / "my-llama").mkdir()
-    (folder / "my-llama" / "config.json").write_text(json.dumps(LLAMA), encoding="utf-8")
+    """Make `my-llama` in a folder, with the block of the README that does it."""
+    found = blocks(README.read_text(encoding="utf-8"))
+    (block,) = (block for block in found if '.save_pretrained("my-llama")' in block.text)
+    with chdir(folder):
+        run(block, folder, {})
+
+
+def run(block: Block, folder: Path, names: dict[str, object]) -> None:
+    """Try a block that is no console; Python's blocks share their names."""
+    assert block.language in LANGUAGES, f"line {block.line}: a block says what it holds"
+    match block.language:
+        case "peft":
+            check_spec(block, folder)
+        case "yaml" | "mistake":
+            write(block, folder)
+        case "python":
+            exec(compile(block.text, f"line {block.line}", "exec"), names)  # noqa: S102
+        case "sh":
+            _targets_exist(block)
+        case _:
+            pass
 
 
 def check_spec(block: Block, folder: Path) -> None:
@@ -69,13 +81,25 @@ def write(block: Block, folder: Path) -> None:
     (folder / block.file).write_text(block.text, encoding="utf-8")
 
 
-def replayed(block: Block) -> str:
-    """The block as it looks when its commands are run here, in order."""
+def in_process(arguments: Sequence[str]) -> str:
+    """What `pefc` prints, run here."""
+    return CliRunner().invoke(app, list(arguments)).output
+
+
+def replayed(block: Block, pefc: Callable[[Sequence[str]], str] = in_process) -> str:
+    """The block as it looks when its commands are run, in order."""
     lines = [line for line in block.text.splitlines() if line.startswith("$ ")]
-    return "".join(f"{line}\n{_output(shlex.split(line[2:]))}" for line in lines)
+    return "".join(f"{line}\n{_output(shlex.split(line[2:]), pefc)}" for line in lines)
 
 
-def _output(words: list[str]) -> str:
+def _output(words: list[str], pefc: Callable[[Sequence[str]], str]) -> str:
     program, *arguments = words
     assert program == "pefc"
-    return CliRunner().invoke(app, arguments).output
+    return pefc(arguments)
+
+
+def _targets_exist(block: Block) -> None:
+    """Shell blocks hold `make` and Python's own commands; what `make` is asked for is there."""
+    targets = re.findall(r"^make (\w+)", block.text, re.MULTILINE)
+    for target in targets:
+        subprocess.run(["make", "-n", target], cwd=ROOT, check=True, capture_output=True)  # noqa: S607

@@ -1,13 +1,12 @@
 """Every code block of the pages that people write is run, and shows what it gives."""
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from .files import ROOT, name
-from .pages import Block, blocks, check_spec, replayed, write, write_model
+from .pages import blocks, replayed, run, write_model
 
 PAGES = tuple(
     ROOT / page
@@ -20,8 +19,6 @@ PAGES = tuple(
     )
 )
 """The other pages are made of the code, and tests/dsl/test_manual.py keeps them fresh."""
-
-LANGUAGES = {"peft", "yaml", "console", "python", "sh", "text", "mistake"}
 
 
 @pytest.fixture
@@ -44,32 +41,10 @@ def test_blocks_run_and_show_what_they_give(
         if block.language == "console":
             text = text.replace(block.text, replayed(block))
         else:
-            _run(block, folder, names)
+            run(block, folder, names)
     if request.config.getoption("--bless"):
         page.write_text(text, encoding="utf-8")
     assert page.read_text(encoding="utf-8") == text
-
-
-def _run(block: Block, folder: Path, names: dict[str, object]) -> None:
-    assert block.language in LANGUAGES, f"line {block.line}: a block says what it holds"
-    match block.language:
-        case "peft":
-            check_spec(block, folder)
-        case "yaml" | "mistake":
-            write(block, folder)
-        case "python":
-            exec(compile(block.text, f"line {block.line}", "exec"), names)  # noqa: S102
-        case "sh":
-            _targets_exist(block)
-        case _:
-            pass
-
-
-def _targets_exist(block: Block) -> None:
-    """Shell blocks hold `make` and Python's own commands; what `make` is asked for is there."""
-    targets = re.findall(r"^make (\w+)", block.text, re.MULTILINE)
-    for target in targets:
-        subprocess.run(["make", "-n", target], cwd=ROOT, check=True, capture_output=True)  # noqa: S607
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
