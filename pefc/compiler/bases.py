@@ -10,11 +10,12 @@ from ..dsl.diagnostics.core import SpecError
 from ..dsl.diagnostics.models import NotAReference
 from ..dsl.diagnostics.packing import NotFiniteWeight
 from ..runtime import quantized
+from ..runtime.change import Change
 from ..runtime.quantized import is_packed
 from .attached import by_statement
 from .link.configs import all_but, config_of
 from .link.declaring import declare, declared
-from .link.packing import packed_modules, put
+from .link.packing import packed_modules, put, with_modules
 from .models import is_folder, read_model
 from .plan import Plan
 from .planning import plan
@@ -38,8 +39,10 @@ def base(reference: object, checked: Checked, **options: object) -> nn.Module:
     model = read_model(name, weights=True, **options)
     made = plan(checked, model)
     _check_values(made, model)
-    put(model, packed_modules(made, model))
-    declare(model)
+    modules, change = packed_modules(made, model), Change()
+    put(change, model, modules)
+    declare(change, model, with_modules(model, modules))
+    change.commit()
     return model
 
 

@@ -10,6 +10,7 @@ from ..dsl.diagnostics.core import SpecError
 from ..dsl.diagnostics.fusion import StillFused
 from ..dsl.diagnostics.tasks import NoSuchTask, TaskTaken
 from ..dsl.vocabulary import FUSION
+from ..runtime.change import Change
 from ..runtime.dropping import Drop
 from ..runtime.installed import remember
 from ..runtime.patched import bare
@@ -23,7 +24,7 @@ from .patches import Patches
 from .plan import Plan
 from .planning import plan as planned_on
 from .rating import rates
-from .tasking import set_task, task_names
+from .tasking import choose, task_names
 from .texts import Tokenize
 
 
@@ -39,6 +40,13 @@ def add(
 
     Raises SpecError where a task is there already, or the spec does not fit the model.
     """
+    adding(checked, model, tokenize, filled=filled).commit()
+
+
+def adding(
+    checked: Checked, model: nn.Module, tokenize: Tokenize | None = None, *, filled: bool = True
+) -> Change:
+    """What adds them: the model is not changed yet."""
     before = _changeable(model)
     fresh = {name for step in leaves(checked.steps) if (name := task_of(step)) is not None}
     taken = [name for name in sorted(fresh) if name in before.tasks]
@@ -52,7 +60,7 @@ def add(
     constants = (*before.checked.constants, *checked.constants)
     after = planned_on(replace(before.checked, steps=steps, constants=constants), bare(model))
     materials = materialize(after, bare(model), tokenize, filled=filled, tasks=frozenset(fresh))
-    change(model, after, lambda patching: patching.place(materials))
+    return replanning(model, after, lambda patching: patching.place(materials))
 
 
 def drop(model: nn.Module, name: str) -> None:
@@ -67,38 +75,37 @@ def drop(model: nn.Module, name: str) -> None:
         raise SpecError([StillFused(name)])
     steps = tuple(without(before.checked.steps, name))
     after = planned_on(replace(before.checked, steps=steps), bare(model))
-    change(model, after, lambda patching: _pop(patching, before, name))
+    replanning(model, after, lambda patching: _pop(patching, before, name)).commit()
 
 
-def change(model: nn.Module, after: Plan, tensors: Callable[[Patching], object]) -> None:
-    """Another plan for a model that has one. On any failure the model is as it was."""
+def replanning(model: nn.Module, after: Plan, tensors: Callable[[Patching], object]) -> Change:
+    """What gives a model another plan than the one that it has."""
     what = attached(model)
     before: Plan = what.plan  # pyright: ignore[reportAssignmentType]
     check_forwards(after, model)
     active, rows = model.__dict__["pefc_tasks"].running if task_names(model) else (None, None)
     drops: tuple[Drop, ...] = model.__dict__.get("pefc_drops", ())
-    patching = Patching(model, Patches(), [unpatch(model)])
-    try:
-        tensors(patching)
-        patching.patch(after, linear=True)
-        _draw_on(model, drops)
-        train(after, patching, before)
-    except BaseException:
-        patching.undo()
-        raise
-    remember(model, replace(what, plan=after))
+    patching = Patching(model, Patches())
+    change = patching.change
+    unpatch(change, model)
+    tensors(patching)
+    patching.patch(after, linear=True)
+    _draw_on(change.attributes(model).get("pefc_drops", ()), drops)  # pyright: ignore[reportArgumentType]
+    train(after, patching, before)
+    remember(change, model, replace(what, plan=after))
     watch(model, rates(after))
     if after.tasks:
         fresh = FUSION in after.tasks and FUSION not in before.tasks
-        set_task(model, FUSION if fresh else active if active in after.tasks else None)
+        choose(change, model, FUSION if fresh else active if active in after.tasks else None)
         # A `with pefc.tasks(…)` may be under way.
-        model.__dict__["pefc_tasks"].rows = rows
+        change.assign(patching.tasks, "rows", rows)
+    return change
 
 
-def _draw_on(model: nn.Module, before: Sequence[Drop]) -> None:
+def _draw_on(drops: Sequence[Drop], before: Sequence[Drop]) -> None:
     """Each `adapterdrop` draws the numbers that it would have drawn."""
     known = {drop.seed: drop for drop in before}
-    for drop in model.__dict__.get("pefc_drops", ()):
+    for drop in drops:
         if drop.seed in known:
             drop.follow(known[drop.seed])
 

@@ -14,12 +14,13 @@ from ..dsl.diagnostics.quantizing import OtherForm
 from ..dsl.diagnostics.tasks import NoTaskName, OtherTask
 from ..dsl.vocabulary import FUSION
 from ..runtime.buffers import base_buffers, is_same, put
+from ..runtime.change import Change
 from ..runtime.installed import Installed, record
 from ..runtime.patched import bare
 from ..runtime.state import Fingerprint, fingerprint
 from .fits import check_tensors, check_values, compare_base
 from .folding import folded_labels
-from .growing import add
+from .growing import adding
 from .link.live import check_unattached
 from .parts import renamed
 from .patches import form
@@ -45,9 +46,10 @@ def load(model: nn.Module, folder: Path, *, other_base: bool) -> tuple[Diagnosti
     check_tensors(planned_on(saved.checked, model), model, saved)
     program = compiled(saved.checked, model, filled=False)
     found = check_values(program.plan, saved)
-    program.apply()
-    _copy(adapter_tensors(program.plan, model), saved.tensors)
-    put(model, saved.base_buffers)
+    change = program.change()
+    _fill(change, program.plan, model, saved.tensors)
+    put(change, model, saved.base_buffers)
+    change.commit()
     return (*warnings, *found)
 
 
@@ -73,14 +75,16 @@ def load_task(
     sources = _sources(as_task, as_saved, bare(model))
     values = {path: saved.tensors[old] for path, old in sources.items()}
     if not isinstance(what, Installed):
-        compiled(checked, model, filled=False).apply()
-        put(model, saved.base_buffers)
+        change = compiled(checked, model, filled=False).change()
+        put(change, model, saved.base_buffers)
     elif name in what.plan.tasks:  # pyright: ignore[reportAttributeAccessIssue]
         _same_form(name, values, what.plan, saved)  # pyright: ignore[reportArgumentType]
         _same_methods(name, as_task, what.plan, saved)  # pyright: ignore[reportArgumentType]
+        change = Change()
     else:
-        add(checked, model, filled=False)
-    _copy(adapter_tensors(as_task, model), values)
+        change = adding(checked, model, filled=False)
+    _fill(change, as_task, model, values)
+    change.commit()
     return (*warnings, *found)
 
 
@@ -99,10 +103,15 @@ def _read(
     return saved, compare_base(saved, found, type(model).__name__, other_base=other_base)
 
 
-def _copy(tensors: Mapping[str, torch.Tensor], values: Mapping[str, torch.Tensor]) -> None:
-    with torch.no_grad():
-        for name, tensor in tensors.items():
-            tensor.copy_(values[name])
+def _fill(change: Change, plan: Plan, model: nn.Module, values: Mapping[str, torch.Tensor]) -> None:
+    """Tensors that are still beside the model are filled there."""
+    there = {id(tensor) for tensor in (*model.parameters(), *model.buffers())}
+    for path, tensor in adapter_tensors(plan, model, at=change.at).items():
+        if id(tensor) in there:
+            change.write(tensor, values[path], kept=True)
+        else:
+            with torch.no_grad():
+                tensor.copy_(values[path])
 
 
 def _sources(as_task: Plan, as_saved: Plan, model: nn.Module) -> dict[str, str]:

@@ -11,14 +11,15 @@ from ..dsl.diagnostics.core import Diagnostic, SpecError
 from ..dsl.diagnostics.quantizing import Requantized
 from ..dsl.diagnostics.state import NoValues
 from ..runtime.buffers import put as put_buffers
-from ..runtime.installed import Installed, Merged, forget, record, remember
+from ..runtime.change import Change
+from ..runtime.installed import Installed, Merged, record, remember
 from ..runtime.patched import bare
 from ..runtime.quantized import is_packed
 from .attached import attached, by_statement, is_attached
 from .folds import Fold, fold_at, losing, refused
 from .link.declaring import retract
 from .link.live import uninstall
-from .link.packing import plain_modules, put
+from .link.packing import Modules, plain_modules, put
 from .patches import Patches
 from .plan import Plan
 from .settling import tensor_at, unfinished
@@ -35,7 +36,10 @@ def merge(model: nn.Module, wish: Wish) -> tuple[Diagnostic, ...]:
     becomes of it.
     """
     if wish.into is not None and not is_attached(model) and _is_quantized(model):
-        _make_plain(model, wish.into)
+        change = Change()
+        remember(change, model, None)
+        _make_plain(change, model, wish.into, {})
+        change.commit()
         return ()
     what = attached(model)
     plan: Plan = what.plan  # pyright: ignore[reportAssignmentType]
@@ -48,17 +52,17 @@ def merge(model: nn.Module, wish: Wish) -> tuple[Diagnostic, ...]:
     _raise_any(losing((each.cost for each in folds), wish))
     cut_short = tuple(unfinished(plan, lambda path: tensor_at(model, path), "merged"))
     others = {fold.patched.path: fold.made for fold in folds if fold.made is not None}
-    kept = _kept(what, folds, model)
-    uninstall(model)
+    change = Change()
+    uninstall(change, model)
+    remember(change, model, _kept(what, folds, model) if wish.keep_base else None)
     for fold in folds:
         if fold.made is None:
-            _store(fold, model)
-    put(model, others)
-    if wish.into is not None:
-        _make_plain(model, wish.into)
-    forget(model)
-    if wish.keep_base:
-        remember(model, kept)
+            _store(change, fold, model)
+    if wish.into is None:
+        put(change, model, others)
+    else:
+        _make_plain(change, model, wish.into, others)
+    change.commit()
     return (*(_rounded(folds) if wish.requantize else ()), *cut_short)
 
 
@@ -66,22 +70,27 @@ def _is_quantized(model: nn.Module) -> bool:
     return any(is_packed(module) for module in model.modules())
 
 
-def _make_plain(model: nn.Module, dtype: torch.dtype) -> None:
-    """Another dtype for the whole model, quantized weights included."""
-    put(model, dict(plain_modules(model, dtype)))
-    _cast(model, dtype)
-    retract(model)
-    forget(model)
+def _make_plain(change: Change, model: nn.Module, dtype: torch.dtype, made: Modules) -> None:
+    """Another dtype for the whole model, quantized weights included; some of them are `made` plain
+    already.
+    """
+    put(change, model, {**dict(plain_modules(model, dtype, made)), **made})
+    retract(change, model)
+    change.cast(_state(change, model), dtype)
 
 
-def _cast(model: nn.Module, dtype: torch.dtype) -> None:
-    """Another dtype for what a saved model holds; buffers that are made anew, such as those of
+def _state(change: Change, model: nn.Module) -> list[torch.Tensor]:
+    """What a saved model is to hold in floating point; buffers that are made anew, such as those of
     rotations, stay as exact as they are.
     """
-    state = model.state_dict(keep_vars=True)
-    for value in state.values():
-        if value.is_floating_point():
-            value.data = value.data.to(dtype)
+    held: dict[int, torch.Tensor] = {}
+    for _, module in change.named_modules(model):
+        names = module._non_persistent_buffers_set
+        buffers = (value for name, value in module._buffers.items() if name not in names)
+        for tensor in (*module._parameters.values(), *buffers):
+            if tensor is not None and tensor.is_floating_point():
+                held[id(tensor)] = tensor
+    return list(held.values())
 
 
 def _kept(what: Installed, folds: list[Fold], model: nn.Module) -> Merged:
@@ -113,17 +122,16 @@ def remove(model: nn.Module) -> None:
     what = record(model)
     if what is None:
         raise SpecError([NothingAttached(type(model).__name__)])
+    change = Change()
     if isinstance(what, Installed):
-        uninstall(model)
-    with torch.no_grad():
-        for name, value in what.originals:
-            model.get_parameter(name).copy_(value)
-    put_buffers(model, {n: v for n, v in what.buffers if v is None or not v.is_meta})
+        uninstall(change, model)
+    for name, value in what.originals:
+        change.write(model.get_parameter(name), value, kept=False)
+    put_buffers(change, model, {n: v for n, v in what.buffers if v is None or not v.is_meta})
     if isinstance(what, Merged):
-        put(model, {path: deepcopy(module) for path, module in what.modules})
-    forget(model)
-    if isinstance(what, Installed) and what.earlier is not None:
-        remember(model, what.earlier)
+        put(change, model, {path: deepcopy(module) for path, module in what.modules})
+    remember(change, model, what.earlier if isinstance(what, Installed) else None)
+    change.commit()
 
 
 def _originals(merged: Merged | None) -> tuple[tuple[str, torch.Tensor], ...]:
@@ -151,17 +159,16 @@ def _changed(folds: list[Fold], model: nn.Module) -> Iterator[tuple[str, torch.T
             yield f"{fold.patched.path}.{name}", module.get_parameter(name).detach().clone()
 
 
-def _store(fold: Fold, model: nn.Module) -> None:
+def _store(change: Change, fold: Fold, model: nn.Module) -> None:
     module = model.get_submodule(fold.patched.path)
     assert fold.weight is not None
-    _set(module.get_parameter("weight"), fold.weight)
+    _set(change, module.get_parameter("weight"), fold.weight)
     if fold.bias is not None:
-        _set(module.get_parameter("bias"), fold.bias)
+        _set(change, module.get_parameter("bias"), fold.bias)
 
 
-def _set(parameter: nn.Parameter, value: torch.Tensor) -> None:
+def _set(change: Change, parameter: nn.Parameter, value: torch.Tensor) -> None:
     if parameter.dtype == value.dtype:
-        with torch.no_grad():
-            parameter.copy_(value)
+        change.write(parameter, value, kept=False)
     else:
-        parameter.data = value
+        change.swap(parameter, value)

@@ -8,14 +8,15 @@ from torch.fx import GraphModule
 
 from ..dsl.checked import Checked
 from ..dsl.vocabulary import FUSION
+from ..runtime.change import Change
 from .link.graph import linked_graph
-from .link.live import check_free, install
+from .link.live import check_free, installing
 from .link.materialize import Materials, materialize
 from .link.packing import Modules, packed_modules, with_modules
 from .patches import Patches
 from .plan import Plan
 from .planning import plan
-from .tasking import set_task
+from .tasking import choose
 from .texts import Tokenize
 
 
@@ -70,11 +71,16 @@ class Program:
 
         Raises SpecError where the model carries a spec already or a patch could not run.
         """
-        check_free(self.plan, self.model)
-        install(self.plan, self.model, self.materials, self.patches, self.modules)
-        if FUSION in self.plan.tasks:
-            set_task(self.model, FUSION)
+        self.change().commit()
         return self.model
+
+    def change(self) -> Change:
+        """What `apply` is to do to the model, which is not changed yet."""
+        check_free(self.plan, self.model)
+        change = installing(self.plan, self.model, self.materials, self.patches, self.modules)
+        if FUSION in self.plan.tasks:
+            choose(change, self.model, FUSION)
+        return change
 
 
 def compiled(

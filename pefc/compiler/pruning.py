@@ -13,15 +13,16 @@ from ..dsl.diagnostics.fusion import NoBatches, NoFusion, TooFewKept, TooManyKep
 from ..dsl.parser import parse
 from ..dsl.source import Source
 from ..dsl.vocabulary import FUSION
+from ..runtime.change import Change
 from ..runtime.patched import bare
 from .attached import attached
 from .gates import gates
-from .growing import change
+from .growing import replanning
 from .models import reason_of
 from .plan import Plan, Planned
 from .planning import plan as planned_on
 from .site import Site, SiteTable
-from .tasking import set_task, task_names
+from .tasking import choose, task_names
 
 _LEAST = 2
 
@@ -54,7 +55,7 @@ def prune(model: nn.Module, batches: Iterable[object], keep: int) -> tuple[Kept,
     others = (step for step in plan.checked.steps if not isinstance(step, Fusion))
     steps = (*others, *_fusions(kept, plan.table, plan.tasks))
     after = planned_on(replace(plan.checked, steps=steps), bare(model))
-    change(model, after, lambda _: None)
+    replanning(model, after, lambda _: None).commit()
     return kept
 
 
@@ -86,25 +87,27 @@ def _kept(planned: Planned, means: Tensor, keep: int) -> Kept:
 
 def _measured(model: nn.Module, batches: Iterable[object]) -> Mapping[str, Tensor]:
     """The mean weight of each member, over all tokens of all batches, in double precision."""
-    modes = {module: module.training for module in model.modules()}
-    active = model.__dict__["pefc_tasks"].active
-    set_task(model.eval(), FUSION)
-    sums: dict[str, Tensor] = {}
-    try:
-        for number, batch in enumerate(batches, 1):
-            _run(model, batch, number)
-            for path, value in gates(model).items():
-                if value.ndim > 1:
-                    flat = value.flatten(0, -2).double()
-                    total = torch.cat([flat.sum(0), flat.new_tensor([len(flat)])])
-                    sums[path] = sums.get(path, torch.zeros_like(total)) + total
-    finally:
-        set_task(model, active)
-        for module, mode in modes.items():
-            module.training = mode
+    change = Change()
+    for module in model.modules():
+        change.attributes(module)["training"] = False
+    choose(change, model, FUSION)
+    sums = change.during(lambda: _summed(model, batches))
     if not sums:
         raise SpecError([NoBatches()])
     return {path: total[:-1] / total[-1] for path, total in sums.items()}
+
+
+def _summed(model: nn.Module, batches: Iterable[object]) -> dict[str, Tensor]:
+    """The sums of the weights of all members, and behind them the number of tokens."""
+    sums: dict[str, Tensor] = {}
+    for number, batch in enumerate(batches, 1):
+        _run(model, batch, number)
+        for path, value in gates(model).items():
+            if value.ndim > 1:
+                flat = value.flatten(0, -2).double()
+                total = torch.cat([flat.sum(0), flat.new_tensor([len(flat)])])
+                sums[path] = sums.get(path, torch.zeros_like(total)) + total
+    return sums
 
 
 def _run(model: nn.Module, batch: object, number: int) -> None:

@@ -1,7 +1,7 @@
 """Saving what was attached to a model."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -153,10 +153,13 @@ def spec_text(checked: Checked) -> str:
 
 
 def adapter_tensors(
-    plan: Plan, model: nn.Module, computed: Mapping[str, torch.Tensor] = MappingProxyType({})
+    plan: Plan,
+    model: nn.Module,
+    computed: Mapping[str, torch.Tensor] = MappingProxyType({}),
+    at: Callable[[nn.Module, str], nn.Module] = nn.Module.get_submodule,
 ) -> dict[str, torch.Tensor]:
-    """What belongs to the adapter, by path in the model; `computed` are values that stand for
-    tensors which the model does not have.
+    """What belongs to the adapter, by path in the model, whose modules are found `at` their paths;
+    `computed` are values that stand for tensors which the model does not have.
     """
     found = {}
     for planned in plan.attachments:
@@ -164,7 +167,7 @@ def adapter_tensors(
             path = planned.path(tensor)
             owner, _, name = path.rpartition(".")
             known = computed.get(path)
-            found[path] = getattr(model.get_submodule(owner), name) if known is None else known
+            found[path] = getattr(at(model, owner), name) if known is None else known
     for tuned in plan.tuned:
         known = computed.get(tuned.name)
         found[tuned.name] = model.get_parameter(tuned.name) if known is None else known

@@ -11,6 +11,7 @@ from ..dsl.diagnostics.checkpoints import DamagedCheckpoint, QuantizedCheckpoint
 from ..dsl.diagnostics.core import SpecError
 from ..dsl.diagnostics.quantizing import UnreadableBits
 from ..runtime import quantized
+from ..runtime.change import Change
 from ..runtime.checkpoint import Checkpoint
 from ..runtime.quantized import Form
 from .families import linear_width
@@ -82,4 +83,6 @@ def hollowed(model: nn.Module, bits: Mapping[str, Bits]) -> None:
         made = quantized.hollow.hollow(module, found.form, weight)
         made.source_cls = type(module)  # pyright: ignore[reportArgumentType]
         others[path] = made
-    put(model, others)
+    change = Change()
+    put(change, model, others)
+    change.commit()

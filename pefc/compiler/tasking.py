@@ -7,7 +7,8 @@ from torch import nn
 
 from ..dsl.diagnostics.core import SpecError
 from ..dsl.diagnostics.tasks import NoSuchTask
-from ..runtime.tasks import Tasks, run_task
+from ..runtime.change import Change
+from ..runtime.tasks import Tasks, running
 from .attached import attached
 
 
@@ -16,9 +17,22 @@ def set_task(model: nn.Module, name: str | None) -> None:
 
     Raises SpecError where the model has no such task.
     """
-    tasks = _tasks(model, (name,))
-    tasks.running = name, None
-    run_task(model, name)
+    _tasks(model, (name,))
+    change = Change()
+    choose(change, model, name)
+    change.commit()
+
+
+def choose(change: Change, model: nn.Module, name: str | None) -> None:
+    """The same, of a model that is to change in other ways too."""
+    tasks = change.attributes(model)["pefc_tasks"]
+    assert isinstance(tasks, Tasks)
+    change.assign(tasks, "active", name)
+    change.assign(tasks, "rows", None)
+    for _, module in change.named_modules(model):
+        wires = running(change.class_of(module), change.children(module), name)
+        if wires:
+            change.attributes(module).update(wires)
 
 
 @contextmanager
@@ -29,14 +43,24 @@ def tasks(model: nn.Module, names: Iterable[str | None]) -> Iterator[None]:
     """
     rows = tuple(names)
     found = _tasks(model, rows)
-    before, found.rows = found.rows, rows
+    before = found.rows
     try:
-        yield
-    finally:
-        # It is another one where tasks have come or gone meanwhile.
-        now = model.__dict__.get("pefc_tasks")
-        if isinstance(now, Tasks):
-            now.rows = before
+        try:
+            found.rows = rows
+            yield
+        finally:
+            _name(model, before)
+    except BaseException:
+        # An interrupt may have come before they were named again.
+        _name(model, before)
+        raise
+
+
+def _name(model: nn.Module, rows: tuple[str | None, ...] | None) -> None:
+    """The model has other tasks where some have come or gone meanwhile."""
+    now = model.__dict__.get("pefc_tasks")
+    if isinstance(now, Tasks):
+        now.rows = rows
 
 
 def task_names(model: nn.Module) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..dsl.checked import Checked
 from ..dsl.diagnostics.core import SpecError
+from ..runtime.change import Change
 from .exercise import SEED, Inputs, digests, distance, gradients, outputs, random_inputs
 from .link.packing import packed_modules, put
 from .lower import LeafFacts
@@ -70,7 +71,9 @@ def _base(checked: Checked, model: nn.Module) -> nn.Module:
     modules = packed_modules(plan(checked, model), model)
     if modules:
         model = deepcopy(model)
-        put(model, modules)
+        change = Change()
+        put(change, model, modules)
+        change.commit()
     return model
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
+from .change import Change
 from .patched import is_wire
 from .tensors import Tensors
 
@@ -56,14 +57,13 @@ def is_same(buffer: Tensor | None, other: Tensor | None) -> bool:
     )
 
 
-def put(model: nn.Module, values: Mapping[str, Tensor | None]) -> None:
+def put(change: Change, model: nn.Module, values: Mapping[str, Tensor | None]) -> None:
     """Give buffers other values, in place where that can be."""
     for name, value in values.items():
         path, _, last = name.rpartition(".")
         buffers = model.get_submodule(path)._buffers
         present = buffers[last]
         if value is None or present is None or present.shape != value.shape:
-            buffers[last] = None if value is None else value.clone()
+            change.draft(buffers)[last] = None if value is None else value.clone()
         else:
-            with torch.no_grad():
-                present.copy_(value)
+            change.write(present, value, kept=True)

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from .buffers import Noted
+from .change import Change
 
 _NAME = "_pefc"
 
@@ -61,11 +62,9 @@ def record(model: nn.Module) -> Installed | Merged | None:
     return model.__dict__.get(_NAME)
 
 
-def remember(model: nn.Module, what: Installed | Merged) -> None:
-    """Replace what a model remembers."""
-    model.__dict__[_NAME] = what
-
-
-def forget(model: nn.Module) -> None:
-    """Leave no trace."""
-    model.__dict__.pop(_NAME, None)
+def remember(change: Change, model: nn.Module, what: Installed | Merged | None) -> None:
+    """Replace what a model remembers; None leaves no trace."""
+    if what is None:
+        change.attributes(model).pop(_NAME, None)
+    else:
+        change.attributes(model)[_NAME] = what

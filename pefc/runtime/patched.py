@@ -79,9 +79,9 @@ def compiled_function(source: str, scope: Mapping[str, object]) -> Callable[...,
     return names["forward"]  # pyright: ignore[reportReturnType]
 
 
-def is_patched(module: nn.Module) -> bool:
-    """Whether the class of a module comes from `patched_class`."""
-    return "pefc_base" in spread_class(type(module)).__dict__
+def is_patched(cls: type[nn.Module]) -> bool:
+    """Whether a class comes from `patched_class`."""
+    return "pefc_base" in spread_class(cls).__dict__
 
 
 def is_wire(name: str) -> bool:
@@ -91,7 +91,12 @@ def is_wire(name: str) -> bool:
 
 def base_class(module: nn.Module) -> type[nn.Module]:
     """The class that a module has without its patches, and without what spreads it."""
-    found = spread_class(type(module))
+    return base_of(type(module))
+
+
+def base_of(cls: type[nn.Module]) -> type[nn.Module]:
+    """The class that `patched_class` began with."""
+    found = spread_class(cls)
     while "pefc_base" in found.__dict__:
         found = found.__dict__["pefc_base"]
     return found
@@ -101,7 +106,7 @@ def bare(module: nn.Module) -> nn.Module:
     """A module as it is without patches: a tree of its own over the same tensors. Without any
     patch, the module itself.
     """
-    if not any(is_patched(inner) for inner in module.modules()):
+    if not any(is_patched(type(inner)) for inner in module.modules()):
         return module
     return _Copying(lambda parameter: parameter).copy(module)
 

@@ -53,9 +53,7 @@ class Rates:
 
     def look(self, model: nn.Module, optimizer: Optimizer) -> None:
         """Say once if an optimizer does not have the rates. Later it has what schedules make."""
-        what = record(model)
-        is_there = isinstance(what, Installed) and what.plan is self.plan
-        if self.is_told or optimizer in self.seen or not is_there:
+        if self.is_told or optimizer in self.seen or not self.is_of(model):
             return
         held = self._held(model, optimizer)
         if not all(_rate(group) for _, group in held):
@@ -65,6 +63,11 @@ class Rates:
         if ignored:
             self.is_told = True
             self.tell(model, ignored)
+
+    def is_of(self, model: nn.Module) -> bool:
+        """Whether a model has the plan whose rates these are."""
+        what = record(model)
+        return isinstance(what, Installed) and what.plan is self.plan
 
     def _held(self, model: nn.Module, optimizer: Optimizer) -> list[tuple[Rate, Group]]:
         groups = {
@@ -132,23 +135,25 @@ class _Reference:
         return is_plain and wanted.factor != 1
 
 
-_WATCHED: WeakKeyDictionary[nn.Module, Rates] = WeakKeyDictionary()
+_WATCHED: WeakKeyDictionary[nn.Module, tuple[Rates, ...]] = WeakKeyDictionary()
+"""Of the plan that a model has, and of one that it may be about to have."""
 
 
 def watch(model: nn.Module, rates: Rates | None) -> None:
-    """Look at the optimizers that step what a model trains; None where a spec says nothing."""
-    if rates is None:
-        _WATCHED.pop(model, None)
-        return
-    _register()
-    _WATCHED[model] = rates
+    """Look at the optimizers that step what a model trains, as soon as it has the plan of these
+    rates; None where a spec says nothing.
+    """
+    if rates is not None:
+        _register()
+        now = (found for found in _WATCHED.get(model, ()) if found.is_of(model))
+        _WATCHED[model] = (*now, rates)
 
 
 def give(model: nn.Module, path: str, rate: float, decay: float) -> None:
     """Note the rate and the decay that a tensor is given as the spec says."""
-    rates = _WATCHED.get(model)
-    if rates is not None:
-        rates.given.add((path, float(rate), float(decay)))
+    for rates in _WATCHED.get(model, ()):
+        if rates.is_of(model):
+            rates.given.add((path, float(rate), float(decay)))
 
 
 @cache
@@ -158,8 +163,9 @@ def _register() -> None:
 
 @torch.compiler.disable
 def _before(optimizer: Optimizer, *_: object) -> None:
-    for model, rates in list(_WATCHED.items()):
-        rates.look(model, optimizer)
+    for model, several in list(_WATCHED.items()):
+        for rates in several:
+            rates.look(model, optimizer)
 
 
 def _rate(group: Group) -> float:

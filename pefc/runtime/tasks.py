@@ -44,11 +44,18 @@ class Tasks:
 def run_task(model: nn.Module, name: str | None) -> None:
     """Let the patches in a module be those of one task, wherever no task is named for each row."""
     for module in model.modules():
-        places = getattr(type(module), KINDS, None)
-        if places is not None:
-            module.__dict__["pefc_slot"] = module._modules.get(name or "")
-            for attribute, kinds in places.items():
-                module.__dict__[attribute] = kinds.get(name, kinds[None])
+        module.__dict__.update(running(type(module), module._modules, name))
+
+
+def running(
+    cls: type[nn.Module], children: Mapping[str, nn.Module | None], name: str | None
+) -> dict[str, object]:
+    """The attributes with which a module of a class runs the patch of a task."""
+    places = getattr(cls, KINDS, None)
+    if places is None:
+        return {}
+    kinds = {attribute: of_task.get(name, of_task[None]) for attribute, of_task in places.items()}
+    return {"pefc_slot": children.get(name or ""), **kinds}
 
 
 @dataclass(frozen=True, slots=True)

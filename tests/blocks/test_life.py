@@ -159,7 +159,7 @@ def test_what_is_saved_loads(build: Callable[[], nn.Module], family: str, tmp_pa
 STEPS: dict[str, tuple[object, str]] = {
     "materials": (program, "materialize"),
     "a tensor": (Tensors, "place"),
-    "a child": (nn.Module, "add_module"),
+    "a child": (Patching, "add_child"),
     "a flag": (torch.Tensor, "requires_grad_"),
     "a class": (patching, "patched_class"),
     "a wire": (Patching, "_set"),

@@ -260,7 +260,7 @@ def test_verify_tells_of_a_task(
     run: Run, spec: Spec, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A task that is chosen, and does not run."""
-    monkeypatch.setattr(sys.modules["pefc.compiler.tasking"], "run_task", lambda *_: None)
+    monkeypatch.setattr(sys.modules["pefc.compiler.tasking"], "running", lambda *_: {})
     result = run("verify", spec("task a { lora(r=2) on attn.q }\n"), model)
     assert result.exit_code == 1
     assert result.stderr.endswith("does not hold on LlamaForCausalLM: effect of a\n")

@@ -19,7 +19,7 @@ SPEC = "lora(r=2) on attn.{q,v}; vera(r=2) on ffn; ia3 on attn.o; tune on norm"
 STEPS: dict[str, tuple[object, str]] = {
     "materials": (program, "materialize"),
     "a tensor": (Tensors, "place"),
-    "a child": (nn.Module, "add_module"),
+    "a child": (patching.Patching, "add_child"),
     "a flag": (torch.Tensor, "requires_grad_"),
     "a class": (patching, "patched_class"),
     "the record": (live, "remember"),

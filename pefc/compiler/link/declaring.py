@@ -1,15 +1,16 @@
 """What transformers keeps of a quantized model beside its weights, put there and taken away."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from copy import deepcopy
 
 from torch import nn
-from transformers import BitsAndBytesConfig, PreTrainedModel
+from transformers import BitsAndBytesConfig, PretrainedConfig, PreTrainedModel
 from transformers.quantizers.auto import AutoHfQuantizer
 from transformers.quantizers.base import HfQuantizer
 
 from ...dsl.diagnostics.core import SpecError
 from ...dsl.diagnostics.packing import NoQuantizationConfig
+from ...runtime.change import Change
 from ...runtime.quantized import form, is_packed
 from .configs import saying
 
@@ -30,69 +31,53 @@ def declared(model: nn.Module) -> object:
     return getattr(getattr(model, "config", None), "quantization_config", None)
 
 
-def as_declared(model: nn.Module) -> Callable[[], None]:
-    """What the modules of a tree say now; the function puts it back."""
-    names = ("config", _CONVERSIONS, *_ATTRIBUTES)
-    before = [
-        (module, {name: module.__dict__[name] for name in names if name in module.__dict__})
-        for module in model.modules()
-    ]
-
-    def put_back() -> None:
-        for module, values in before:
-            for name in names:
-                module.__dict__.pop(name, None)
-            module.__dict__.update(values)
-
-    return put_back
-
-
-def declare(model: nn.Module) -> None:
+def declare(change: Change, model: nn.Module, packed: nn.Module) -> None:
     """Let the models of transformers in a tree say how their weights are quantized by now. Where no
-    configuration says it, they refuse to be saved.
+    configuration says it, they refuse to be saved. `packed` is the tree with its quantized modules.
     """
-    for root in _roots(model):
-        if any(is_packed(module) for module in root.modules()):
-            _declare(root)
+    for root, outcome in zip(_roots(model), _roots(packed), strict=True):
+        if any(is_packed(module) for module in outcome.modules()):
+            _declare(change, root, outcome)
 
 
-def retract(model: nn.Module) -> None:
+def retract(change: Change, model: nn.Module) -> None:
     """Leave nothing by which the models of transformers in a tree say that they are quantized."""
     for root in _roots(model):
-        _forget_folder(root)
-        _own_config(root)
+        _forget_folder(change, root)
+        for config in _own_configs(change, root):
+            for name in _OF_CONFIG:
+                config.__dict__.pop(name, None)
         for inner in _models(root):
             for name in _ATTRIBUTES:
-                inner.__dict__.pop(name, None)
-            for name in _OF_CONFIG:
-                inner.config.__dict__.pop(name, None)
+                change.attributes(inner).pop(name, None)
 
 
-def _declare(root: PreTrainedModel) -> None:
-    said = saying(root)
-    _forget_folder(root)
-    _own_config(root)
-    for inner in _models(root):
-        inner.config._is_quantized = True
+def _declare(change: Change, root: PreTrainedModel, outcome: PreTrainedModel) -> None:
+    said = saying(outcome)
+    _forget_folder(change, root)
+    own, *inner = _own_configs(change, root)
+    for config in (own, *inner):
+        config._is_quantized = True
+    attributes = change.attributes(root)
     if isinstance(said, BitsAndBytesConfig):
-        root.config.quantization_config = said
-        root.__dict__["hf_quantizer"] = AutoHfQuantizer.from_config(said)
+        own.quantization_config = said
+        attributes["hf_quantizer"] = AutoHfQuantizer.from_config(said)
     else:
-        root.config.__dict__.pop("quantization_config", None)
-        for inner in _models(root):
-            inner.__dict__["hf_quantizer"] = Refusing(type(inner).__name__, said)
-    for found in filter(None, map(form, root.modules())):
-        bits = 8 if found.format == "int8" else 4
-        root.__dict__[f"is_loaded_in_{bits}bit"] = True
+        own.__dict__.pop("quantization_config", None)
+        for model in _models(root):
+            change.attributes(model)["hf_quantizer"] = Refusing(type(model).__name__, said)
+    for found in filter(None, map(form, outcome.modules())):
+        attributes[f"is_loaded_in_{8 if found.format == 'int8' else 4}bit"] = True
 
 
-def _forget_folder(root: PreTrainedModel) -> None:
+def _forget_folder(change: Change, root: PreTrainedModel) -> None:
     """What read quantized tensors has no way back, for which transformers asks; there is nothing to
     do, since a model saves them as they are stored.
     """
     known = root.__dict__.get(_CONVERSIONS)
     if known:
-        root.__dict__[_CONVERSIONS] = [each for each in known if not _reads_quantized(each)]
+        kept = [each for each in known if not _reads_quantized(each)]
+        change.attributes(root)[_CONVERSIONS] = kept
 
 
 def _reads_quantized(conversion: object) -> bool:
@@ -100,15 +85,17 @@ def _reads_quantized(conversion: object) -> bool:
     return any(getattr(operation, "hf_quantizer", None) is not None for operation in operations)
 
 
-def _own_config(root: PreTrainedModel) -> None:
-    """Give a model a configuration of its own: another one may have been made from the same."""
+def _own_configs(change: Change, root: PreTrainedModel) -> list[PretrainedConfig]:
+    """Give a model and its parts configurations of their own: another one may have been made from
+    the same. Returns them, that of the model first.
+    """
     copies: dict[int, object] = {}
-    for inner in _models(root):
-        deepcopy(inner.config, copies)
+    made = [deepcopy(inner.config, copies) for inner in _models(root)]
     for module in root.modules():
         known = id(module.__dict__.get("config"))
         if known in copies:
-            module.__dict__["config"] = copies[known]
+            change.attributes(module)["config"] = copies[known]
+    return made
 
 
 def _roots(model: nn.Module) -> Iterator[PreTrainedModel]:

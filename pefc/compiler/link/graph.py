@@ -43,9 +43,7 @@ def linked_graph(
     places = {id(twin.get_submodule(path)): patched for path, patched in linear.items()}
     sites = {path: twin.get_submodule(path) for path in linear}
     stand_ins(twin, _watched(plan, patches))
-    patching = Patching(twin, patches)
-    patching.place(materials)
-    patching.patch(_in_evaluation(plan), linear=False)
+    _patch(twin, _in_evaluation(plan), materials, patches)
     traced = trace(twin)
     if traced.root is None:
         raise SpecError([NotTraced(plan.model, traced.reason or "")])
@@ -65,6 +63,14 @@ def linked_graph(
         parent.recompile()
     _all_found(plan, linear, found)
     return root
+
+
+def _patch(model: nn.Module, plan: Plan, materials: Materials, patches: Patches) -> None:
+    """Put the tensors of a plan into a model, and the patches around its linear maps."""
+    patching = Patching(model, patches)
+    patching.place(materials)
+    patching.patch(plan, linear=False)
+    patching.change.commit()
 
 
 def _check_form(plan: Plan) -> None:

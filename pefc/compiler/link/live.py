@@ -2,14 +2,15 @@
 patch.
 """
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import MutableMapping
+from typing import Any
 
 from torch import nn
 
 from ...dsl.diagnostics.attaching import AlreadyAttached, ForwardReplaced
 from ...dsl.diagnostics.core import Diagnostic, SpecError
 from ...runtime.buffers import noted
+from ...runtime.change import Change
 from ...runtime.installed import Installed, record, remember
 from ...runtime.patched import base_class, is_patched, is_wire
 from ...runtime.rates import watch
@@ -17,9 +18,9 @@ from ..attached import attached, by_statement
 from ..patches import Patches
 from ..plan import Plan
 from ..rating import rates
-from .declaring import as_declared, declare
+from .declaring import declare
 from .materialize import Materials
-from .packing import Modules, settle
+from .packing import Modules, put, with_modules
 from .patching import Patching
 
 
@@ -49,42 +50,35 @@ def check_unattached(model: nn.Module) -> None:
         raise SpecError([AlreadyAttached(type(model).__name__, first)])
 
 
-def install(
+def installing(
     plan: Plan, model: nn.Module, materials: Materials, patches: Patches, modules: Modules
-) -> None:
-    """Put the tensors and patched classes in place, and the quantized modules. On any failure the
-    model is as it was.
-    """
+) -> Change:
+    """What puts the tensors and patched classes in place, and the quantized modules."""
     patching = Patching(model, patches)
-    try:
-        patching.replace(modules)
-        settle(model)
-        if plan.packings:
-            patching.undone_by.append(as_declared(model))
-            declare(model)
-        if not is_of_base(plan):
-            _install(plan, patching, materials)
-    except BaseException:
-        patching.undo()
-        raise
+    change = patching.change
+    put(change, model, modules)
+    if plan.packings:
+        declare(change, model, with_modules(model, modules))
+    if not is_of_base(plan):
+        _install(plan, patching, materials, with_modules(model, modules))
+    return change
 
 
-def _install(plan: Plan, patching: Patching, materials: Materials) -> None:
-    model = patching.model
-    parameters = dict(model.named_parameters())
+def _install(plan: Plan, patching: Patching, materials: Materials, base: nn.Module) -> None:
+    """`base` is the model with its quantized modules."""
+    model, change = patching.model, patching.change
+    parameters = dict(base.named_parameters())
     flags = tuple((name, parameter.requires_grad) for name, parameter in parameters.items())
     tuned = {parameter.name for parameter in plan.tuned}
-    originals = tuple((name, model.get_parameter(name).detach().clone()) for name in sorted(tuned))
-    buffers = noted(model)
-    for name, was in flags:
-        patching.undone_by.append(partial(parameters[name].requires_grad_, was))
-        parameters[name].requires_grad_(name in tuned)
+    originals = tuple((name, base.get_parameter(name).detach().clone()) for name in sorted(tuned))
+    for name, parameter in parameters.items():
+        change.train(parameter, name in tuned)
     patching.place(materials)
     patching.patch(plan, linear=True)
     train(plan, patching)
     earlier = record(model)
     assert not isinstance(earlier, Installed)
-    remember(model, Installed(plan, flags, originals, buffers, earlier))
+    remember(change, model, Installed(plan, flags, originals, noted(base), earlier))
     watch(model, rates(plan))
 
 
@@ -106,48 +100,40 @@ def train(plan: Plan, patching: Patching, before: Plan | None = None) -> None:
     for planned in plan.attachments:
         for tensor in planned.tensors:
             if not tensor.frozen and planned.path(tensor) not in kept:
-                parameter = patching.model.get_parameter(planned.path(tensor))
-                was = parameter.requires_grad
-                patching.undone_by.append(partial(parameter.requires_grad_, was))
-                parameter.requires_grad_(planned.task not in plan.fused)
+                parameter = patching.change.tensor(patching.model, planned.path(tensor))
+                patching.change.train(parameter, planned.task not in plan.fused)
 
 
-def unpatch(model: nn.Module) -> Callable[[], None]:
-    """Give every module its own class back, without wires; tensors stay. The function that comes of
-    it puts the same classes and wires in again.
-    """
-    classes: list[tuple[nn.Module, type[nn.Module]]] = []
-    taken: list[tuple[dict[str, object], dict[str, object]]] = []
+def unpatch(change: Change, model: nn.Module) -> None:
+    """Give every module its own class back, without wires; tensors stay."""
     for module in model.modules():
-        classes.append((module, type(module)))
-        if is_patched(module):
-            module.__class__ = base_class(module)
-        stores: tuple[dict[str, object], ...] = (module.__dict__, module._buffers)  # pyright: ignore[reportAssignmentType]
-        for store in stores:
-            wires = {name: value for name, value in store.items() if is_wire(name)}
-            taken.append((store, wires))
-            for name in wires:
-                del store[name]
-
-    def patch_again() -> None:
-        for module, patched in classes:
-            module.__class__ = patched
-        for store, wires in taken:
-            store.update(wires)
-
-    return patch_again
+        if is_patched(type(module)):
+            change.become(module, base_class(module))
+        if any(map(is_wire, module.__dict__)):
+            _without_wires(change.attributes(module))
+        if any(map(is_wire, module._buffers)):
+            _without_wires(change.draft(module._buffers))
+            names = module._non_persistent_buffers_set
+            change.attributes(module)["_non_persistent_buffers_set"] = {
+                name for name in names if not is_wire(name)
+            }
 
 
-def uninstall(model: nn.Module) -> None:
+def _without_wires(store: MutableMapping[str, Any]) -> None:
+    for name in [name for name in store if is_wire(name)]:
+        del store[name]
+
+
+def uninstall(change: Change, model: nn.Module) -> None:
     """Take the tensors, patched classes and wires out. Parameters are not written; flags go back to
     what they were.
     """
     what = attached(model)
     plan: Plan = what.plan  # pyright: ignore[reportAssignmentType]
-    unpatch(model)
+    unpatch(change, model)
     for planned in plan.attachments:
-        model.get_submodule(planned.home)._modules.pop(planned.child, None)
+        change.draft(model.get_submodule(planned.home)._modules).pop(planned.child, None)
         if any(tensor.scope is not None for tensor in planned.tensors):
-            model._modules.pop(planned.child, None)
+            change.draft(model._modules).pop(planned.child, None)
     for name, was in what.flags:
-        model.get_parameter(name).requires_grad_(was)
+        change.train(model.get_parameter(name), was)

@@ -10,6 +10,7 @@ from ...dsl.diagnostics.packing import NotFiniteWeight
 from ...dsl.diagnostics.quantizing import DistortedWeights
 from ...dsl.diagnostics.state import NoValues
 from ...runtime import quantized
+from ...runtime.change import Change
 from ...runtime.patched import replacing
 from ...runtime.quantized import Form, form, is_packed
 from ...runtime.taps import Aside
@@ -103,41 +104,34 @@ def plain(module: nn.Module, weight: Tensor, dtype: torch.dtype) -> nn.Module:
     return made.train(module.training)
 
 
-def plain_modules(model: nn.Module, dtype: torch.dtype) -> Iterator[tuple[str, nn.Module]]:
-    """Plain modules for all quantized ones of a model."""
+def plain_modules(
+    model: nn.Module, dtype: torch.dtype, made: Modules
+) -> Iterator[tuple[str, nn.Module]]:
+    """Plain modules for all quantized ones of a model, but for those that are `made` already."""
     for path, module in model.named_modules():
-        if is_packed(module):
+        if is_packed(module) and path not in made:
             yield path, plain(module, floating_weight(module), dtype)
 
 
-def put(model: nn.Module, modules: Modules) -> None:
-    """Put modules into the model itself."""
-    for parent, name, new in places(model, modules):
-        parent._modules[name] = new
-    settle(model)
-
-
-def places(model: nn.Module, modules: Modules) -> list[tuple[nn.Module, str, nn.Module]]:
-    """Every place of the modules that others stand for: its parent, its name there, and what comes
-    there.
-    """
+def put(change: Change, model: nn.Module, modules: Modules) -> None:
+    """Put modules into the model, at every path of those that they stand for."""
     others = {id(model.get_submodule(path)): new for path, new in modules.items()}
-    return [
-        (parent, name, others[id(child)])
-        for parent in model.modules()
-        for name, child in parent._modules.items()
-        if id(child) in others
-    ]
+    for parent in model.modules():
+        for name, child in parent._modules.items():
+            if id(child) in others:
+                change.draft(parent._modules)[name] = others[id(child)]
+    _settle(change, model)
 
 
-def settle(model: nn.Module) -> None:
+def _settle(change: Change, model: nn.Module) -> None:
     """Let quantized weights stay what they are while the model evaluates, and warn of those that do
     not compute with what they were quantized to.
     """
     distorted: list[str] = []
-    for path, module in model.named_modules():
+    for path, module in change.named_modules(model):
         if is_packed(module):
-            quantized.packing.settled(module)
+            for store, name, value in quantized.packing.settling(module):
+                change.draft(store, ordered=False)[name] = value
             if quantized.reading.is_distorted(module):
                 distorted.append(path)
     if distorted:

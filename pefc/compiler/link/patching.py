@@ -1,14 +1,15 @@
-"""Patching: classes, tensors and wires put into the modules of a model, with a way back."""
+"""Patching: the classes, tensors and wires that the modules of a model get."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 
 from torch import nn
 from transformers import PreTrainedModel
 
 from ...dsl.diagnostics.attaching import ForwardReplaced
 from ...dsl.diagnostics.core import SpecError
+from ...runtime import quantized
+from ...runtime.change import Change
 from ...runtime.checkpoints import checkpoint_names
 from ...runtime.dropping import Drop, drawing_names
 from ...runtime.gates import Gates
@@ -27,7 +28,7 @@ from ...runtime.quantized import form, readable_names
 from ...runtime.recalled import recalling_names
 from ...runtime.rows import counting_names
 from ...runtime.states import layer_names
-from ...runtime.taps import Aside, Tap, tapped_names
+from ...runtime.taps import Argument, Aside, Tap, tapped_names
 from ...runtime.tasks import Tasks
 from ...runtime.tensors import Tensors
 from ...runtime.texts import noting_names
@@ -36,27 +37,26 @@ from ...runtime.unproven import proving_names
 from ..checkpoints import check_origin, write_checkpoint
 from ..lower import LeafFacts, LinearFacts, TokenFacts
 from ..lower.gating import GATES
-from ..passes.packed import SQUARES
 from ..patches import Patches, tasks_of
 from ..plan import Patched, Plan
 from ..ports import TokenPorts
 from ..regularizing import passed_by, terms
 from ..unproven import unproven
 from .materialize import Materials
-from .packing import Modules, places, readings
 from .stems import stems
 from .wiring import Wires, argument, dropping, drops_attribute, kind_attribute, names, wires
 
 Names = Callable[[type[nn.Module]], dict[str, object]]
+Taps = tuple[tuple[Argument, Tap], ...]
 
 
 @dataclass(slots=True)
 class Patching:
-    """Patches for one model. Every change notes how it is taken back."""
+    """Patches for one model, which is read; what becomes of it stands in a change."""
 
     model: nn.Module
     patches: Patches
-    undone_by: list[Callable[[], object]] = field(default_factory=list)
+    change: Change = field(default_factory=Change)
     classes: dict[object, type[nn.Module]] = field(default_factory=dict)
     tasks: Tasks = field(default_factory=lambda: Tasks(()))
     texts: dict[str, TextPart] = field(default_factory=dict)
@@ -64,38 +64,24 @@ class Patching:
     called with it.
     """
 
-    def undo(self) -> None:
-        """Take everything back, last change first."""
-        for step in reversed(self.undone_by):
-            step()
-
     def place(self, materials: Materials) -> None:
         """Put the tensors into the model."""
         for label, tensors in materials.shared.items():
             tensors.train(self.model.training)
             self.add_child(self.model, label, tensors)
         for (path, label), tensors in materials.children.items():
-            module = self.model.get_submodule(path)
+            module = self._at(path)
             tensors.train(module.training)
             self.add_child(module, label, tensors)
 
-    def replace(self, modules: Modules) -> None:
-        """Put other modules at some paths, and at every other path of the same modules."""
-        for parent, name, new in places(self.model, modules):
-            before = parent._modules[name]
-            self.undone_by.append(partial(parent._modules.__setitem__, name, before))
-            parent._modules[name] = new
-
     def add_child(self, module: nn.Module, label: str, tensors: Tensors) -> None:
         """Add one child."""
-        self.undone_by.append(partial(module._modules.pop, label, None))
-        module.add_module(label, tensors)
+        assert not hasattr(module, label) or label in module._modules, label
+        self.change.draft(module._modules)[label] = tensors
 
     def pop_child(self, module: nn.Module, label: str) -> None:
         """Take one child out, if it is there."""
-        if module._modules.get(label) is not None:
-            self.undone_by.append(partial(_put_back, module._modules, dict(module._modules)))
-            del module._modules[label]
+        self.change.draft(module._modules).pop(label, None)
 
     def patch(self, plan: Plan, *, linear: bool) -> None:
         """Put patches in place: first linear maps and other leaves, if asked for, then what
@@ -118,20 +104,19 @@ class Patching:
 
     def _keep_readable(self) -> None:
         """Weights in 8 bits are found again when processes have put them together."""
-        for module in self.model.modules():
+        for _, module in self.change.named_modules(self.model):
             kind = form(module)
             if kind is not None and kind.format == "int8":
                 self._derive(module, readable_names, "readable")
 
     def _module(self, patched: Patched, drops: tuple[Drop, ...], tokens: TokenPorts | None) -> None:
-        module = self.model.get_submodule(patched.path)
+        module = self._at(patched.path)
         wired = wires(patched, self.patches)
         shared = (patched.key, tuple(wired.own.items()), tuple(wired.tapped), _output(patched))
         self._derive(module, lambda base: names(patched, base, self.patches, wired), shared)
         self._wire(module, wired)
         if wired.squares:
-            self.undone_by.append(partial(module._buffers.pop, "pefc_row_squares", None))
-            readings()[SQUARES](module)
+            self._keep_squares(module)
         if tasks_of(patched):
             self._set(module, "pefc_tasks", self.tasks)
             self._set(module, "pefc_slot", None)
@@ -151,18 +136,18 @@ class Patching:
         for name, entry in wired.tapped.items():
             tap = Tap()
             self._set(module, f"pefc_{name}", tap)
-            source = self.model.get_submodule(entry.module)
-            taps = source.__dict__.get("pefc_taps", ())
+            source = self._at(entry.module)
+            taps: Taps = self.change.attributes(source).get("pefc_taps", ())  # pyright: ignore[reportAssignmentType]
             if not taps:
                 self._derive(source, tapped_names, "taps")
             self._set(source, "pefc_taps", (*taps, (argument(entry), tap)))
         for name, path in wired.modules.items():
-            self._set(module, name, Aside(self.model.get_submodule(path)))
+            self._set(module, name, Aside(self._at(path)))
 
     def _note_texts(self) -> None:
         """A stem says where the tokens of a call stand, after it has put new ones before them."""
         for path, text in self.texts.items():
-            stem = self.model.get_submodule(path)
+            stem = self._at(path)
             self._derive(stem, noting_names, "text")
             self._set(stem, "pefc_text", text)
 
@@ -171,12 +156,12 @@ class Patching:
         if plan.table.tokens is not None:
             self._note_texts()
         for path, made in stems(plan, self.model, self.patches):
-            self._derive(self.model.get_submodule(path), made, object())
+            self._derive(self._at(path), made, object())
         if plan.tasks:
             self._derive(self.model, counting_names, "counting")
             self._set(self.model, "pefc_tasks", self.tasks)
             for path in _knowing(plan):
-                self._know(self.model.get_submodule(path))
+                self._know(self._at(path))
             for layer in self._layers(plan):
                 self._derive(layer, recalling_names, "recalling")
                 self._set(layer, "pefc_tasks", self.tasks)
@@ -191,7 +176,7 @@ class Patching:
         if any(planned.method.losses for planned in plan.attachments):
             self._derive(self.model, adding_names, "adding")
             self._set(self.model, "pefc_terms", terms(plan))
-        if type(self.model).forward is base_class(self.model).forward:
+        if self.change.class_of(self.model).forward is base_class(self.model).forward:
             self._derive(self.model, passing_names, "passing")
         elif is_bypassed(self.model):
             raise SpecError([ForwardReplaced(plan.attachments[0].span, plan.model)])
@@ -199,10 +184,15 @@ class Patching:
             self._derive(self.model, checkpoint_names, "checkpoints")
             self._set(self.model, "pefc_checkpoint", write_checkpoint)
             self._set(self.model, "pefc_origin", check_origin)
-            head = self.model.get_output_embeddings()
-            if isinstance(head, nn.Module) and is_patched(head):
+            if self._is_head_patched():
                 self._derive(self.model, asking_names, "asking")
                 self._set(self.model, "pefc_passed_by", passed_by)
+
+    def _is_head_patched(self) -> bool:
+        assert isinstance(self.model, PreTrainedModel)
+        head = self.model.get_output_embeddings()
+        path = next((path for path, m in self.model.named_modules() if m is head), None)
+        return path is not None and is_patched(self.change.class_of(self._at(path)))
 
     def _know(self, module: nn.Module) -> None:
         """The new tokens of a module's calls depend on the task."""
@@ -224,33 +214,29 @@ class Patching:
         homes = [patched.path for patched in plan.modules]
         for path in dict.fromkeys(s.path for s in plan.table.sites if s.role == "layer"):
             if any(home == path or home.startswith(f"{path}.") for home in homes):
-                yield self.model.get_submodule(path)
+                yield self._at(path)
+
+    def _at(self, path: str) -> nn.Module:
+        return self.change.at(self.model, path)
+
+    def _keep_squares(self, module: nn.Module) -> None:
+        reading = quantized.reading
+        self.change.draft(module._buffers)[reading.SQUARES] = reading.fresh_row_squares(module)
+        others = module._non_persistent_buffers_set
+        self._set(module, "_non_persistent_buffers_set", {*others, reading.SQUARES})
 
     def _derive(self, module: nn.Module, made: Names, shared: object) -> None:
         """Give a module a subclass of its class; those of one class and one key share it."""
-        before = type(module)
-        self.undone_by.append(partial(setattr, module, "__class__", before))
+        before = self.change.class_of(module)
         key = (before, shared)
         if key not in self.classes:
             outlived = module is self.model
             self.classes[key] = patched_class(before, made(before), outlived=outlived)
-        module.__class__ = self.classes[key]
+        self.change.become(module, self.classes[key])
 
     def _set(self, module: nn.Module, name: str, value: object) -> None:
         """An attribute that is neither a parameter nor a child."""
-        had, before = name in module.__dict__, module.__dict__.get(name)
-        self.undone_by.append(
-            partial(module.__dict__.__setitem__, name, before)
-            if had
-            else partial(module.__dict__.pop, name, None)
-        )
-        module.__dict__[name] = value
-
-
-def _put_back(children: dict[str, nn.Module | None], before: dict[str, nn.Module | None]) -> None:
-    """All children in their order, which is that of the state."""
-    children.clear()
-    children.update(before)
+        self.change.attributes(module)[name] = value
 
 
 def _reader(patched: Patched, tokens: TokenPorts | None) -> str:

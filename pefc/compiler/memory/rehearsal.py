@@ -13,7 +13,7 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, sdpa_mask
 from ...runtime import quantized
 from ..families import is_transposed
 from ..inputs import Size, example_inputs
-from ..link.live import install
+from ..link.live import installing
 from ..link.materialize import materialize
 from ..link.packing import with_modules
 from ..patches import Patches
@@ -47,7 +47,7 @@ def attach(plan: Plan, model: nn.Module) -> None:
     drops = tuple(replace(drop, numbers=drop.numbers[:1]) for drop in plan.drops)
     fresh = replace(plan, packings=packings, drops=drops)
     materials = materialize(fresh, with_modules(model, modules), filled=False)
-    install(fresh, model, materials, Patches(), modules)
+    installing(fresh, model, materials, Patches(), modules).commit()
     model.train()
 
 

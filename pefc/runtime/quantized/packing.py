@@ -1,6 +1,7 @@
 """Making quantized modules, and keeping them what they are."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from copy import copy
 from typing import Any
 
 import bitsandbytes.functional as bnb
@@ -8,8 +9,8 @@ import torch
 from bitsandbytes.nn.modules import Int8Params, Linear4bit, Linear8bitLt, Params4bit
 from torch import Tensor, nn
 
+from ..change import Change
 from .forms import NESTED, Form
-from .rows import keep_scales
 
 _THRESHOLD = 6.0
 """Inputs with larger outliers are multiplied in 16 bits, as LLM.int8() does."""
@@ -110,12 +111,18 @@ def settled(module: nn.Module) -> nn.Module:
     On processors with AVX512-BF16, bitsandbytes repacks a 4-bit weight at the first call in
     evaluation: its scales are rounded, and no gradient passes it from then on, in training either.
     """
-    if isinstance(module, Linear8bitLt):
-        keep_scales(module)
-    if isinstance(module, Linear4bit):
-        module.support_avx512bf16_for_cpu = False
+    for store, name, value in settling(module):
+        store[name] = value
     restore(module)
     return module
+
+
+def settling(module: nn.Module) -> Iterator[tuple[dict[str, object], str, object]]:
+    """What makes it stay so: the dicts of the module, and what comes into them."""
+    if isinstance(module, Linear8bitLt) and module.state.SCB is None:
+        yield module.state.__dict__, "SCB", getattr(module.weight, "SCB", None)
+    if isinstance(module, Linear4bit):
+        yield module.__dict__, "support_avx512bf16_for_cpu", False
 
 
 def restore(module: nn.Module) -> None:
@@ -124,13 +131,14 @@ def restore(module: nn.Module) -> None:
     """
     state = getattr(module._parameters.get("weight"), "quant_state", None)
     if isinstance(module, Linear4bit) and getattr(state, "packing_format_for_cpu", False):
-        weight = module.weight
         with torch.no_grad():
-            weight.data, weight.quant_state = bnb._convert_weight_packed_for_cpu_inverse(  # pyright: ignore[reportAttributeAccessIssue]
-                weight.data,
-                state,  # pyright: ignore[reportArgumentType]
-            )
-        _in_rows(weight.quant_state)  # pyright: ignore[reportArgumentType, reportAttributeAccessIssue]
+            fresh: bnb.QuantState = copy(state)  # pyright: ignore[reportAssignmentType]
+            data, fresh = bnb._convert_weight_packed_for_cpu_inverse(module.weight.data, fresh)
+        _in_rows(fresh)
+        change = Change()
+        change.swap(module.weight, data)
+        change.draft(vars(state)).update(vars(fresh))
+        change.commit()
 
 
 def _in_rows(state: bnb.QuantState) -> None:

@@ -20,7 +20,7 @@ from .forms import form, state_of
 from .packing import restore
 from .rows import readable
 
-_SQUARES = "pefc_row_squares"
+SQUARES = "pefc_row_squares"
 _ROWS = 1024
 """About as many rows are read at once."""
 
@@ -100,18 +100,17 @@ def row_squares(module: nn.Module) -> Tensor:
     """The squared norms [out] of the rows of a quantized weight, in at least 32 bits: constants of
     the base, worked out once, some rows at a time.
     """
-    found = module._buffers.get(_SQUARES)
+    found = module._buffers.get(SQUARES)
     if found is None:
-        with torch.no_grad():
-            found = torch.cat([rows.float().square().sum(-1) for rows in _by_rows(module)])
-        module.register_buffer(_SQUARES, found, persistent=False)
+        found = fresh_row_squares(module)
+        module.register_buffer(SQUARES, found, persistent=False)
     return found
 
 
-def forget(module: nn.Module) -> None:
-    """Leave nothing of what was worked out."""
-    module._buffers.pop(_SQUARES, None)
-    module._non_persistent_buffers_set.discard(_SQUARES)
+def fresh_row_squares(module: nn.Module) -> Tensor:
+    """The same, worked out anew."""
+    with torch.no_grad():
+        return torch.cat([rows.float().square().sum(-1) for rows in _by_rows(module)])
 
 
 class Rows:

@@ -8,13 +8,6 @@ from typing import Any
 from torch import nn
 
 
-def keep_scales(module: nn.Module) -> None:
-    """Let a module have the scales, also before its first call."""
-    state: Any = module.state
-    if state.SCB is None:
-        state.SCB = getattr(module.weight, "SCB", None)
-
-
 def readable(module: nn.Module) -> None:
     """Let a module find its weight, whatever has put it together."""
     weight: Any = module.weight
