@@ -10,7 +10,12 @@ import typer
 
 from .failing import Style, reported
 from .loading import loading
-from .quick import QuickCommand, QuickGroup
+
+try:
+    from .quick import QuickCommand, QuickGroup
+except ImportError:  # a Typer with other insides: commands start a little later
+    from typer.core import TyperCommand as QuickCommand
+    from typer.core import TyperGroup as QuickGroup
 
 app = typer.Typer(
     name="pefc",

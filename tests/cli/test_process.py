@@ -42,6 +42,20 @@ def test_nothing_heavy_is_imported(tmp_path: Path) -> None:
     assert not modules & heavy
 
 
+def test_a_typer_with_other_insides_will_do(tmp_path: Path) -> None:
+    (tmp_path / "train.peft").write_text("lora(r=8) on attn.q\n")
+    code = "import sys; sys.modules['pefc.cli.quick'] = None; from pefc.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "check", "train.peft", "--set", "r=8", "--format", "line"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "error[unknown-override]" in done.stderr
+
+
 def test_a_reader_that_leaves(tmp_path: Path) -> None:
     with subprocess.Popen(
         [*PEFC, "methods"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
