@@ -39,17 +39,18 @@ wheel: dist
 	build/wheel/bin/python -m pip check
 	build/wheel/bin/python tests/house/installed.py
 
-# The same with every dependency at its lowest allowed version, and at its newest, and some tests. The newest torch is
+# The same with every dependency at its lowest allowed version, and at its newest, and some tests; old libraries may be
+# deprecated among themselves. The newest torch is
 # gigabytes of CUDA: the one of constraints.txt stands for it.
 versions: version-lowest version-newest
 
 version-%: build/%.txt
 	$(PYTHON) -m venv build/$*
-	build/$*/bin/python -m pip install --quiet --no-compile --constraint $< dist/pefc-*.whl pytest
+	build/$*/bin/python -m pip install --quiet --no-compile --constraint $< dist/pefc-*.whl pytest hypothesis
 	build/$*/bin/python -m pip list
 	build/$*/bin/python tests/house/installed.py
 	mkdir -p build/$*/empty && cd build/$*/empty && ../bin/python ../../../tests/faces/everything.py
-	OMP_NUM_THREADS=1 build/$*/bin/pytest -q tests/dsl tests/cli/test_check.py tests/cli/test_models.py
+	OMP_NUM_THREADS=1 build/$*/bin/pytest -q -W ignore::DeprecationWarning tests/dsl tests/cli/test_check.py tests/cli/test_models.py
 
 build/lowest.txt: dist
 	$(PYTHON) -m venv build/uv
