@@ -15,6 +15,7 @@ from ..runtime.dropping import Drop
 from ..runtime.installed import remember
 from ..runtime.patched import bare
 from ..runtime.rates import watch
+from ..runtime.tasks import Tasks
 from .attached import attached
 from .link.live import check_forwards, train, unpatch
 from .link.materialize import materialize
@@ -24,7 +25,7 @@ from .patches import Patches
 from .plan import Plan
 from .planning import plan as planned_on
 from .rating import rates
-from .tasking import choose, task_names
+from .tasking import choose
 from .texts import Tokenize
 
 
@@ -83,9 +84,12 @@ def replanning(model: nn.Module, after: Plan, tensors: Callable[[Patching], obje
     what = attached(model)
     before: Plan = what.plan  # pyright: ignore[reportAssignmentType]
     check_forwards(after, model)
-    active, rows = model.__dict__["pefc_tasks"].running if task_names(model) else (None, None)
+    tasks = model.__dict__.get("pefc_tasks")
     drops: tuple[Drop, ...] = model.__dict__.get("pefc_drops", ())
     patching = Patching(model, Patches())
+    if isinstance(tasks, Tasks):
+        # A `with pefc.tasks(…)` may be under way, in any thread.
+        patching.tasks.naming = tasks.naming
     change = patching.change
     unpatch(change, model)
     tensors(patching)
@@ -96,9 +100,8 @@ def replanning(model: nn.Module, after: Plan, tensors: Callable[[Patching], obje
     watch(model, rates(after))
     if after.tasks:
         fresh = FUSION in after.tasks and FUSION not in before.tasks
+        active = tasks.active if isinstance(tasks, Tasks) else None
         choose(change, model, FUSION if fresh else active if active in after.tasks else None)
-        # A `with pefc.tasks(…)` may be under way.
-        change.assign(patching.tasks, "rows", rows)
     return change
 
 

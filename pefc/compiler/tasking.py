@@ -13,13 +13,14 @@ from .attached import attached
 
 
 def set_task(model: nn.Module, name: str | None) -> None:
-    """Let one task run for all rows; None for the base with what belongs to no task.
+    """Let one task run for all rows, whoever calls; None for the base with what is of no task.
 
     Raises SpecError where the model has no such task.
     """
-    _tasks(model, (name,))
+    tasks = _tasks(model, (name,))
     change = Change()
     choose(change, model, name)
+    tasks.naming.forget()
     change.commit()
 
 
@@ -28,7 +29,6 @@ def choose(change: Change, model: nn.Module, name: str | None) -> None:
     tasks = change.attributes(model)["pefc_tasks"]
     assert isinstance(tasks, Tasks)
     change.assign(tasks, "active", name)
-    change.assign(tasks, "rows", None)
     for _, module in change.named_modules(model):
         wires = running(change.class_of(module), change.children(module), name)
         if wires:
@@ -37,30 +37,15 @@ def choose(change: Change, model: nn.Module, name: str | None) -> None:
 
 @contextmanager
 def tasks(model: nn.Module, names: Iterable[str | None]) -> Iterator[None]:
-    """Let row i of every batch belong to task `names[i]`, while it lasts.
+    """Let row i of every batch belong to task `names[i]`, while it lasts: in this thread, or this
+    coroutine, alone.
 
     Raises SpecError where the model has no such task.
     """
     rows = tuple(names)
     found = _tasks(model, rows)
-    before = found.rows
-    try:
-        try:
-            found.rows = rows
-            yield
-        finally:
-            _name(model, before)
-    except BaseException:
-        # An interrupt may have come before they were named again.
-        _name(model, before)
-        raise
-
-
-def _name(model: nn.Module, rows: tuple[str | None, ...] | None) -> None:
-    """The model has other tasks where some have come or gone meanwhile."""
-    now = model.__dict__.get("pefc_tasks")
-    if isinstance(now, Tasks):
-        now.rows = rows
+    with found.naming.naming(rows):
+        yield
 
 
 def task_names(model: nn.Module) -> tuple[str, ...]:

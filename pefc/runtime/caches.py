@@ -9,6 +9,7 @@ from transformers.cache_utils import Cache, CacheLayerMixin, StaticLayer
 
 _BEGUN = "pefc_begun"
 _ROOM = "pefc_room"
+_GATES = "pefc_gates"
 
 
 def own(cache: Cache | None) -> Cache | None:
@@ -39,6 +40,16 @@ def is_begun(cache: Cache | None) -> bool:
     if isinstance(count, Tensor) and torch.compiler.is_compiling():
         return getattr(own(cache), _BEGUN, False)
     return bool(count != 0)
+
+
+def gates(cache: Cache | None) -> dict[object, Tensor]:
+    """The values of gates that the text in a cache has set."""
+    cache = own(cache)
+    if cache is None:
+        return {}
+    if not hasattr(cache, _GATES):
+        setattr(cache, _GATES, {})
+    return getattr(cache, _GATES)
 
 
 def begin(cache: Cache | None, *, begun: bool = True) -> None:

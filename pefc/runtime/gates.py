@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from .positions import TextPart
 
+_NUMBERS = count()
 NAME = "pefc_gates"
 """The name under which a module has the values of its gates."""
 
@@ -24,6 +26,8 @@ class Gates:
     """
     rows: tuple[int, ...] | None = None
     """Those of the batch that are computed now; None for all."""
+    number: int = field(default_factory=_NUMBERS.__next__)
+    """Tells the gates of one module from those of others, in what a text has set."""
 
     def __reduce__(self) -> tuple[object, ...]:
         """A copy has the values, and no graph that they come from: torch copies no such tensor."""
@@ -47,10 +51,12 @@ def kept(scores: Tensor, gates: Gates, name: str) -> Tensor:
     """
     key = name if gates.rows is None else (name, gates.rows)
     value = _mean(scores, gates)
-    follows = gates.text is not None and gates.text.follows
-    before = gates.values.get(key)
-    if follows and before is not None and before.shape == value.shape:
-        return before
+    text = gates.text
+    if text is not None:
+        before = text.gates.get((gates.number, key)) if text.follows else None
+        if before is not None and before.shape == value.shape:
+            value = before
+        text.gates[gates.number, key] = value
     gates.values[key] = value
     return value
 

@@ -135,7 +135,8 @@ def _runs(task: str | None, model: nn.Module) -> bool:
     tasks = model.__dict__.get("pefc_tasks")
     if task is None or not isinstance(tasks, Tasks):
         return True
-    return task == tasks.active if tasks.rows is None else task in tasks.rows
+    active, rows = tasks.running
+    return task == active if rows is None else task in rows
 
 
 def _loss(result: object) -> Tensor | None:

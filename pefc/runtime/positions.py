@@ -1,6 +1,6 @@
 """Positions of a text: which tokens of a call are its first and its last ones."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -14,14 +14,20 @@ class TextPart:
     """[batch, n]: 1 where a token stands, 0 where padding does; None where there is no padding."""
     follows: bool = False
     """The call goes on with a text whose first part is in a cache: then no position is meant."""
+    gates: dict[object, Tensor] = field(default_factory=dict)
+    """The values of gates that the first part of the text has set; they go with its cache."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """A copy has no gates: torch copies no tensor that has a graph."""
+        return TextPart, (self.mask, self.follows)
 
     def note(self) -> object:
         """What it says of the call that is under way."""
-        return self.mask, self.follows
+        return self.mask, self.follows, self.gates
 
     def restore(self, noted: object) -> None:
         """Speak of that call again."""
-        self.mask, self.follows = noted  # pyright: ignore[reportAttributeAccessIssue, reportGeneralTypeIssues]
+        self.mask, self.follows, self.gates = noted  # pyright: ignore[reportAttributeAccessIssue, reportGeneralTypeIssues]
 
 
 def present(like: Tensor, text: TextPart | None) -> Tensor:

@@ -89,9 +89,10 @@ class TaskPrompts:
         """How many the rows have; those with fewer are padded on the left."""
         tasks = module.pefc_tasks
         assert isinstance(tasks, Tasks)
-        if tasks.rows is None:
+        named = tasks.rows
+        if named is None:
             return New(self.kinds[_running(module)][1])
-        counts = [self._count(name) for name in rows_of(tasks.rows, rows)]
+        counts = [self._count(name) for name in rows_of(named, rows)]
         widest = max(counts)
         if min(counts) == widest:
             return New(widest)
@@ -104,10 +105,11 @@ class TaskPrompts:
         """The embeddings of all rows, those of each task made once."""
         tasks = module.pefc_tasks
         assert isinstance(tasks, Tasks)
-        if tasks.rows is None:
+        named = tasks.rows
+        if named is None:
             kind, slot = _running(module), module.pefc_slot
             return self._made(module, kind, slot, self.kinds[kind][1])  # pyright: ignore[reportArgumentType]
-        names = rows_of(tasks.rows, rows)
+        names = rows_of(named, rows)
         widest = max(map(self._count, names))
         each = {
             name: self._made(module, self._kind(name), module._modules.get(name or ""), widest)

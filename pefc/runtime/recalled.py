@@ -5,13 +5,11 @@ and `with pefc.tasks(…)` may be over; so the tasks of a call are one of the la
 it checkpoints. Nothing changes where it does not, and compiled code does not depend on names.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import wraps
 
 from torch import nn
 
-from .tasks import Running, Tasks, run_task
+from .tasks import Running, Tasks
 
 _NAME = "pefc_running"
 
@@ -30,24 +28,12 @@ def recalling_names(base: type[nn.Module]) -> dict[str, object]:
     ) -> object:
         if pefc_running is None or pefc_running == _tasks(self).running:
             return base.forward(self, *args, **kwargs)
-        with _again(self, pefc_running):
+        task, rows = pefc_running
+        # Other threads may run other tasks meanwhile: the task of all rows is named for this one.
+        with _tasks(self).naming.naming((task,) if rows is None else rows):
             return base.forward(self, *args, **kwargs)
 
     return {"__call__": call, "forward": forward}
-
-
-@contextmanager
-def _again(layer: nn.Module, running: Running) -> Iterator[None]:
-    """What runs in a layer, while it lasts."""
-    tasks = _tasks(layer)
-    now = tasks.running
-    tasks.running = running
-    run_task(layer, running[0])
-    try:
-        yield
-    finally:
-        tasks.running = now
-        run_task(layer, now[0])
 
 
 def _tasks(module: nn.Module) -> Tasks:

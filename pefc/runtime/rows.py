@@ -5,6 +5,7 @@ from inspect import signature
 
 from torch import Tensor, nn
 
+from .naming import Named
 from .tasks import Tasks
 
 _TEXTS = ("input_ids", "inputs_embeds")
@@ -20,9 +21,10 @@ def counting_names(base: type[nn.Module]) -> dict[str, object]:
     def call(self: nn.Module, *args: object, **kwargs: object) -> object:
         tasks = self.pefc_tasks
         assert isinstance(tasks, Tasks)
-        if tasks.rows is not None:
+        caller = tasks.naming.now
+        if caller is not None:
             named = (kwargs.get(name) for name in (*first, *_TEXTS))
-            _check(tasks, (*args[:1], *named, *args, *kwargs.values()))
+            _check(caller, (*args[:1], *named, *args, *kwargs.values()))
         return base.__call__(self, *args, **kwargs)
 
     names: dict[str, object] = {"__call__": call}
@@ -40,24 +42,21 @@ def _generate(base: type[nn.Module]) -> object:
     def generating(self: nn.Module, *args: object, **kwargs: object) -> object:
         tasks = self.pefc_tasks
         assert isinstance(tasks, Tasks)
-        if tasks.rows is not None:
+        caller = tasks.naming.now
+        if caller is not None:
             named = (kwargs.get(name) for name in (first, *_TEXTS))
-            _check(tasks, (*args[:1], *named))
-        is_free, tasks.is_free = tasks.is_free, True
-        try:
+            _check(caller, (*args[:1], *named))
+        with tasks.naming.freely():
             return generate(self, *args, **kwargs)
-        finally:
-            tasks.is_free = is_free
 
     return generating
 
 
-def _check(tasks: Tasks, values: tuple[object, ...]) -> None:
-    assert tasks.rows is not None
+def _check(caller: Named, values: tuple[object, ...]) -> None:
     batch = next((v.shape[0] for v in values if isinstance(v, Tensor) and v.ndim), None)
-    if batch is None or tasks.is_free or batch == len(tasks.rows):
+    if batch is None or caller.is_free or batch == len(caller.rows):
         return
     raise ValueError(
-        f"the batch has {batch} rows, and `pefc.tasks` names a task for {len(tasks.rows)}: "
+        f"the batch has {batch} rows, and `pefc.tasks` names a task for {len(caller.rows)}: "
         "name one for each row"
     )

@@ -1,16 +1,17 @@
 """Tasks: several adapters on one base, of which one runs for all rows, or one for each row."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from .gates import speaking_of
+from .naming import Naming, Rows
 
 Tensors = tuple[Tensor, ...]
-Running = tuple[str | None, tuple[str | None, ...] | None]
+Running = tuple[str | None, Rows | None]
 """The task of every row, and, where there are any, those of single rows."""
 
 KINDS = "pefc_task_kinds"
@@ -26,19 +27,21 @@ class Tasks:
     names: tuple[str, ...]
     active: str | None = None
     """The task of every row; None for the base with what belongs to no task."""
-    rows: tuple[str | None, ...] | None = None
-    """The task of each row, instead."""
-    is_free: bool = False
-    """Several rows of a batch may stand for one row of the caller's: beams and samples."""
+    naming: Naming = field(default_factory=Naming)
+    """Names a task for each row, instead."""
+
+    @property
+    def rows(self) -> Rows | None:
+        """The task of each row, as this caller names it; None where all rows have the one that is
+        active.
+        """
+        named = self.naming.now
+        return None if named is None else named.rows
 
     @property
     def running(self) -> Running:
-        """What runs now."""
+        """What runs now, for this caller."""
         return self.active, self.rows
-
-    @running.setter
-    def running(self, value: Running) -> None:
-        self.active, self.rows = value
 
 
 def run_task(model: nn.Module, name: str | None) -> None:
@@ -98,10 +101,11 @@ class TaskPatch:
     def __call__(self, module: nn.Module, *ports: object) -> Tensor:
         tasks = module.pefc_tasks
         assert isinstance(tasks, Tasks)
-        if tasks.rows is None:
+        rows = tasks.rows
+        if rows is None:
             lifted = self.kinds[cast("int", getattr(module, self.attribute))]
             return lifted.run(module, *ports, *lifted.tensors(module.pefc_slot))  # pyright: ignore[reportArgumentType]
-        names = rows_of(tasks.rows, _batch(ports))  # pyright: ignore[reportArgumentType]
+        names = rows_of(rows, _batch(ports))
         return self._mixed(module, names, ports)
 
     def kind(self, task: str | None) -> int:

@@ -23,7 +23,9 @@ def noting_names(base: type[nn.Module]) -> dict[str, object]:
         tokens = _tokens(given)
         count = 0 if tokens is None else tokens.shape[1]
         text.mask = _present(_mask(given), count)
-        text.follows = caches.is_begun(given.get("past_key_values"))  # pyright: ignore[reportArgumentType]
+        cache = given.get("past_key_values")
+        text.follows = caches.is_begun(cache)  # pyright: ignore[reportArgumentType]
+        text.gates = caches.gates(cache)  # pyright: ignore[reportArgumentType]
         return base.forward(self, *args, **kwargs)
 
     return {"forward": forward}

@@ -32,6 +32,7 @@ from ...runtime.taps import Argument, Aside, Tap, tapped_names
 from ...runtime.tasks import Tasks
 from ...runtime.tensors import Tensors
 from ...runtime.texts import noting_names
+from ...runtime.turns import Turns, again_names, turning_names
 from ...runtime.unproven import NAME as UNPROVEN
 from ...runtime.unproven import proving_names
 from ..checkpoints import check_origin, write_checkpoint
@@ -59,6 +60,8 @@ class Patching:
     change: Change = field(default_factory=Change)
     classes: dict[object, type[nn.Module]] = field(default_factory=dict)
     tasks: Tasks = field(default_factory=lambda: Tasks(()))
+    keeps: bool = False
+    """Patches keep something of a call while it lasts."""
     texts: dict[str, TextPart] = field(default_factory=dict)
     """Where patches ask for the first or last tokens of a text: by the path of the module that is
     called with it.
@@ -112,6 +115,7 @@ class Patching:
     def _module(self, patched: Patched, drops: tuple[Drop, ...], tokens: TokenPorts | None) -> None:
         module = self._at(patched.path)
         wired = wires(patched, self.patches)
+        self.keeps |= wired.keeps or bool(dropping(patched))
         shared = (patched.key, tuple(wired.own.items()), tuple(wired.tapped), _output(patched))
         self._derive(module, lambda base: names(patched, base, self.patches, wired), shared)
         self._wire(module, wired)
@@ -169,6 +173,7 @@ class Patching:
             self._derive(self.model, drawing_names, "drawing")
             self._set(self.model, "pefc_drops", drops)
         self._keep_states(plan, drops)
+        self._take_turns(plan)
         self._train(plan)
 
     def _train(self, plan: Plan) -> None:
@@ -208,6 +213,17 @@ class Patching:
         for layer in self._layers(plan):
             self._derive(layer, layer_names, "states")
             self._set(layer, "pefc_states", states)
+
+    def _take_turns(self, plan: Plan) -> None:
+        """Calls from several threads wait for each other where patches keep something of a call."""
+        if not self.keeps:
+            return
+        turns = Turns()
+        self._derive(self.model, turning_names, "turning")
+        self._set(self.model, "pefc_turns", turns)
+        for layer in self._layers(plan):
+            self._derive(layer, again_names, "again")
+            self._set(layer, "pefc_turns", turns)
 
     def _layers(self, plan: Plan) -> Iterator[nn.Module]:
         """The layers that have patches in them."""

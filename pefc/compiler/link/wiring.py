@@ -49,6 +49,11 @@ class Wires:
     squares: bool
     """It reads the norms of the rows of a quantized weight."""
 
+    @property
+    def keeps(self) -> bool:
+        """Whether something of a call is kept until the patch runs."""
+        return bool("x" in self.own or self.tapped or self.reads_text or self.gated)
+
 
 def wires(patched: Patched, patches: Patches) -> Wires:
     """What a patch needs to be given."""
