@@ -18,7 +18,7 @@ from ..dsl.source import Source
 from ..runtime.checkpoints import MARK, ORIGIN, kept, mark
 from ..runtime.patched import bare
 from ..runtime.state import MANIFEST, differences, fingerprint, replace_file
-from ..runtime.whole import is_away
+from ..runtime.whole import is_away, is_part
 from .attached import attached
 from .carrying import unlike
 from .manifest import validated_origin
@@ -39,8 +39,10 @@ def write_checkpoint(
     """
     plan = attached(model).plan
     assert isinstance(plan, Plan)
-    if any(is_away(p) and name not in (values or {}) for name, p in model.named_parameters()):
-        raise SpecError([ValuesAway(plan.model)])
+    given = {name: value for name, value in (values or {}).items() if not is_part(value)}
+    apart = [p for name, p in model.named_parameters() if name not in given]
+    if any(is_away(p) or is_part(p) for p in apart):
+        raise SpecError([ValuesAway(plan.model, by_engine=any(map(is_away, apart)))])
     for found in write(plan, model, folder, resume=True, values=values or {}):
         warn(found)
     tensors = {

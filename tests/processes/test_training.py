@@ -12,7 +12,7 @@ import pefc
 
 from ..models import llama
 from .running import run
-from .trained import SIXTEEN, WAYS, adapted, batch, taught, train
+from .trained import FULL, SIXTEEN, WAYS, adapted, batch, taught, train
 
 NEAR = 1e-5
 ROUNDED = 2**-8
@@ -72,6 +72,21 @@ def test_what_is_computed_in_16_bits_is_saved_in_32(folder: Path) -> None:
     tuned = "model.norm.weight"
     assert torch.equal(found[tuned], model.get_parameter(tuned))
     assert {value.dtype for value in found.values()} == {torch.float32}
+
+
+@pytest.mark.parametrize("name", FULL)
+def test_a_checkpoint_of_parts_holds_all_slices(name: str, folder: Path) -> None:
+    written, saved = (folder / "full" / f"{name}-{what}" for what in ("checkpoint", "saved"))
+    found, expected = (load_file(path / "adapter.safetensors") for path in (written, saved))
+    assert found.keys() == expected.keys()
+    for path, value in expected.items():
+        assert torch.equal(found[path], value), path
+    model = adapted(name)
+    shapes = {path: value.shape for path, value in model.state_dict().items()}
+    assert all(value.shape == shapes[path] for path, value in found.items())
+    model.load_state_dict(load_file(written / "model.safetensors"))
+    loaded = model.state_dict()
+    assert all(torch.equal(loaded[path], value) for path, value in expected.items())
 
 
 def test_a_trainer_in_two_processes_is_one(folder: Path, tmp_path: Path) -> None:

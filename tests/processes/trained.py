@@ -67,6 +67,8 @@ WAYS = (
 """What trains, and how processes share it: as `DistributedDataParallel`, by `fully_shard`, or as
 Accelerate does either.
 """
+FULL = ("placed", "allocated", "frozen")
+"""What is saved from the full state of a model in parts."""
 SIXTEEN = ("placed", "allocated", "quantized", "frozen")
 """What trains in parts that are computed with in 16 bits."""
 
@@ -121,6 +123,13 @@ def save(model: nn.Module, folder: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pefc.save(model, folder)
+
+
+def checkpoint(trainer: Trainer, folder: Path, state: dict[str, Tensor] | None) -> None:
+    """Write a checkpoint as a Trainer does, with the state that its processes have, if any."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        trainer._save(str(folder), state_dict=state)  # pyright: ignore[reportArgumentType]
 
 
 def taught(folder: Path, *, rows: int) -> list[float]:

@@ -5,20 +5,25 @@ python -m torch.distributed.run --nproc_per_node=2 -m tests.processes.worker FOL
 
 import os
 import sys
+import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
+from transformers import Trainer, TrainingArguments
 
 import pefc
 
+from ..training.trained import arguments as usual
 from . import accelerated
-from .trained import SIXTEEN, WAYS, adapted, batch, save, taught, train
+from .trained import FULL, SIXTEEN, WAYS, adapted, batch, checkpoint, save, taught, train
 
 
 def spread(model: nn.Module, **options: object) -> nn.Module:
@@ -113,6 +118,25 @@ def mixed(folder: Path) -> None:
     save(model, folder / "mixed")
 
 
+def full(name: str, folder: Path) -> None:
+    """A checkpoint of all parts, which the first process writes alone, and the adapter as all of
+    them save it. Without the parts of the others it writes nothing.
+    """
+    model = adapted(name)
+    trainer = Trainer(model, TrainingArguments(**usual(folder, ddp_backend="gloo")))
+    train(spread(model), mine())
+    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    state = get_model_state_dict(model, options=options)
+    if distributed.get_rank() == 0:
+        checkpoint(trainer, folder / f"{name}-checkpoint", state)  # pyright: ignore[reportArgumentType]
+        for parts in (model.state_dict(), None):
+            expect("values-away", partial(checkpoint, trainer, folder / "none", parts))
+    distributed.barrier()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pefc.save(model, folder / f"{name}-saved", resume=True)
+
+
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
     distributed.init_process_group("gloo")
@@ -120,6 +144,8 @@ def main(folder: Path) -> None:
         trained(name, way, folder / f"{name}-{way}")
     refused(folder)
     mixed(folder)
+    for name in FULL:
+        full(name, folder / "full")
     sixteen = {name: mean(train(in_sixteen(name), mine())) for name in SIXTEEN}
     losses = mean(taught(folder / "taught", rows=2))
     if distributed.get_rank() == 0:

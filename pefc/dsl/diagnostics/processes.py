@@ -81,21 +81,28 @@ class TermsAway(Diagnostic):
 
 @dataclass(frozen=True, slots=True)
 class ValuesAway(Diagnostic):
-    """A Trainer writes a checkpoint under ZeRO-3 of DeepSpeed, and has not put tensors together.
+    """A Trainer writes a checkpoint of a model in parts, and has not put its tensors together.
 
         {"zero_optimization": {"stage": 3}}
 
     One process writes, and has parts alone. Let DeepSpeed gather the tensors when it saves:
-    `"stage3_gather_16bit_weights_on_model_save": true` beside the stage.
+    `"stage3_gather_16bit_weights_on_model_save": true` beside the stage. With `fully_shard`, let
+    Accelerate do so, `FullyShardedDataParallelPlugin(fsdp_version=2,
+    state_dict_type="FULL_STATE_DICT")`.
     """
 
     model: str
+    by_engine: bool
+    """It is DeepSpeed that has the parts."""
 
     def title(self) -> str:
         return f"the process that writes this {self.model} has only parts of it"
 
     def labels(self) -> tuple[Label, ...]:
-        return (Label(None, "ZeRO-3 has shared the tensors out, and they were not gathered"),)
+        who = "ZeRO-3" if self.by_engine else "`fully_shard`"
+        return (Label(None, f"{who} has shared the tensors out, and they were not gathered"),)
 
     def help(self) -> str:
+        if not self.by_engine:
+            return 'give Accelerate\'s plugin `state_dict_type="FULL_STATE_DICT"`'
         return 'set `"stage3_gather_16bit_weights_on_model_save": true` in `zero_optimization`'
