@@ -44,12 +44,6 @@ class Tasks:
         return self.active, self.rows
 
 
-def run_task(model: nn.Module, name: str | None) -> None:
-    """Let the patches in a module be those of one task, wherever no task is named for each row."""
-    for module in model.modules():
-        module.__dict__.update(running(type(module), module._modules, name))
-
-
 def running(
     cls: type[nn.Module], children: Mapping[str, nn.Module | None], name: str | None
 ) -> dict[str, object]:
