@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from ..runtime.attention import attended
 from .lower import AttentionFacts, Facts, LinearFacts, TokenFacts
+from .lower.matrices import CREATORS
 from .lower.nodes import BASE, TOKENS, shape
 from .passes.fuse import addmm_rows
 from .passes.products import STRUCTURED
@@ -54,9 +55,13 @@ def _reached(graph: Graph) -> set[Node]:
     """What depends on the call: all else is computed once, however many tokens there are."""
     found: set[Node] = set()
     for node in graph.nodes:
-        if node.op == "placeholder" or any(source in found for source in node.all_input_nodes):
+        if node.op == "placeholder" or any(source in found for source in _read(node)):
             found.add(node)
     return found
+
+
+def _read(node: Node) -> list[Node]:
+    return [] if node.target in CREATORS else node.all_input_nodes
 
 
 def _products(node: Node) -> int:

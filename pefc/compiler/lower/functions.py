@@ -65,9 +65,17 @@ def _diag(graph: Graph, vector: Node) -> Node:
 
 
 def _eye(graph: Graph, size: int, like: Node | None = None) -> Node:
-    like = like or next(node for node in graph.nodes if node.op in {"get_attr", "placeholder"})
-    assert like is not None
-    return identity(graph, size, like)
+    return identity(graph, size, like or _any_number(graph))
+
+
+def _any_number(graph: Graph) -> Node:
+    """A tensor whose dtype new ones take: one of the method, of the site, or what it is called
+    with.
+    """
+    nodes = (*graph.find_nodes(op="get_attr"), *graph.find_nodes(op="placeholder"))
+    values = ((node, node.meta["val"]) for node in nodes)
+    floats = [n for n, v in values if isinstance(v, torch.Tensor) and v.is_floating_point()]
+    return next((node for node in floats if "trained" in node.meta), floats[0])
 
 
 def _clamp(graph: Graph, value: Node, low: float | None = None, high: float | None = None) -> Node:

@@ -15,6 +15,12 @@ def identity_like(like: torch.Tensor, size: int) -> torch.Tensor:
     return torch.eye(size, dtype=like.dtype, device=like.device)
 
 
+CREATORS: frozenset[object] = frozenset(
+    {torch.Tensor.new_zeros, torch.Tensor.new_full, identity_like}
+)
+"""Calls that read nothing of their operand but its dtype and its device."""
+
+
 def identity(graph: Graph, size: int, like: Node) -> Node:
     """The node of an identity matrix."""
     return call(graph, identity_like, like, size)
@@ -26,13 +32,17 @@ def householder(graph: Graph, columns: Node) -> Node:
     """
     size, count = shape(columns)
     product = identity(graph, size, columns)
+    units = call(graph, functional.normalize, columns, _NORM, 0)
     for index in range(count):
-        column = call(graph, torch.narrow, columns, 1, index, 1)
-        unit = call(graph, functional.normalize, column, dim=0)
+        unit = call(graph, torch.narrow, units, 1, index, 1)
         thin = call(graph, torch.matmul, product, unit)
         rank_one = call(graph, torch.matmul, thin, transpose(graph, unit))
         product = call(graph, torch.sub, product, call(graph, torch.mul, rank_one, 2))
     return product
+
+
+_NORM = 2.0
+"""Lengths are square roots of sums of squares."""
 
 
 def skew(graph: Graph, entries: Node) -> Node:

@@ -14,7 +14,7 @@ from .dtype import KeepDtype
 from .fuse import FuseAdd
 from .packed import ReadPacked
 from .reassociate import Reassociate
-from .rewrite import Pass
+from .rewrite import Pass, copied, renamed
 from .scalars import Scalars
 from .share import Share
 from .structured import Structured
@@ -57,6 +57,7 @@ PACKED, PACKED_LAST = _packed(PASSES), (*_packed(LAST), ReadPacked())
 def optimized(graph: Graph, *, packed: bool = False) -> Graph:
     """The same function in its fast order of evaluation; with `packed`, over a quantized weight."""
     passes = PACKED if packed else PASSES
+    graph = copied(graph)
     before = ""
     while before != str(graph):
         before = str(graph)
@@ -64,11 +65,12 @@ def optimized(graph: Graph, *, packed: bool = False) -> Graph:
             graph = rewrite(graph)
     for rewrite in PACKED_LAST if packed else LAST:
         graph = rewrite(graph)
-    return graph
+    return renamed(graph)
 
 
 def thinned(graph: Graph) -> Graph:
     """The same parameters of a merged module, with fewer matrices on the way."""
+    graph = copied(graph)
     for rewrite in MERGED:
         graph = rewrite(graph)
-    return graph
+    return renamed(graph)

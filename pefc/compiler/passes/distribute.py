@@ -8,7 +8,7 @@ from torch.fx import Graph, Node
 from torch.nn import functional
 
 from ..lower.nodes import axes, call, shape
-from .cost import is_cheap
+from .cost import Work
 from .rewrite import everywhere, is_call, is_weight
 
 
@@ -22,10 +22,10 @@ class Distribute:
     keeps_base: bool = False
 
     def __call__(self, graph: Graph) -> Graph:
-        return everywhere(graph, partial(_distribute, keeps_base=self.keeps_base))
+        return everywhere(graph, partial(_distribute, work=Work(), keeps_base=self.keeps_base))
 
 
-def _distribute(graph: Graph, node: Node, *, keeps_base: bool) -> Node | None:
+def _distribute(graph: Graph, node: Node, *, work: Work, keeps_base: bool) -> Node | None:
     if not is_call(node, functional.linear) or not is_call(node.args[1], torch.add, torch.sub):
         return None
     x, total, *rest = node.args
@@ -33,7 +33,7 @@ def _distribute(graph: Graph, node: Node, *, keeps_base: bool) -> Node | None:
     if not _is_matrix(first, total) or not _is_matrix(second, total):  # pyright: ignore[reportArgumentType]
         return None
     of_base = keeps_base and (is_weight(first) or is_weight(second))
-    if not of_base and not is_cheap(first) and not is_cheap(second):  # pyright: ignore[reportArgumentType]
+    if not of_base and not work.is_cheap(first) and not work.is_cheap(second):  # pyright: ignore[reportArgumentType]
         return None
     left = call(graph, functional.linear, x, first, rest[0] if rest else None, axes=axes(node))
     right = call(graph, functional.linear, x, second, None, axes=axes(node))

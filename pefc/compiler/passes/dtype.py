@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from ..lower.nodes import BASE, axes, call
 from .fuse import addmm_rows
-from .rewrite import copied, is_call, is_weight
+from .rewrite import is_call, is_weight
 
 _GIVEN = "y"
 """The port of what a block gave."""
@@ -25,16 +25,15 @@ class KeepDtype:
     name: str = "keep-dtype"
 
     def __call__(self, graph: Graph) -> Graph:
-        fresh = copied(graph)
-        output = fresh.output_node()
+        output = graph.output_node()
         result = output.args[0]
-        like = next((node for node in fresh.nodes if _is_base(node)), None)
+        like = next((node for node in graph.nodes if _is_base(node)), None)
         if like is None or not isinstance(result, Node) or _has_dtype_of_base(result):
-            return fresh
-        with fresh.inserting_before(output):
-            kept = call(fresh, torch.Tensor.type_as, result, like, axes=axes(result))
+            return graph
+        with graph.inserting_before(output):
+            kept = call(graph, torch.Tensor.type_as, result, like, axes=axes(result))
         output.args = (kept,)
-        return fresh
+        return graph
 
 
 def _is_base(node: Node) -> bool:

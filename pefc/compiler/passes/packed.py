@@ -29,16 +29,16 @@ class ReadPacked:
     name: str = "read-packed"
 
     def __call__(self, graph: Graph) -> Graph:
-        fresh = everywhere(graph, _read)
-        weight = next((node for node in fresh.nodes if is_weight(node)), None)
+        graph = everywhere(graph, _read)
+        weight = next((node for node in graph.nodes if is_weight(node)), None)
         if weight is None or not weight.users:
-            return fresh
-        with fresh.inserting_before(weight):
-            values = _call(fresh, VALUES, (), weight)
+            return graph
+        with graph.inserting_before(weight):
+            values = _call(graph, VALUES, (), weight)
         values.meta.update(weight.meta)
         weight.replace_all_uses_with(values)
-        fresh.erase_node(weight)
-        return fresh
+        graph.erase_node(weight)
+        return graph
 
 
 def _read(graph: Graph, node: Node) -> Node | None:

@@ -1,13 +1,14 @@
 """Products of matrices are applied in the cheaper order."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch.fx import Graph, Node
 from torch.nn import functional
 
 from ..lower.nodes import TOKENS, axes, call, shape
-from .cost import forming, holds_base, in_turn
+from .cost import Work
 from .rewrite import everywhere, is_call
 
 
@@ -22,16 +23,16 @@ class Reassociate:
     name: str = "reassociate"
 
     def __call__(self, graph: Graph) -> Graph:
-        return everywhere(graph, _reassociate)
+        return everywhere(graph, partial(_reassociate, work=Work()))
 
 
-def _reassociate(graph: Graph, node: Node) -> Node | None:
+def _reassociate(graph: Graph, node: Node, *, work: Work) -> Node | None:
     if not is_call(node, functional.linear) or not is_call(node.args[1], torch.matmul):
         return None
     x, product, *rest = node.args
     rows, columns = shape(product)  # pyright: ignore[reportArgumentType]
-    dense = TOKENS * rows * columns + forming(product)  # pyright: ignore[reportArgumentType]
-    if in_turn(product) > dense and not holds_base(product):  # pyright: ignore[reportArgumentType]
+    dense = TOKENS * rows * columns + work.forming(product)  # pyright: ignore[reportArgumentType]
+    if work.in_turn(product) > dense and not work.holds_base(product):  # pyright: ignore[reportArgumentType]
         return None
     left, right = product.args  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess]
     inner = call(graph, functional.linear, x, right, None, axes=(*axes(node)[:-1], axes(right)[0]))  # pyright: ignore[reportArgumentType]

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Protocol, TypeGuard
 
+from torch import Tensor
 from torch.fx import Graph, Node
+from torch.fx.node import map_arg
 
 from ..lower.nodes import shape
 
@@ -13,8 +15,8 @@ Rule = Callable[[Graph, Node], Node | None]
 
 
 class Pass(Protocol):
-    """A rewrite of patch graphs. Its docstring shows before --> after; what the graph computes
-    stays the same.
+    """A rewrite of patch graphs, in place: it returns the graph that it is given. Its docstring
+    shows before --> after; what the graph computes stays the same.
     """
 
     @property
@@ -31,16 +33,24 @@ def copied(graph: Graph) -> Graph:
     return fresh
 
 
+def renamed(graph: Graph) -> Graph:
+    """The same graph with names that count from nothing, whatever has come and gone in it."""
+    fresh = Graph()
+    copies: dict[Node, Node] = {}
+    for node in graph.nodes:
+        args, kwargs = (map_arg(part, copies.__getitem__) for part in (node.args, node.kwargs))
+        copies[node] = fresh.create_node(node.op, node.target, args, kwargs)  # pyright: ignore[reportArgumentType]
+        copies[node].meta = dict(node.meta)
+    return fresh
+
+
 def everywhere(graph: Graph, rule: Rule) -> Graph:
-    """A copy of a graph with a rule applied until nothing changes; replaced nodes that nobody uses
-    go.
-    """
-    fresh = copied(graph)
+    """A graph with a rule applied until nothing changes; replaced nodes that nobody uses go."""
     changed = True
     while changed:
-        changed = any([_try(fresh, node, rule) for node in list(fresh.nodes)])  # noqa: C419  # all are tried
-    fresh.eliminate_dead_code(is_impure_node=is_port)
-    return fresh
+        changed = any([_try(graph, node, rule) for node in list(graph.nodes)])  # noqa: C419  # all are tried
+    graph.eliminate_dead_code(is_impure_node=is_port)
+    return graph
 
 
 def is_port(node: Node) -> bool:
@@ -48,16 +58,26 @@ def is_port(node: Node) -> bool:
     return node.op in {"placeholder", "output"}
 
 
-def _try(graph: Graph, node: Node, rule: Rule) -> bool:
-    if node.op != "call_function" or not node.users:
-        return False
-    with graph.inserting_before(node):
-        replacement = rule(graph, node)
-    if replacement is None:
-        return False
-    node.replace_all_uses_with(replacement)
-    graph.erase_node(node)
-    return True
+def _try(graph: Graph, first: Node, rule: Rule) -> bool:
+    """Apply a rule to a node, and to those that it writes; whether it applied at all."""
+    waiting, changed = [first], False
+    while waiting:
+        node = waiting.pop()
+        if node.op != "call_function" or not node.users:
+            continue
+        before = node.prev
+        with graph.inserting_before(node):
+            replacement = rule(graph, node)
+        if replacement is None:
+            continue
+        written = node.prev
+        while written is not before:
+            waiting.append(written)
+            written = written.prev
+        node.replace_all_uses_with(replacement)
+        graph.erase_node(node)
+        changed = True
+    return changed
 
 
 def is_call(node: object, *functions: Callable[..., object]) -> TypeGuard[Node]:
@@ -67,7 +87,9 @@ def is_call(node: object, *functions: Callable[..., object]) -> TypeGuard[Node]:
 
 def is_matrix(node: object) -> TypeGuard[Node]:
     """A value with two axes."""
-    return isinstance(node, Node) and len(shape(node)) == 2
+    if not isinstance(node, Node) or not isinstance(node.meta["val"], Tensor):
+        return False
+    return len(shape(node)) == 2
 
 
 def is_weight(node: object) -> TypeGuard[Node]:

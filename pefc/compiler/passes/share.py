@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch.fx import Graph, Node
 from torch.nn import functional
 
-from .rewrite import copied, is_port
+from .rewrite import is_port
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,17 +15,16 @@ class Share:
     name: str = "share"
 
     def __call__(self, graph: Graph) -> Graph:
-        fresh = copied(graph)
         seen: dict[object, Node] = {}
-        for node in list(fresh.nodes):
+        for node in list(graph.nodes):
             if is_port(node) or node.target is functional.dropout:
                 continue
             key = (node.op, node.target, _frozen(node.args), _frozen(node.kwargs))
             first = seen.setdefault(key, node)
             if first is not node:
                 node.replace_all_uses_with(first)
-                fresh.erase_node(node)
-        return fresh
+                graph.erase_node(node)
+        return graph
 
 
 def _frozen(value: object) -> object:

@@ -1,13 +1,14 @@
 """Matrices that repeat themselves are applied without being formed."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch.fx import Graph, Node
 from torch.nn import functional
 
 from ..lower.nodes import axes, call, shape
-from .cost import applying, forming
+from .cost import Work
 from .products import PRODUCTS
 from .rewrite import everywhere, is_call
 
@@ -21,10 +22,10 @@ class Structured:
     name: str = "structured"
 
     def __call__(self, graph: Graph) -> Graph:
-        return everywhere(graph, _structured)
+        return everywhere(graph, partial(_structured, work=Work()))
 
 
-def _structured(graph: Graph, node: Node) -> Node | None:
+def _structured(graph: Graph, node: Node, *, work: Work) -> Node | None:
     if not is_call(node, functional.linear):
         return None
     x, matrix, *rest = node.args
@@ -33,7 +34,7 @@ def _structured(graph: Graph, node: Node) -> Node | None:
     assert isinstance(x, Node)
     rows, columns = shape(matrix)
     tokens = shape(x)[0]
-    if applying(matrix) >= tokens * rows * columns + forming(matrix):
+    if work.applying(matrix) >= tokens * rows * columns + work.forming(matrix):
         return None
     operands = [operand for operand in matrix.args if isinstance(operand, Node)]
     product = PRODUCTS[matrix.target]  # pyright: ignore[reportArgumentType]

@@ -1,5 +1,6 @@
 """Row norms of a sum of the base weight and thin products never form the products."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
@@ -9,7 +10,7 @@ from torch.nn import functional
 
 from ..lower.arithmetic import transpose
 from ..lower.nodes import axes, call, shape
-from .rewrite import everywhere, is_call
+from .rewrite import everywhere, is_call, is_matrix
 from .scalars import scaled
 
 
@@ -35,6 +36,18 @@ def row_products(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
 
 
 @dataclass(frozen=True, slots=True)
+class _Dense:
+    """`factor * matrix`, a matrix that is there anyway."""
+
+    factor: float
+    matrix: Node
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return shape(self.matrix)
+
+
+@dataclass(frozen=True, slots=True)
 class _Product:
     """`factor * left @ right`, with few columns in `left`."""
 
@@ -42,57 +55,59 @@ class _Product:
     left: Node
     right: Node
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return *shape(self.left)[:-1], shape(self.right)[-1]
+
 
 def _thin_norm(graph: Graph, node: Node) -> Node | None:
+    total = node.args[0]
     if not is_call(node, torch.linalg.vector_norm) or node.kwargs.get("dim") not in {1, -1}:
         return None
-    terms = _terms(node.args[0], 1.0)
-    thin = [term for term in terms if isinstance(term, _Product)]
-    dense = [term for term in terms if isinstance(term, Node)]
-    if len(dense) != 1 or not thin or not _is_matrix_of(node.args[0], dense, thin):  # pyright: ignore[reportArgumentType]
+    if not is_matrix(total):
         return None
-    total = _row_sum(graph, dense[0], dense[0])
+    terms = list(_terms(total, 1.0))
+    thin = [term for term in terms if isinstance(term, _Product)]
+    dense = [term for term in terms if isinstance(term, _Dense)]
+    is_broadcast = any(term.shape != shape(total) for term in terms)
+    if len(dense) != 1 or not thin or is_broadcast:
+        return None
+    base = dense[0].matrix
+    squares = _times(graph, _row_sum(graph, base, base), dense[0].factor ** 2)
     for product in thin:
-        total = _plus(graph, total, _cross(graph, dense[0], product))
-    for first, second in combinations_with_replacement(range(len(thin)), 2):
-        times = 1 if first == second else 2
-        total = _plus(graph, total, _between(graph, thin[first], thin[second], times))
-    positive = call(graph, torch.clamp, total, 0, axes=axes(total))
+        squares = _plus(graph, squares, _cross(graph, dense[0], product))
+    for first, second in combinations_with_replacement(thin, 2):
+        times = 1 if first is second else 2
+        squares = _plus(graph, squares, _between(graph, first, second, times))
+    positive = call(graph, torch.clamp, squares, 0, axes=axes(squares))
     return call(graph, torch.sqrt, positive, axes=axes(node))
 
 
-def _is_matrix_of(total: Node, dense: list[Node], thin: list[_Product]) -> bool:
-    """A sum of two axes, none of whose terms is broadcast."""
-    products = [(*shape(product.left)[:-1], shape(product.right)[-1]) for product in thin]
-    return len(shape(total)) == 2 and all(
-        size == shape(total) for size in (*map(shape, dense), *products)
-    )
-
-
-def _terms(value: object, factor: float) -> list[_Product | Node | None]:
-    """The summands of a matrix: thin products, dense matrices, or None for one that fits
-    neither.
-    """
-    if is_call(value, torch.add, torch.sub):
+def _terms(value: object, factor: float) -> Iterator[_Product | _Dense]:
+    """The summands of a matrix, every one of them; a number is a summand of no axes."""
+    if is_call(value, torch.add, torch.sub) and all(isinstance(n, Node) for n in value.args):
         first, second = value.args
-        sign = 1.0 if is_call(value, torch.add) else -1.0
-        return _terms(first, factor) + _terms(second, factor * sign)
-    if inner := scaled(value):
-        return _terms(inner[0], factor * inner[1])
-    if is_call(value, torch.matmul):
+        yield from _terms(first, factor)
+        yield from _terms(second, factor if is_call(value, torch.add) else -factor)
+    elif inner := scaled(value):
+        yield from _terms(inner[0], factor * inner[1])
+    elif is_call(value, torch.matmul) and _is_thin(value):
         left, right = value.args
-        rank = shape(right)[0]  # pyright: ignore[reportArgumentType]
-        if 2 * rank <= min(shape(value)):
-            return [_Product(factor, left, right)]  # pyright: ignore[reportArgumentType, reportReturnType]
-    if isinstance(value, Node) and factor == 1.0:
-        return [value]
-    return [None, None]
+        yield _Product(factor, left, right)  # pyright: ignore[reportArgumentType]
+    else:
+        assert isinstance(value, Node)
+        yield _Dense(factor, value)
 
 
-def _cross(graph: Graph, dense: Node, product: _Product) -> Node:
+def _is_thin(product: Node) -> bool:
+    return 2 * shape(product.args[1])[0] <= min(shape(product))  # pyright: ignore[reportArgumentType]
+
+
+def _cross(graph: Graph, dense: _Dense, product: _Product) -> Node:
     """2 rowsum(dense * product)."""
-    thin = transpose(graph, call(graph, functional.linear, product.right, dense, None))
-    return _times(graph, _row_sum(graph, thin, product.left), 2 * product.factor)
+    thin = transpose(graph, call(graph, functional.linear, product.right, dense.matrix, None))
+    row_sum = _row_sum(graph, thin, product.left)
+    return _times(graph, row_sum, 2 * dense.factor * product.factor)
 
 
 def _between(graph: Graph, first: _Product, second: _Product, times: int) -> Node:

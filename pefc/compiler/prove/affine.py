@@ -11,6 +11,7 @@ from torch.fx import Graph, Node
 from torch.nn import functional
 
 from ..lower.features import rotated_halves
+from ..lower.matrices import CREATORS
 from ..lower.nodes import BASE
 
 
@@ -35,7 +36,6 @@ _REARRANGEMENTS = (
     torch.index_copy,
     torch.stack,
     torch.detach,
-    torch.Tensor.type_as,
     operator.getitem,
     functional.dropout,
 )
@@ -52,6 +52,10 @@ def is_affine(graph: Graph) -> bool:
 def _degree(node: Node, operands: list[_Degree]) -> _Degree:
     if node.op == "placeholder":
         return _Degree.AFFINE
+    if node.target in CREATORS:
+        return _Degree.CONSTANT
+    if node.target is torch.Tensor.type_as:
+        return operands[0]
     highest = max(operands, default=_Degree.CONSTANT)
     if highest is not _Degree.AFFINE or node.op == "output" or node.target == BASE:
         return highest

@@ -8,6 +8,7 @@ import torch
 from torch.fx import Graph, Node
 from torch.nn import functional
 
+from ..lower.matrices import CREATORS
 from ..passes.rewrite import is_call, is_weight
 from ..passes.thin_norm import row_products
 
@@ -24,7 +25,9 @@ def need(graph: Graph) -> Need:
     """The most that any node of a fast patch reads."""
     found = Need.NOTHING
     for node in graph.nodes:
-        if any(is_weight(operand) for operand in node.all_input_nodes) and not is_weight(node):
+        if node.target in CREATORS or is_weight(node):
+            continue
+        if any(is_weight(operand) for operand in node.all_input_nodes):
             if not _is_product(node):
                 return Need.VALUES
             found = Need.PRODUCT

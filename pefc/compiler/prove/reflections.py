@@ -7,17 +7,24 @@ from torch.nn import functional
 
 from .terms import Applied, Atom, Term
 
-_DIM = ("dim", 0)
+_PAIRED = "paired"
 
 
 def paired(name: str) -> Term:
     """A matrix whose columns come in pairs of equal ones."""
-    return Applied("paired", (Atom(name),))
+    return Applied(_PAIRED, (Atom(name),))
+
+
+def normalized(value: Term, norm: object, axis: object) -> Term:
+    """Columns of length one come in pairs where those do that they are made of."""
+    if axis == 0 and isinstance(value, Applied) and value.function == _PAIRED:
+        return Applied(_PAIRED, (normalized(value.arguments[0], norm, axis),))  # pyright: ignore[reportArgumentType]
+    return Applied(functional.normalize, (value, norm, axis))
 
 
 def first_of_pair(value: Term, axis: int, start: int, length: int) -> Term | None:
     """A single column of such a matrix, as the first of its pair."""
-    if not isinstance(value, Applied) or value.function != "paired":
+    if not isinstance(value, Applied) or value.function != _PAIRED:
         return None
     if (axis, length) != (1, 1):
         return None
@@ -37,8 +44,18 @@ def without_units(factors: tuple[object, ...]) -> tuple[object, ...]:
 
 def _is_unit(factor: object) -> bool:
     match factor:
-        case Applied(functional.normalize, (Applied(torch.narrow, (_, 1, _, 1)), dim)):
-            return dim == _DIM
+        case Applied(torch.narrow, (columns, 1, _, 1)):
+            return _are_units(columns)
+        case _:
+            return False
+
+
+def _are_units(columns: object) -> bool:
+    match columns:
+        case Applied(function, (inner,)) if function == _PAIRED:
+            return _are_units(inner)
+        case Applied(functional.normalize, (_, _, axis)):
+            return axis == 0
         case _:
             return False
 

@@ -22,7 +22,7 @@ from ..lower.matrices import (
 from ..lower.sparse import inverse_fourier, scattered
 from ..passes.fuse import addmm_rows
 from ..passes.products import circulant_product, kron_product, tiled_product
-from .reflections import first_of_pair, without_units
+from .reflections import first_of_pair, normalized, without_units
 from .terms import ONE, ZERO, Applied, Constant, Eye, Rule, Sum, Term, combined
 
 
@@ -89,10 +89,14 @@ def _transpose(value: Term, *_: object) -> Term | None:
 
 
 def _slice_scatter(whole: Term, part: Term, axis: int, start: int, stop: int) -> Term | None:
+    if isinstance(whole, Constant) and part == whole:
+        return whole
     return whole if part == Applied(torch.narrow, (whole, axis, start, stop - start)) else None
 
 
 def _index_copy(whole: Term, axis: int, rows: Term, part: Term) -> Term | None:
+    if isinstance(whole, Constant) and part == whole:
+        return whole
     return whole if part == Applied(torch.index_select, (whole, axis, rows)) else None
 
 
@@ -130,6 +134,7 @@ _CONSTANT_STAYS = (
     torch.flatten,
     torch.unflatten,
     torch.narrow,
+    torch.select,
     torch.index_select,
     torch.broadcast_to,
     doubled,
@@ -153,6 +158,7 @@ EXACT_RULES: Mapping[object, Rule] = {
     torch.exp: _one_of_zero,
     torch.transpose: _transpose,
     torch.full: lambda shape, value: Constant(float(value)),  # noqa: ARG005
+    torch.Tensor.new_zeros: lambda like, shape: ZERO,  # noqa: ARG005
     torch.Tensor.new_full: lambda like, shape, value: Constant(float(value)),  # noqa: ARG005
     torch.slice_scatter: _slice_scatter,
     torch.index_copy: _index_copy,
@@ -291,6 +297,7 @@ ROUNDING_RULES: Mapping[object, Rule] = {
     torch.matmul: _matmul,
     functional.linear: _linear_map,
     solve: _solve,
+    functional.normalize: normalized,
     torch.narrow: _narrow,
     torch.index_select: _index_select,
     torch.slice_scatter: _put_rows,

@@ -1,7 +1,7 @@
 """Abstract values of the identity proof: what a tensor is, as far as algebra can tell."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,14 @@ class Applied:
 
     function: object
     arguments: tuple[object, ...]
+    _hash: int = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((self.function, self.arguments)))
+
+    def __hash__(self) -> int:
+        """Worked out once: terms hold others that hold the same ones."""
+        return self._hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +44,13 @@ class Sum:
     """A linear combination of terms, as a set of (term, factor)."""
 
     terms: "frozenset[tuple[Term, float]]"
+    _hash: int = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash(self.terms))
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 Term = Constant | Eye | Atom | Applied | Sum

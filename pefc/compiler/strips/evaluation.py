@@ -9,8 +9,9 @@ from typing import Protocol, cast
 from torch import Tensor
 from torch.fx import Graph, Node
 
+from ..lower.matrices import CREATORS
 from ..lower.nodes import shape
-from .rules import CREATORS, step
+from .rules import step
 from .steps import Places, Step, called, taken
 
 PART = 1 << 17

@@ -152,8 +152,6 @@ def _blocks_times(node: Node, axis: int, numbers: Numbers) -> Step | None:  # no
     return of_values(needs, blocks_times) if axis == -1 else None
 
 
-CREATORS: frozenset[object] = frozenset({torch.Tensor.new_zeros, identity_like})
-"""Calls that read nothing of their operand but its dtype and its device."""
 _ELEMENTWISE: frozenset[object] = frozenset(
     {
         *(torch.add, torch.sub, torch.mul, torch.div, torch.pow, torch.neg, torch.abs),
