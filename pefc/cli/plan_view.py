@@ -154,7 +154,7 @@ def _statement(rows: Sequence[Row]) -> RenderableType:
 def _promised(row: Row) -> tuple[object, ...]:
     """What is said of a site; how much it costs may differ from row to row."""
     verdict = row.verdict
-    return verdict.identity, verdict.merges, verdict.needs, verdict.costs.keys
+    return verdict.identity, verdict.merges, verdict.lacks_bias, verdict.needs, verdict.costs.keys
 
 
 def _part(rows: Sequence[Row]) -> RenderableType:
@@ -168,6 +168,7 @@ def _promise(rows: Sequence[Row]) -> str:
     count = sum(row.count for row in rows)
     sites = f"{count} {kinds} site{'' if count == 1 else 's'}"
     merges = "merges" if verdict.merges else "does not merge"
+    merges += ", for want of a bias" if verdict.lacks_bias else ""
     needs = f"needs {_NEEDS[verdict.needs.value]}" if "linear" in kinds else ""
     parts = (sites, f"identity {verdict.identity.value}", merges, needs, _added(rows))
     return "; ".join(part for part in parts if part)

@@ -85,7 +85,7 @@ def _readable(planned: Planned, attachments: Sequence[Planned]) -> None:
         if earlier.task not in {None, planned.task}:
             continue
         is_here = earlier.home == planned.home and earlier.site.kind == planned.site.kind
-        if is_here and not earlier.verdict.merges:
+        if is_here and not earlier.verdict.affine:
             path = planned.site.path
             raise SpecError(
                 [NoWeight(planned.span, planned.label, earlier.span, earlier.label, path)]

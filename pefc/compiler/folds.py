@@ -109,8 +109,10 @@ def refused(plan: Plan, model: nn.Module) -> Iterator[Diagnostic]:
     shared = overlapping(model)
     for patched in plan.modules:
         for planned in patched.members:
-            if not planned.verdict.merges:
+            if not planned.verdict.affine:
                 yield NotAffine(planned.span, planned.label, patched.path)
+            elif planned.verdict.lacks_bias:
+                yield NoBiasToMerge(planned.span, patched.path)
             elif planned.dropping is not None and plan.drops[planned.dropping].fixed:
                 yield DroppedMerge(planned.span, planned.label, patched.path)
         if not isinstance(patched.facts, LinearFacts):

@@ -10,7 +10,7 @@ from ..dsl import syntax
 from .costs import Costs, costs
 from .lower import Facts, LinearFacts, Member, merged_parameters, plain_patch
 from .passes import optimized, thinned
-from .prove import Identity, Need, identity, is_affine, need
+from .prove import Identity, Need, adds_constant, identity, is_affine, need
 from .prove.terms import Atom, Constant, Term
 
 
@@ -20,11 +20,18 @@ class Verdict:
 
     identity: Identity
     merges: bool
-    """y stays affine in x, so the method folds into a weight and a bias."""
+    """It folds into the parameters of the module."""
     needs: Need
     """What it reads of the base weight beside the base map."""
     costs: Costs
     """What it adds to each token; a copy of a parameter works in the place of the module's own."""
+    lacks_bias: bool = False
+    """It adds a constant, and the module has no bias that could hold it."""
+
+    @property
+    def affine(self) -> bool:
+        """y stays affine in x, so that the method has a weight and a bias."""
+        return self.merges or self.lacks_bias
 
 
 def judge(facts: Facts, member: Member) -> Verdict:
@@ -34,11 +41,14 @@ def judge(facts: Facts, member: Member) -> Verdict:
     fast = optimized(plain)
     start = plain_patch(facts, members, initial=True)
     base = plain_patch(facts, ())
+    affine = isinstance(facts, LinearFacts) and is_affine(plain)
+    lacks_bias = affine and _lacks_bias(facts, members)
     return Verdict(
         identity(fast, optimized(base), start, base, dict(_starts(member))),
-        isinstance(facts, LinearFacts) and is_affine(plain),
+        affine and not lacks_bias,
         need(fast),
         Costs(0) if member.owns else costs(facts, fast),
+        lacks_bias,
     )
 
 
@@ -55,6 +65,12 @@ def _origin(node: Node) -> str | None:
     if node.target is torch.transpose:
         return _origin(node.args[0])  # pyright: ignore[reportArgumentType]
     return str(node.target) if node.op == "get_attr" else None
+
+
+def _lacks_bias(facts: Facts, members: tuple[Member, ...]) -> bool:
+    if not isinstance(facts, LinearFacts) or facts.bias:
+        return False
+    return adds_constant(merged_parameters(facts, members))
 
 
 def _starts(member: Member) -> Iterator[tuple[str, Term]]:
