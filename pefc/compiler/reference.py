@@ -15,7 +15,7 @@ from .link.packing import floating_weight
 from .link.wiring import module_paths
 from .lower import AttentionFacts, LinearFacts, Site, run
 from .lower.attached import TASK
-from .lower.nodes import BASE, TOKENS, shape
+from .lower.nodes import BASE, TOKENS, holds_tokens, shape
 from .passes import packed
 from .passes.packed import READINGS
 from .patches import Patches, tasks_of
@@ -52,7 +52,9 @@ def _random(port: Node, device: torch.device) -> object:
     generator = torch.Generator().manual_seed(SEED + len(str(port.target)))
     size = [_ROWS if length == TOKENS else length for length in shape(port)]
     drawn = torch.randn(size, generator=generator, dtype=torch.float64).to(device)
-    return drawn[None] if len(size) == len((_ROWS, "features")) else drawn
+    if not value.is_floating_point():
+        drawn = drawn > 0
+    return drawn[None] if holds_tokens(port) else drawn
 
 
 def _reader(module: nn.Module, task: str | None) -> Callable[[str], object]:

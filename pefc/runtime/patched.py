@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
 from itertools import count
+from weakref import finalize
 
 import torch
 from torch import nn
@@ -76,7 +77,9 @@ def compiled_function(source: str, scope: Mapping[str, object]) -> Callable[...,
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
     names = dict(scope)
     exec(compile(source, file, "exec"), names)  # noqa: S102
-    return names["forward"]  # pyright: ignore[reportReturnType]
+    function: Callable[..., object] = names["forward"]  # pyright: ignore[reportAssignmentType]
+    finalize(function, linecache.cache.pop, file, None)
+    return function
 
 
 def is_patched(cls: type[nn.Module]) -> bool:
