@@ -89,15 +89,13 @@ def _transpose(value: Term, *_: object) -> Term | None:
 
 
 def _slice_scatter(whole: Term, part: Term, axis: int, start: int, stop: int) -> Term | None:
-    if isinstance(whole, Constant) and part == whole:
-        return whole
-    return whole if part == Applied(torch.narrow, (whole, axis, start, stop - start)) else None
+    taken = _constant_stays(whole) or Applied(torch.narrow, (whole, axis, start, stop - start))
+    return whole if part == taken else None
 
 
 def _index_copy(whole: Term, axis: int, rows: Term, part: Term) -> Term | None:
-    if isinstance(whole, Constant) and part == whole:
-        return whole
-    return whole if part == Applied(torch.index_select, (whole, axis, rows)) else None
+    taken = _constant_stays(whole) or Applied(torch.index_select, (whole, axis, rows))
+    return whole if part == taken else None
 
 
 def _where(_: object, chosen: Term, otherwise: Term) -> Term | None:
@@ -276,17 +274,13 @@ def _rows(value: Term, axis: int, take: Callable[[Term], Term]) -> Term | None:
 
 
 def _put_rows(whole: Term, part: Term, axis: int, start: int, stop: int) -> Term | None:
-    return (
-        whole
-        if part == _narrow(whole, axis, start, stop - start)
-        else _slice_scatter(whole, part, axis, start, stop)
-    )
+    is_whole = part == _narrow(whole, axis, start, stop - start)
+    return whole if is_whole else _slice_scatter(whole, part, axis, start, stop)
 
 
 def _copy_rows(whole: Term, axis: int, rows: Term, part: Term) -> Term | None:
-    return (
-        whole if part == _index_select(whole, axis, rows) else _index_copy(whole, axis, rows, part)
-    )
+    is_whole = part == _index_select(whole, axis, rows)
+    return whole if is_whole else _index_copy(whole, axis, rows, part)
 
 
 ROUNDING_RULES: Mapping[object, Rule] = {
