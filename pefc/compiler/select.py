@@ -11,6 +11,7 @@ from ..dsl.diagnostics.selection import (
     MissingFact,
     NoSuchSite,
     OtherLayers,
+    TooManyAlternatives,
     UnmatchedSelector,
 )
 from ..dsl.evaluate import evaluate
@@ -30,7 +31,7 @@ from ..dsl.syntax import (
 )
 from ..dsl.vocabulary import FACTS, ROLES
 from .describe import instead, known_names
-from .globs import alternatives
+from .globs import MOST_ALTERNATIVES, TooManyAlternativesError, alternatives
 from .picking import ANY, Picker
 from .shares import remaining, shared, united
 from .site import Site, SiteTable
@@ -131,7 +132,7 @@ class _Resolver:
 
     def _leaf(self, leaf: Leaf, layers: tuple[Allowed, ...]) -> tuple[Site, ...]:
         sites: list[Site] = []
-        for pattern in _patterns(leaf):
+        for pattern in self._patterns(leaf):
             matched = _picked(self.picker, leaf, pattern)
             kept = _kept(matched or (), layers)
             if not kept and not leaf.optional:
@@ -140,6 +141,15 @@ class _Resolver:
         whole = united(sites)
         self.terms.append(TermMatch(leaf.span.text, len(whole), leaf.span))
         return whole
+
+    def _patterns(self, leaf: Leaf) -> tuple[str, ...]:
+        if isinstance(leaf, ClassTerm):
+            return (leaf.name,)
+        try:
+            return alternatives(leaf.pattern)
+        except TooManyAlternativesError:
+            self.found.append(TooManyAlternatives(leaf.span, MOST_ALTERNATIVES))
+            return ()
 
     def _kinds(self, leaf: Leaf, pattern: str) -> Iterator[str]:
         """The kinds of the sites that a term reaches."""
@@ -215,10 +225,6 @@ def _picked(picker: Picker, leaf: Leaf, pattern: str) -> tuple[Site, ...] | None
 
 def _kept(sites: Iterable[Site], layers: tuple[Allowed, ...]) -> tuple[Site, ...]:
     return tuple(site for site in sites if all(clause.holds(site) for clause in layers))
-
-
-def _patterns(leaf: Leaf) -> tuple[str, ...]:
-    return (leaf.name,) if isinstance(leaf, ClassTerm) else alternatives(leaf.pattern)
 
 
 def _is_role(pattern: str) -> bool:

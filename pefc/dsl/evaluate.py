@@ -186,13 +186,13 @@ def _arithmetic(operator: str, left: float, right: float) -> int | float:
             case "%":
                 return left % right
             case _:
-                return _power(left, right)
+                return power(left, right)
     except OverflowError:
         return inf
 
 
-def _power(left: float, right: float) -> int | float:
-    """A power, without computing one that has no room: `10 ** 10 ** 10` must not take a minute."""
+def power(left: float, right: float) -> int | float:
+    """A power, or infinity where it has no room: `10 ** 10 ** 10` must not take a minute."""
     if left == 0:
         return inf if right < 0 else left**right
     if isinstance(right, float) and left < 0 and not right.is_integer():

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 import pefc
-from pefc.runtime.state.fingerprint import facts_of, tensor_facts
+from pefc.runtime.state.fingerprint import Facts, facts_of, tensor_facts
 
 SIZES = (
     2**24 - 1,
@@ -49,12 +49,12 @@ def test_samples_of_small_weights_are_where_saved_adapters_have_them(size: int) 
     values = torch.arange(size)
     places = torch.linspace(0, size - 1, min(8, size)).long()
     expected = [float(f"{place:.4g}") for place in places.float().tolist()]
-    assert tensor_facts(values)["samples"] == expected
+    assert tensor_facts(values).samples == tuple(expected)
 
 
 def test_samples_of_nothing_and_of_a_number() -> None:
-    assert tensor_facts(torch.ones(0, 3)) == {"shape": [0, 3], "samples": []}
-    assert tensor_facts(torch.tensor(2.0)) == {"shape": [], "samples": [2.0]}
+    assert tensor_facts(torch.ones(0, 3)) == Facts((0, 3), ())
+    assert tensor_facts(torch.tensor(2.0)) == Facts((), (2.0,))
 
 
 def test_a_weight_past_2_to_24_is_told_from_another(tmp_path: Path) -> None:
@@ -79,8 +79,8 @@ def test_a_weight_past_2_to_31_is_sampled_where_it_lies(transposed: bool) -> Non
     places = [place * (2**32 - 1) // 7 for place in range(8)]
     expected = [place % 2**16 if transposed else place // 2**16 for place in places]
     facts = tensor_facts(weight)
-    assert facts["samples"] == [float(f"{value:.4g}") for value in expected]
-    assert math.prod(facts["shape"]) == 2**32
+    assert facts.samples == tuple(float(f"{value:.4g}") for value in expected)
+    assert math.prod(facts.shape) == 2**32
 
 
 def test_a_weight_past_2_to_31_is_saved_and_loaded(tmp_path: Path) -> None:

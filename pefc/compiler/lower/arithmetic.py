@@ -6,6 +6,7 @@ from collections.abc import Callable
 import torch
 from torch.fx import Graph, Node
 
+from ...dsl.evaluate import power
 from .nodes import Axes, axes, call, shown
 
 _NUMBERS: dict[str, Callable[[object, object], object]] = {  # pyright: ignore[reportAssignmentType]
@@ -16,7 +17,7 @@ _NUMBERS: dict[str, Callable[[object, object], object]] = {  # pyright: ignore[r
     "/": operator.truediv,
     "//": operator.floordiv,
     "%": operator.mod,
-    "**": operator.pow,
+    "**": power,
     "==": operator.eq,
     "!=": operator.ne,
     "<": operator.lt,
@@ -42,6 +43,8 @@ _TENSORS: dict[str, Callable[..., object]] = {
 def binary(graph: Graph, sign: str, left: object, right: object) -> object:
     """`left sign right`; a number on the left of a commutative operator moves to the right."""
     if not isinstance(left, Node) and not isinstance(right, Node):
+        if isinstance(left, str | tuple) and sign in _TENSORS:
+            raise TypeError(f"`{sign}` takes numbers and tensors")
         return _NUMBERS[sign](left, right)
     if sign not in _TENSORS:
         message = f"`{sign}` compares numbers that are known at compile time"

@@ -2,7 +2,7 @@
 tensors.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from math import sqrt
 
 from torch.fx import Graph
@@ -10,16 +10,19 @@ from torch.fx import Graph
 from ...dsl import syntax
 from ...dsl.checked import Attachment
 from ...dsl.diagnostics.compiling import (
+    FormulaFailed,
     NotLowered,
     RequirementFailed,
     TensorNameTaken,
     WrongSize,
 )
 from ...dsl.diagnostics.core import SpecError
+from ...dsl.source import Span
 from ...dsl.vocabulary import MODULES
 from ...runtime.initial import DISTRIBUTIONS as DRAWN
 from ...runtime.initial import PAIRED
 from ...runtime.tensors import is_taken
+from .budgets import MOST_TENSORS, check_entries, check_most
 from .declared import VOCABULARY, Declared
 from .drift import starts
 from .elaborated import Elaborated
@@ -183,10 +186,19 @@ class _Elaboration:
             if name in self.numbers:
                 yield name, self.numbers[name]
 
+    def _check(self, span: Span, check: Callable[..., None], *args: object) -> None:
+        """Raise SpecError where something is more than a method may ask for."""
+        try:
+            check(*args)
+        except ValueError as error:
+            raise SpecError([FormulaFailed(span, str(error))]) from error
+
     def _tensor(self, item: syntax.Tensor) -> Declared:
+        shape = tuple(self._size(expression) for expression in item.shape)
+        self._check(item.span, check_entries, shape)
         return Declared(
             item.name,
-            tuple(self._size(expression) for expression in item.shape),
+            shape,
             tuple(axis_name(expression) for expression in item.shape),
             item.frozen,
             item.scope,
@@ -198,6 +210,7 @@ class _Elaboration:
 
     def _affine(self, item: syntax.Affine) -> None:
         source, target = self._size(item.source), self._size(item.target)
+        self._check(item.span, check_entries, (source, target))
         names = (axis_name(item.target), axis_name(item.source))
         self.maps.append(item.name)
         drawn = self._distribution(item.distribution)
@@ -221,10 +234,12 @@ class _Elaboration:
             for name in ("input", "hidden", "layers")
         )
         network = Network(inputs, hidden, layers, bool(sizes["both"]))
+        self._check(item.call.span, check_most, "tensors", network.count, MOST_TENSORS)
         self.networks[item.name] = network
         bound = 1 / sqrt(network.hidden)
         for part, shape in network.shapes:
             name, names = f"{item.name}.{part}", (None,) * len(shape)
+            self._check(item.call.span, check_entries, shape)
             drawn = ("uniform", (-bound, bound))
             rest = (item.scope, None, drawn, None, item.span)
             self.tensors.append(Declared(name, shape, names, False, *rest))  # noqa: FBT003

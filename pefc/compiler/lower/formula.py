@@ -9,9 +9,12 @@ from torch.fx import Graph, Node
 from ...dsl import syntax
 from ...dsl.diagnostics.compiling import FormulaFailed, NotLowered
 from ...dsl.diagnostics.core import SpecError
+from ...dsl.evaluate import bounded
 from .arithmetic import binary, negate, transpose
+from .budgets import check_entries
 from .drift import DRIFT
 from .functions import BY_AXIS, FUNCTIONS, SIZED, TENSOR_METHODS, Function, index
+from .nodes import shape
 
 Lookup = Callable[[str], object]
 """The value of a name; raises KeyError where there is none."""
@@ -63,7 +66,12 @@ class Formula:
         Raises SpecError where shapes do not fit or a word has no lowering, at the innermost place.
         """
         try:
-            return self._write(expression)
+            value = self._write(expression)
+            if isinstance(value, Node):
+                check_entries(shape(value))
+            elif isinstance(value, int | float):
+                bounded(value, expression.span)
+            return value  # noqa: TRY300  (what is written is checked as it is)
         except (
             RuntimeError,
             ValueError,

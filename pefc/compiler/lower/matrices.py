@@ -7,6 +7,7 @@ from torch.fx import Graph, Node
 from torch.nn import functional
 
 from .arithmetic import transpose
+from .budgets import LARGEST_ROTATION, MOST_REFLECTIONS, check_most
 from .nodes import call, shape
 
 
@@ -31,6 +32,7 @@ def householder(graph: Graph, columns: Node) -> Node:
     leftmost.
     """
     size, count = shape(columns)
+    check_most("columns", count, MOST_REFLECTIONS)
     product = identity(graph, size, columns)
     units = call(graph, functional.normalize, columns, _NORM, 0)
     for index in range(count):
@@ -51,6 +53,7 @@ def skew(graph: Graph, entries: Node) -> Node:
     """
     count = shape(entries)[-1]
     size = (1 + math.isqrt(1 + 8 * count)) // 2
+    check_most("rows", size, LARGEST_ROTATION)
     rows, columns = (tuple(int(i) for i in axis) for axis in torch.triu_indices(size, size, 1))
     flat = [row * size + column for row, column in zip(rows, columns, strict=True)]
     wide = call(graph, entries_to_matrix, entries, tuple(flat), size)

@@ -21,6 +21,11 @@ class Network:
     """It reads the sequence in both directions."""
 
     @property
+    def count(self) -> int:
+        """How many tensors it has."""
+        return 4 * self.layers * (2 if self.both else 1)
+
+    @property
     def shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         """The names and shapes of its tensors, in the order and layout of `torch.nn.LSTM`."""
         directions = 2 if self.both else 1

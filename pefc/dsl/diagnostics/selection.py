@@ -254,3 +254,25 @@ def ranges(layers: tuple[int, ...]) -> str:
 def _either(names: tuple[str, ...]) -> str:
     """Names as a choice."""
     return listing(names).replace(" and ", " or ")
+
+
+@dataclass(frozen=True, slots=True)
+class TooManyAlternatives(Diagnostic):
+    """The braces of a selector stand for more patterns than any model has use for.
+
+        lora on {a,b,c,d}{a,b,c,d}{a,b,c,d}{a,b,c,d}{a,b,c,d}{a,b,c,d}
+
+    Each pair multiplies them. Write `*` for what may be anything.
+    """
+
+    span: Span
+    most: int
+
+    def title(self) -> str:
+        return f"this stands for more than {self.most} patterns"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, "each pair of braces multiplies them"),)
+
+    def help(self) -> str:
+        return "write `*` for what may be anything"
