@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1
 
-.PHONY: venv demo test lint dist wheel versions format docs bench clean
+.PHONY: venv demo test fuzz lint dist wheel versions format docs bench clean
 
 venv: $(STAMP)
 
@@ -21,6 +21,14 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(RUN) pytest -n 2 --dist worksteal -q
+
+# An hour, of which each campaign has its share; the seed is new each time, and said.
+FUZZ_SEED ?= $(shell date +%s)
+FUZZ_SECONDS ?= 1200
+
+fuzz: $(STAMP)
+	@echo "PEFC_FUZZ_SEED=$(FUZZ_SEED)"
+	PEFC_FUZZ_SEED=$(FUZZ_SEED) PEFC_FUZZ_SECONDS=$(FUZZ_SECONDS) $(RUN) pytest -s tests/fuzz
 
 lint: $(STAMP)
 	$(RUN) ruff check

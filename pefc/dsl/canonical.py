@@ -37,6 +37,7 @@ from .syntax import (
     TuneStatement,
     Unary,
     Use,
+    walk,
 )
 
 _NOWHERE = Span(Source("<canonical>", ""), 0, 0)
@@ -57,11 +58,17 @@ def canonical(checked: Checked, is_standard: Callable[[Method], bool]) -> Spec:
 
 
 def _used(checked: Checked) -> tuple[tuple[str, Value], ...]:
-    """The constants that selectors name; arguments are written as values."""
-    text = " ".join(
-        step.selection.span.text for step in leaves(checked.steps) if step.selection is not None
-    )
-    return tuple((name, value) for name, value in checked.constants if name in text)
+    """The constants that layers and conditions of selections name; arguments are written as
+    values.
+    """
+    used = {
+        node.name
+        for step in leaves(checked.steps)
+        if step.selection is not None
+        for node in walk(step.selection)
+        if isinstance(node, Name)
+    }
+    return tuple((name, value) for name, value in checked.constants if name in used)
 
 
 def _constant(name: str, value: Value) -> Constant:

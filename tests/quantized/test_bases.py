@@ -9,7 +9,7 @@ import torch
 from bitsandbytes import functional
 from bitsandbytes.nn.modules import Linear4bit
 from torch import nn
-from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, GPT2Config, GPT2LMHeadModel
 
 import pefc
 from pefc.runtime.quantized import is_packed, reading
@@ -263,3 +263,23 @@ def test_a_base_that_was_repacked_is_what_it_was(form: str, tmp_path: Path) -> N
     torch.testing.assert_close(pefc.merge(repacked(), into="fp32")(x), base()(x), **close)
     pefc.save(expected, tmp_path / "out")
     torch.testing.assert_close(pefc.load(repacked(), tmp_path / "out")(x), expected(x), **close)
+
+
+@pytest.mark.parametrize("width", [40, 100])
+def test_an_adapter_of_a_quantized_base_loads_into_its_base_of_any_width(
+    width: int, tmp_path: Path
+) -> None:
+    """Also where all samples of a weight happen to be small beside its scales."""
+    for seed in range(4):
+        model = pefc.apply("quantize(nf4) on linear; lora(r=2) on attn.q", narrow(width, seed))
+        pefc.save(model, tmp_path / str(seed))
+        pefc.load(narrow(width, seed), tmp_path / str(seed))
+        with pytest.raises(pefc.SpecError, match="other-base"):
+            pefc.load(narrow(width, seed + 100), tmp_path / str(seed))
+
+
+def narrow(width: int, seed: int) -> nn.Module:
+    torch.manual_seed(seed)
+    config = GPT2Config(vocab_size=64, n_embd=width, n_layer=2, n_head=2, n_positions=32)
+    config.bos_token_id = config.eos_token_id = 0
+    return GPT2LMHeadModel(config).eval()

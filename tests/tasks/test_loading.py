@@ -76,3 +76,9 @@ def test_a_network_that_was_saved_as_what_it_computes(tmp_path: Path) -> None:
     assert not torch.equal(alone(model, "one"), expected)
     pefc.load(model, tmp_path / "network", task="one")
     assert torch.equal(alone(model, "one"), expected)
+
+
+def test_a_task_of_an_alias_loads_over_itself(tmp_path: Path) -> None:
+    model = pefc.apply("task t { rslora(r=2) on attn.q }", llama())
+    pefc.save(model, tmp_path, task="t")
+    assert pefc.load(model, tmp_path, task="t") is model

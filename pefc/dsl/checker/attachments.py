@@ -39,7 +39,9 @@ def attachment(
 ) -> Attachment:
     """A method at a selection."""
     use, constants, found = statement.use, scope.constants, run.found
-    arguments = bind(use, usable.table, constants=constants, found=found)
+    bound = bind(use, usable.table, constants=constants, found=found)
+    places = {parameter.name: n for n, parameter in enumerate(usable.method.parameters)}
+    arguments = tuple(sorted(bound, key=lambda pair: places.get(pair[0], len(places))))
     selection = _selection(statement.selection, constants, found)
     _target(statement, usable, found)
     settings = statement.settings
