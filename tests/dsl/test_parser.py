@@ -164,3 +164,17 @@ def _timed(text: str) -> tuple[Spec, float]:
     start = time.process_time()
     spec = read(text)
     return spec, time.process_time() - start
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'recipe a() { "beh\\ind"\n lora on attn.q }\na',
+        'method a() on linear { "beh\\ind"\n output *= 2 }\na on attn.q',
+        'import "beh\\ind.peft"\nlora on attn.q',
+    ],
+)
+def test_an_unknown_escape_is_told_wherever_a_text_stands(text: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        parse(Source("<spec>", text))
+    assert [found.code() for found in caught.value.diagnostics] == ["unknown-escape"]

@@ -1,6 +1,7 @@
 """Method definitions."""
 
 from dataclasses import dataclass
+from typing import cast
 
 from .. import diagnostics
 from ..layout import Token
@@ -111,7 +112,11 @@ def enumeration(span: Span, *parts: Token | None) -> Enumeration:
 
 
 def method_body(span: Span, documentation: Token | None, *items: MethodItem) -> MethodBody:
-    return MethodBody(expression.documentation(span, documentation), items)
+    try:
+        return MethodBody(expression.documentation(span, documentation), items)
+    except Fault as fault:
+        fault.node = MethodBody(cast("Text", fault.node), items)
+        raise
 
 
 def method_block(_: Span, *items: MethodItem) -> tuple[MethodItem, ...]:

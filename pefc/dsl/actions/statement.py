@@ -1,6 +1,7 @@
 """Statements of a spec."""
 
 from dataclasses import dataclass
+from typing import cast
 
 from .. import diagnostics
 from ..layout import Token
@@ -146,7 +147,11 @@ def _constant(span: Span, name: Token, value: Expression, *, overridable: bool) 
 
 
 def import_(span: Span, token: Token) -> Import:
-    return Import(expression.text(Span(span.source, token.start, token.stop), token), span)
+    try:
+        return Import(expression.text(Span(span.source, token.start, token.stop), token), span)
+    except Fault as fault:
+        fault.node = Import(cast("Text", fault.node), span)
+        raise
 
 
 def recipe(
@@ -157,7 +162,11 @@ def recipe(
 
 
 def recipe_body(span: Span, documentation: Token | None, *statements: Statement) -> RecipeBody:
-    return RecipeBody(expression.documentation(span, documentation), statements)
+    try:
+        return RecipeBody(expression.documentation(span, documentation), statements)
+    except Fault as fault:
+        fault.node = RecipeBody(cast("Text", fault.node), statements)
+        raise
 
 
 ACTIONS = {
