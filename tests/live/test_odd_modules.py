@@ -1,5 +1,7 @@
 """Modules that stand in unusual places: in a sequence, under two names, called again."""
 
+import gc
+import linecache
 from contextlib import AbstractContextManager
 
 import pytest
@@ -176,3 +178,15 @@ def test_prefixes_reach_the_attention_of_torch() -> None:
 def test_a_projection_that_is_a_bare_weight_cannot_be_called() -> None:
     with pytest.raises(pefc.SpecError, match="unreachable-port"):
         pefc.plan("llama_adapter on attn", Encoder())
+
+
+def test_the_text_of_a_patch_goes_with_it() -> None:
+    def texts() -> int:
+        gc.collect()
+        return sum(name.startswith("<pefc patch") for name in linecache.cache)
+
+    before = texts()
+    model = pefc.apply("lora(r=2) on attn.q", llama())
+    assert texts() > before
+    pefc.remove(model)
+    assert texts() == before
