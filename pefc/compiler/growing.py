@@ -14,6 +14,7 @@ from ..runtime.change import Change
 from ..runtime.dropping import Drop
 from ..runtime.installed import remember
 from ..runtime.patched import bare
+from ..runtime.progress import follow
 from ..runtime.rates import watch
 from ..runtime.tasks import Tasks
 from .attached import attached
@@ -24,6 +25,7 @@ from .parts import task_of, without
 from .patches import Patches
 from .plan import Plan
 from .planning import plan as planned_on
+from .progress import progress
 from .rating import rates
 from .tasking import choose
 from .texts import Tokenize
@@ -98,6 +100,7 @@ def replanning(model: nn.Module, after: Plan, tensors: Callable[[Patching], obje
     train(after, patching, before)
     remember(change, model, replace(what, plan=after))
     watch(model, rates(after))
+    follow(model, progress(after))
     if after.tasks:
         fresh = FUSION in after.tasks and FUSION not in before.tasks
         active = tasks.active if isinstance(tasks, Tasks) else None

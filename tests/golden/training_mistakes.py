@@ -16,6 +16,7 @@ from transformers import PreTrainedModel
 
 import pefc
 from pefc.compiler.checkpoints import write_checkpoint
+from pefc.runtime.progress import STEPS
 
 from ..models import llama, words
 from ..training.trained import trainer
@@ -44,6 +45,19 @@ def ignored_rates() -> None:
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)
     model(words(), labels=words()).loss.backward()
     optimizer.step()
+
+
+def trained_in_vain() -> None:
+    text = "lora(r=2) on attn.q, attn.v\ntune on norm\nia3 on ffn.down"
+    model = pefc.apply(pefc.parse(text, name="train.peft"), llama()).train()
+    for layer in model.model.layers:
+        layer.self_attn.v_proj.register_forward_hook(lambda *call: call[-1].detach())
+    rest = [p for n, p in model.named_parameters() if p.requires_grad and "ia3" not in n]
+    optimizer = torch.optim.AdamW(rest, lr=1e-3)
+    for _ in range(STEPS):
+        model(words(), labels=words()).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
 
 
 def head_passed_by() -> None:
@@ -162,6 +176,7 @@ def gloo() -> Iterator[None]:
 TRAINING_MISTAKES: tuple[Callable[[], None], ...] = (
     missing_terms,
     ignored_rates,
+    trained_in_vain,
     head_passed_by,
     other_checkpoint,
     other_checkpoint_base,

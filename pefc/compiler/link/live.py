@@ -13,10 +13,12 @@ from ...runtime.buffers import noted
 from ...runtime.change import Change
 from ...runtime.installed import Installed, record, remember
 from ...runtime.patched import base_class, is_patched, is_wire
+from ...runtime.progress import follow
 from ...runtime.rates import watch
 from ..attached import attached, by_statement
 from ..patches import Patches
 from ..plan import Plan
+from ..progress import progress
 from ..rating import rates
 from .declaring import declare
 from .materialize import Materials
@@ -80,6 +82,7 @@ def _install(plan: Plan, patching: Patching, materials: Materials, base: nn.Modu
     assert not isinstance(earlier, Installed)
     remember(change, model, Installed(plan, flags, originals, noted(base), earlier))
     watch(model, rates(plan))
+    follow(model, progress(plan))
 
 
 def is_of_base(plan: Plan) -> bool:
