@@ -172,14 +172,15 @@ class Change:
             partial(guard.__exit__, None, None, None),
         ]
         note = partial(passed.append, None)
-        return [*before, note, *forth, *after, note], [*back[::-1], *after]
+        return [*before, note, *forth, *after, note], [before[-1], *back[::-1], *after]
 
     def _both(self) -> tuple[Steps, Steps]:
+        """The steps forth, and those back, the last of which is the first to be done."""
         forth: Steps = []
         back: Steps = []
         for draft in self._drafts.values():
             forth += draft.steps()
-            back += replace(draft, old=draft.new, new=draft.old).steps()
+            back += replace(draft, old=draft.new, new=draft.old).steps()[::-1]
         for module, cls in self._classes.values():
             if cls is not type(module):
                 forth.append(partial(object.__setattr__, module, "__class__", cls))
