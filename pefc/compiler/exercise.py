@@ -93,6 +93,7 @@ def gradients(results: Iterable[Tensor], parameters: Iterable[Tensor]) -> tuple[
     )
 
 
+@torch.no_grad()
 def distance(first: Iterable[Tensor], second: Iterable[Tensor]) -> float:
     """‖first − second‖ / ‖first‖ over all tensors, in 64 bits; 0.0 only where all bits agree."""
     apart, whole = 0.0, 0.0
