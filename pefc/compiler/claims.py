@@ -27,14 +27,18 @@ class Claims:
     task, or to none.
     """
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    stacked: dict[tuple[str, str], list[Planned]] = field(default_factory=dict)
+    """What is attached at a place, by its path and its kind."""
 
-    def claim(self, planned: Planned, earlier: Sequence[Planned]) -> None:
+    def claim(self, planned: Planned) -> None:
         """Raises SpecError where a label is taken, a shared tensor has another shape, or a weight
         that the method reads is none any more.
         """
         self._label(planned)
         self._shares(planned)
-        _readable(planned, earlier)
+        here = self.stacked.setdefault((planned.home, planned.site.kind), [])
+        _readable(planned, here)
+        here.append(planned)
 
     def _label(self, planned: Planned) -> None:
         """The label must be free at the module, in the model and in the spec."""
@@ -77,15 +81,12 @@ class Claims:
                 )
 
 
-def _readable(planned: Planned, attachments: Sequence[Planned]) -> None:
+def _readable(planned: Planned, below: Sequence[Planned]) -> None:
     """A method that reads W needs what stands before it at the site to have a weight."""
     if planned.member.owns or not planned.method.reads_weight:
         return
-    for earlier in attachments:
-        if earlier.task not in {None, planned.task}:
-            continue
-        is_here = earlier.home == planned.home and earlier.site.kind == planned.site.kind
-        if is_here and not earlier.verdict.affine:
+    for earlier in below:
+        if earlier.task in {None, planned.task} and not earlier.verdict.affine:
             path = planned.site.path
             raise SpecError(
                 [NoWeight(planned.span, planned.label, earlier.span, earlier.label, path)]

@@ -119,7 +119,7 @@ class Picker:
         return tuple(self._whole(name) for name in names)
 
     def _rows_inside(self, path: str) -> tuple[Site, ...]:
-        return tuple(site for site in self.table.sites if not path or _is_within(site.path, path))
+        return tuple(self._rows_by_outer.get(path, ()) if path else self.table.sites)
 
     def _within_linear(self) -> tuple[Site, ...]:
         if self.kind == "linear":
@@ -233,6 +233,17 @@ class Picker:
             for path, rows in self._rows.items()
             if any(self._is_kind(row.kind) for row in rows)
         )
+
+    @cached_property
+    def _rows_by_outer(self) -> dict[str, list[Site]]:
+        """Rows by the path of each module that they are inside of."""
+        found: dict[str, list[Site]] = {}
+        for site in self.table.sites:
+            outer, dot, _ = site.path.rpartition(".")
+            while dot:
+                found.setdefault(outer, []).append(site)
+                outer, dot, _ = outer.rpartition(".")
+        return found
 
     @cached_property
     def _layers(self) -> tuple[Site, ...]:

@@ -194,10 +194,11 @@ class _Planner:
             return
         pairs = zip(sites, counted(step.method, sites), strict=True)
         dims = [self._dims(step, site, count) for site, count in pairs]
+        largest = largest_dims(dims)
         for site, (where, numbers) in zip(sites, dims, strict=True):
             if around.dropping is not None and site.layer is None:
                 raise SpecError([OutsideLayers(place_of(step), site.path)])
-            self._place(step, site, where, numbers, largest_dims(dims), around)
+            self._place(step, site, where, numbers, largest, around)
 
     def _dims(
         self, step: Attachment, site: Site, counts: Mapping[str, int]
@@ -251,7 +252,7 @@ class _Planner:
             step.span,
         )
         check_reach(planned, self.table, self.model, place_of(step))
-        self.claims.claim(planned, self.attachments)
+        self.claims.claim(planned)
         self.attachments.append(planned)
         self.keys.append(full_key)
         if method.tunes:

@@ -3,6 +3,7 @@ it.
 """
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from torch import nn
@@ -36,11 +37,11 @@ class Quantizing:
 
     def take(self, step: Quantization, sites: tuple[Site, ...]) -> None:
         """Quantize the weights of sites. Raises SpecError with every one that cannot be."""
-        wanted = _form(step)
+        wanted, kept = _form(step), _kept_floating(self.model)
         mistakes: list[Diagnostic] = []
         for site in {site.path: replace(site, slice=None) for site in sites}.values():
             try:
-                self._pack(step, site, wanted)
+                self._pack(step, site, wanted, kept)
             except SpecError as error:
                 mistakes += error.diagnostics
         if mistakes:
@@ -62,20 +63,13 @@ class Quantizing:
         left = [site for path, site in linear.items() if path not in self.packings]
         return tuple(Floating(site, self._tied(site.path)) for site in left if self.packings)
 
-    def _keeps_floating(self, path: str) -> bool:
-        """Whether the class of a model of transformers says that a module keeps its dtype."""
-        named: set[str] = set()
-        for module in self.model.modules():
-            named.update(getattr(module, "_keep_in_fp32_modules", None) or ())
-        return not named.isdisjoint(path.split("."))
-
     def _tied(self, path: str) -> str | None:
         """Another module with the same weight."""
         weight = self.model.get_submodule(path)._parameters.get("weight")
         names = [name.rpartition(".")[0] for name in self.names.get(id(weight), ())]
         return next((other for other in names if other != path), None)
 
-    def _pack(self, step: Quantization, site: Site, wanted: Form) -> None:
+    def _pack(self, step: Quantization, site: Site, wanted: Form, kept: AbstractSet[str]) -> None:
         place = place_of(step)
         earlier = self.packings.get(site.path)
         if earlier is not None:
@@ -87,7 +81,8 @@ class Quantizing:
         other = self._tied(site.path)
         if found is None and other is not None:
             raise SpecError([SharedQuantize(place, site.path, other)])
-        if found is None and wanted.format != "int8" and self._keeps_floating(site.path):
+        keeps = not kept.isdisjoint(site.path.split("."))
+        if found is None and wanted.format != "int8" and keeps:
             raise SpecError([KeptFloating(place, site.path, type(self.model).__name__)])
         self.packings[site.path] = Packing(site, wanted, found is not None, step.span)
 
@@ -109,6 +104,15 @@ def _form(step: Quantization) -> Form:
             raise SpecError([ComputeInt8(step.span)])
         return Form("int8", double=False, compute=None)
     return Form(kind, double, DTYPES[str(given.get("compute", "bf16"))])  # pyright: ignore[reportArgumentType]
+
+
+def _kept_floating(model: nn.Module) -> AbstractSet[str]:
+    """The parts of paths of which the classes of transformers say that modules keep their dtype."""
+    return {
+        name
+        for module in model.modules()
+        for name in getattr(module, "_keep_in_fp32_modules", None) or ()
+    }
 
 
 def _are_alike(mistakes: list[Diagnostic]) -> bool:
