@@ -14,6 +14,8 @@ LONG = (
     "adalora/test_processes.py",
     "faces/test_imports.py",
     "house/test_examples.py",
+    "llm/test_methods.py",
+    "llm/test_model.py",
     "merging/test_failures.py",
     "merging/test_memory.py",
     "processes/test_crashes.py",
