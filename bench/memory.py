@@ -81,17 +81,17 @@ def measured(spec: str, wanted: Setup) -> Measured:
 
 def _mapped(spec: str, wanted: Setup) -> tuple[int, int, int]:
     ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE)
-    before = _settled()
+    before = settled()
     _grown(spec, wanted, 1)
-    kept = _settled() - before
+    kept = settled() - before
     return *_grown(spec, wanted, STEPS), kept
 
 
 def _grown(spec: str, wanted: Setup, steps: int) -> tuple[int, int]:
     """The bytes of tensors, and of the process beside what it was."""
-    start = _settled()
+    start = settled()
     tensors = train(spec, wanted, steps)
-    return tensors, _status("VmHWM") - start
+    return tensors, status("VmHWM") - start
 
 
 def train(spec: str, wanted: Setup, steps: int) -> int:
@@ -104,7 +104,7 @@ def train(spec: str, wanted: Setup, steps: int) -> int:
             model.activation_checkpointing_enable({"use_reentrant": False})  # pyright: ignore[reportCallIssue]
         optimizer = pefc.optimizer(model, lr=1e-4)
         ids = torch.zeros(wanted.batch, wanted.length, dtype=torch.long)
-        _settled()  # the base that was quantized is gone
+        settled()  # the base that was quantized is gone
         live.peak = live.now
         for _ in range(steps):
             model(input_ids=ids, labels=ids, use_cache=False).loss.backward()
@@ -129,15 +129,15 @@ def _in_child(act: Callable[[], tuple[int, ...]]) -> tuple[int, ...]:
     return tuple(json.loads(text))
 
 
-def _settled() -> int:
+def settled() -> int:
     """Give back what is free, forget how large the process was, and say how large it is."""
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")
-    return _status("VmRSS")
+    return status("VmRSS")
 
 
-def _status(name: str) -> int:
+def status(name: str) -> int:
     found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert found is not None
     return 1024 * int(found[1])
