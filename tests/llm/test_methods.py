@@ -37,6 +37,8 @@ METHODS = {
 """By a name: a spec, and the rate at which it trains."""
 MERGES = {"lora": 1e-3, "adalora": 1e-3, "dora": 1e-3, "bitfit": 0.0}
 """How far logits of about 20 may be off when the changes are in the weights."""
+ROUNDING = {"adalora": 1e-3}
+"""The same of an adapter that was saved without the ranks that it has lost, and loaded."""
 EXACT = ("houlsby", "pfeiffer", "adapterdrop", "prefix_zero", "lora", "adalora", "bitfit", "head")
 """The model starts as itself, to the last bit."""
 DROPPED = tuple(f"model.layers.{layer}." for layer in range(6))
@@ -79,7 +81,8 @@ def test_a_method_lives(
     pefc.remove(subject)
     pefc.load(subject, tmp_path)
     choose(subject)
-    assert torch.equal(logits(subject, text), trained)
+    rounding = ROUNDING.get(name, 0.0)
+    torch.testing.assert_close(logits(subject, text), trained, atol=rounding, rtol=0)
     if name in MERGES:
         merged = pefc.merge(deepcopy(subject))
         torch.testing.assert_close(logits(merged, text), trained, atol=MERGES[name], rtol=0)
