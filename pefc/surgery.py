@@ -16,7 +16,6 @@ from . import compiler
 from .compiler import Plan, Program
 from .compiler.arguments import (
     check_flag,
-    check_model,
     check_path,
     check_rows,
     check_spec,
@@ -49,7 +48,7 @@ def plan(
         SpecError: with every mistake of the spec, and every selector term that matches nothing.
     """
     check_spec(spec)
-    check_model(model)
+    compiler.check_own(model, "plan")
     return compiler.plan(checked_spec(spec, params), model)
 
 
@@ -97,7 +96,7 @@ def compile(
         SpecError: with every mistake; the model is untouched.
     """
     check_spec(spec)
-    check_model(model)
+    compiler.check_own(model, "compile")
     return compiler.compiled(checked_spec(spec, params), model, tokenize_with(tokenizer))
 
 

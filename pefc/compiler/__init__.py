@@ -1,6 +1,7 @@
 """From a spec and a model to a plan, to patches, and into the model."""
 
 from .attached import check_alone as check_alone
+from .attached import check_own as check_own
 from .bases import base as base
 from .carrying import check_carried as check_carried
 from .gates import gates as gates

@@ -14,6 +14,7 @@ from ..dsl.checked import Checked
 from ..dsl.given import check_text, check_type, wrong_type
 from ..dsl.syntax import Spec
 from ..runtime.processes import unwrapped
+from ..runtime.wrappers import inside
 
 
 def check_model(model: object) -> None:
@@ -31,7 +32,7 @@ def check_model(model: object) -> None:
 def model_in(model: nn.Module) -> nn.Module:
     """The model in a wrapper. Raises TypeError where there is none."""
     check_model(model)
-    return unwrapped(model)
+    return inside(unwrapped(inside(model)))
 
 
 def check_spec(spec: object) -> None:

@@ -18,8 +18,10 @@ from ..dsl.diagnostics.packing import NotFiniteWeight
 from ..dsl.diagnostics.processes import ModelInProcesses
 from ..dsl.diagnostics.quantizing import QuantizedMerge
 from ..dsl.diagnostics.reaching import ReadElsewhere, UnprovenMerge
+from ..dsl.diagnostics.wrapping import AdapterOfPeft, OffloadedModel, WrappedModel
 from ..runtime.installed import Installed, record
 from ..runtime.processes import is_spread, unwrapped
+from ..runtime.wrappers import adapter_of_peft, inside, is_sharded, offloaded, place_in
 from .arguments import check_model
 
 
@@ -37,12 +39,29 @@ def attached(model: nn.Module) -> Installed:
 
 
 def check_alone(model: nn.Module, doing: str) -> None:
-    """Raise SpecError where a model is wrapped or spread over processes already, and TypeError
-    where it is none.
+    """Raise SpecError where a model is wrapped or spread over processes already, or another library
+    has put something into it, and TypeError where it is none.
+    """
+    check_own(model, doing)
+    if unwrapped(model) is not model or is_spread(model) or is_sharded(model):
+        raise SpecError([ModelInProcesses(type(unwrapped(model)).__name__, doing)])
+
+
+def check_own(model: nn.Module, doing: str) -> None:
+    """Raise SpecError where a wrapper stands in the place of a model, or another library has put
+    modules or forwards of its own into it, and TypeError where it is none.
     """
     check_model(model)
-    if unwrapped(model) is not model or is_spread(model):
-        raise SpecError([ModelInProcesses(type(unwrapped(model)).__name__, doing)])
+    place = place_in(model)
+    if place is not None:
+        name = type(inside(model)).__name__
+        raise SpecError([WrappedModel(name, type(model).__name__, place, doing)])
+    path = adapter_of_peft(model)
+    if path is not None:
+        raise SpecError([AdapterOfPeft(type(model).__name__, path, doing)])
+    path = offloaded(model)
+    if path is not None:
+        raise SpecError([OffloadedModel(type(model).__name__, path, doing)])
 
 
 def by_statement(mistakes: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:

@@ -17,6 +17,7 @@ from ..runtime.patched import bare
 from ..runtime.quantized import is_packed
 from .attached import attached, by_statement, is_attached
 from .folds import Fold, fold_at, losing, refused
+from .keeping import check_kept
 from .link.declaring import retract
 from .link.live import uninstall
 from .link.packing import Modules, plain_modules, put
@@ -43,6 +44,7 @@ def merge(model: nn.Module, wish: Wish) -> tuple[Diagnostic, ...]:
         return ()
     what = attached(model)
     plan: Plan = what.plan  # pyright: ignore[reportAssignmentType]
+    check_kept(model, plan)
     _raise_any(_unmergeable(plan, model))
     patches = Patches()
     folds = [

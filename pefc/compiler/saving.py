@@ -30,6 +30,7 @@ from ..runtime.state import fingerprint, write_folder
 from ..runtime.tensors import Tensors
 from .attached import attached
 from .folding import folded
+from .keeping import check_kept
 from .manifest import FORMAT
 from .parts import only
 from .plan import Plan
@@ -52,6 +53,7 @@ def save(
     Raises SpecError where nothing is attached, there is no such task, or tensors are on `meta`.
     """
     plan: Plan = attached(model).plan  # pyright: ignore[reportAssignmentType]
+    check_kept(model, plan)
     if task is not None:
         if task not in plan.tasks:
             raise SpecError([NoSuchTask(task, plan.tasks)])

@@ -26,6 +26,7 @@ from .quantize_mistakes import QUANTIZE_MISTAKES
 from .reaching_mistakes import REACHING_MISTAKES
 from .task_mistakes import TASK_MISTAKES
 from .training_mistakes import TRAINING_MISTAKES
+from .wrapping_mistakes import WRAPPING_MISTAKES
 
 FOLDER = Path(__file__).parent / "model"
 ALL_MISTAKES = (
@@ -37,6 +38,7 @@ ALL_MISTAKES = (
     *REACHING_MISTAKES,
     *TASK_MISTAKES,
     *TRAINING_MISTAKES,
+    *WRAPPING_MISTAKES,
 )
 SPECS = sorted(FOLDER.glob("*.peft"))
 

@@ -35,7 +35,9 @@ from ...runtime.texts import noting_names
 from ...runtime.turns import Turns, again_names, turning_names
 from ...runtime.unproven import NAME as UNPROVEN
 from ...runtime.unproven import proving_names
+from ...runtime.vocabularies import keeping_names
 from ..checkpoints import check_origin, write_checkpoint
+from ..keeping import keep_embeddings
 from ..lower import LeafFacts, LinearFacts, TokenFacts
 from ..lower.gating import GATES
 from ..patches import Patches, tasks_of
@@ -189,6 +191,8 @@ class Patching:
             self._derive(self.model, checkpoint_names, "checkpoints")
             self._set(self.model, "pefc_checkpoint", write_checkpoint)
             self._set(self.model, "pefc_origin", check_origin)
+            self._derive(self.model, keeping_names, "keeping")
+            self._set(self.model, "pefc_keeping", keep_embeddings)
             if self._is_head_patched():
                 self._derive(self.model, asking_names, "asking")
                 self._set(self.model, "pefc_passed_by", passed_by)
