@@ -311,7 +311,7 @@ def graph(
     model: ModelName,
     overrides: Overrides = None,
     site: Annotated[
-        str | None, typer.Option(metavar="PATH", help="only the module of this path")
+        str | None, typer.Option(metavar="SELECTOR", help="only what is named, as behind `on`")
     ] = None,
     layer: Annotated[
         int | None, typer.Option(metavar="N", help="only what stands in this layer")

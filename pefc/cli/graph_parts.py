@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
+from ..compiler.forms import NO_TASK, Form, forms
 from ..compiler.link.wiring import wires
 from ..compiler.listing import Line, listing
 from ..compiler.lower import (
@@ -39,32 +40,45 @@ class Part:
 
 
 def parts(program: Program, modules: Iterable[Patched]) -> tuple[Part, ...]:
-    """The kinds of patched modules, each once."""
+    """The kinds of patched modules, each once, and for each task that has methods there."""
     groups: dict[object, list[Patched]] = {}
     for patched in modules:
         groups.setdefault(patched.key, []).append(patched)
-    return tuple(_part(program, members) for members in groups.values())
+    return tuple(
+        _part(program, members, form)
+        for members in groups.values()
+        for form in forms(members[0], program.patches)
+    )
 
 
-def _part(program: Program, members: Sequence[Patched]) -> Part:
-    first, patches = members[0], program.patches
+def _part(program: Program, members: Sequence[Patched], form: Form) -> Part:
+    first = members[0]
     name = _result(first.facts)
+    title = f"{type(program.model.get_submodule(first.path)).__name__}, {_sizes(first.facts)}"
     return Part(
         collapsed(patched.path for patched in members) or program.plan.model,
-        f"{type(program.model.get_submodule(first.path)).__name__}, {_sizes(first.facts)}",
-        tuple(planned.label for planned in first.members),
+        ", ".join((title, *_whose(form.tasks))),
+        tuple(planned.label for planned in form.members),
         tuple(
             planned.member.prefix + (".shared." if tensor.scope else ".") + tensor.name
-            for planned in first.members
+            for planned in form.members
             for tensor in planned.tensors
         ),
         (
             (BEFORE, _before(first.facts, name)),
-            (FORMULA, listing(patches.plain(first), name)),
-            (AFTER, listing(patches.fast(first), name)),
+            (FORMULA, listing(form.plain, name)),
+            (AFTER, listing(form.fast, name)),
         ),
         tuple(_reads(program, members)),
     )
+
+
+def _whose(tasks: tuple[str, ...]) -> Iterator[str]:
+    """For which tasks a patch runs, where there are several."""
+    if tasks == (NO_TASK,):
+        yield "without a task"
+    elif tasks:
+        yield f"task{'s' if len(tasks) > 1 else ''} {' and '.join(tasks)}"
 
 
 def _sizes(facts: Facts) -> str:

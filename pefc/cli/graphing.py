@@ -7,9 +7,14 @@ import typer
 
 from .. import compiler
 from ..compiler.plan import Patched, Plan
+from ..compiler.select import select
 from ..dsl.diagnostics.checkpoints import OutputExists
 from ..dsl.diagnostics.commands import UntouchedLayer, UntouchedSite
-from ..dsl.diagnostics.core import SpecError
+from ..dsl.diagnostics.core import Diagnostic, SpecError
+from ..dsl.diagnostics.selection import NoSuchSite
+from ..dsl.nearest import nearest
+from ..dsl.reading import parse
+from ..dsl.syntax import TuneStatement
 from .console import draw, working
 from .graph_page import START, page
 from .graph_parts import Part, parts
@@ -54,16 +59,39 @@ def _wanted(plan: Plan, where: Where) -> tuple[Patched, ...]:
     """The patched modules of the wanted part; raises SpecError where there are none."""
     found = plan.modules
     if where.site is not None:
-        inside = f"{where.site}."
-        found = tuple(p for p in found if p.path == where.site or p.path.startswith(inside))
-        if not found:
-            raise SpecError([UntouchedSite(where.site, tuple(p.path for p in plan.modules))])
+        found = _named(plan, where.site)
     if where.layer is not None:
         found = tuple(p for p in found if p.members[0].site.layer == where.layer)
         if not found:
             layers = {p.members[0].site.layer for p in plan.modules}
             known = tuple(sorted(layer for layer in layers if layer is not None))
             raise SpecError([UntouchedLayer(where.layer, known)])
+    return found
+
+
+def _named(plan: Plan, text: str) -> tuple[Patched, ...]:
+    """The patched modules that a selector names, by the role, path or class of what is patched."""
+    known = tuple(patched.path for patched in plan.modules)
+    statement, *others = parse(f"tune on {text}", name="--site").statements
+    if others or not isinstance(statement, TuneStatement):
+        raise SpecError([UntouchedSite(text, known)])
+    constants, paths = dict(plan.checked.constants), set[str]()
+    mistakes: list[Diagnostic] = []
+    for kind in dict.fromkeys(planned.site.kind for planned in plan.attachments):
+        try:
+            selected = select(statement.selection, kind, plan.table, constants)
+            paths.update(site.path for site in selected.sites)
+        except SpecError as error:
+            mistakes.extend(d for d in error.diagnostics if not isinstance(d, NoSuchSite))
+    inside = tuple(f"{path}." for path in paths)
+    found = tuple(
+        patched
+        for patched in plan.modules
+        if any(m.site.path in paths or m.site.path.startswith(inside) for m in patched.members)
+    )
+    if not found:
+        is_slip = not mistakes or nearest(text, known) is not None
+        raise SpecError([UntouchedSite(text, known)] if is_slip else mistakes[:1])
     return found
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from ..dsl.vocabulary import ROLES
+from .picking import Picker
 from .site import SiteTable
 
 
@@ -13,7 +14,10 @@ def known_names(table: SiteTable, *, classes: bool, roles: bool) -> tuple[str, .
     suffixes = dict.fromkeys(_suffixes(table))
     if not roles:
         return tuple(suffixes)
-    return tuple(dict.fromkeys((*model_roles(table), *suffixes)))
+    linear = (
+        ("linear",) if any(s.kind == "linear" and s.layer is not None for s in table.sites) else ()
+    )
+    return tuple(dict.fromkeys((*model_roles(table), *linear, *suffixes)))
 
 
 def model_roles(table: SiteTable) -> tuple[str, ...]:
@@ -21,6 +25,18 @@ def model_roles(table: SiteTable) -> tuple[str, ...]:
     found = {site.role for site in table.sites if site.role is not None}
     full = [f"{family}.{role}" for family, roles in ROLES.items() for role in roles]
     return tuple(role for role in (*full, *ROLES) if role in found)
+
+
+def roles_of_kinds(table: SiteTable, kinds: tuple[str, ...]) -> tuple[str, ...]:
+    """The roles that a model has for sites of some kinds: those of the sites themselves, else what
+    holds such sites.
+    """
+    found = {site.role for site in table.sites if site.kind in kinds}
+    direct = tuple(role for role in model_roles(table) if role in found)
+    if direct or len(kinds) > 1:
+        return direct
+    picker = Picker(table, kinds[0])
+    return tuple(role for role in model_roles(table) if picker.role(role))
 
 
 def instead(table: SiteTable, pattern: str, *, classes: bool) -> str:

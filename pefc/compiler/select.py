@@ -14,6 +14,7 @@ from ..dsl.diagnostics.selection import (
     TooManyAlternatives,
     UnmatchedSelector,
 )
+from ..dsl.dialect import SELECTORS
 from ..dsl.evaluate import evaluate
 from ..dsl.source import Span
 from ..dsl.syntax import (
@@ -30,7 +31,7 @@ from ..dsl.syntax import (
     walk,
 )
 from ..dsl.vocabulary import FACTS, ROLES
-from .describe import instead, known_names
+from .describe import instead, known_names, roles_of_kinds
 from .globs import MOST_ALTERNATIVES, TooManyAlternativesError, alternatives
 from .picking import ANY, Picker
 from .shares import remaining, shared, united
@@ -162,7 +163,9 @@ class _Resolver:
         shown = f":{pattern}" if isinstance(leaf, ClassTerm) else pattern
         if matched is None:
             names = known_names(
-                table, classes=isinstance(leaf, ClassTerm), roles=isinstance(leaf, Term)
+                table,
+                classes=isinstance(leaf, ClassTerm),
+                roles=isinstance(leaf, Term) or pattern in SELECTORS,
             )
             return UnmatchedSelector(
                 leaf.span,
@@ -174,7 +177,8 @@ class _Resolver:
         if not matched:
             kind = self.picker.kind
             kinds = ANY if kind == "any" else (kind,)
-            return NoSuchSite(leaf.span, shown, kinds, tuple(self._kinds(leaf, pattern)))
+            found = tuple(self._kinds(leaf, pattern))
+            return NoSuchSite(leaf.span, shown, kinds, found, roles_of_kinds(table, kinds))
         where = tuple(dict.fromkeys(site.layer for site in matched))
         return OtherLayers(leaf.span, shown, tuple(layer for layer in where if layer is not None))
 

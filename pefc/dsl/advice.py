@@ -17,6 +17,21 @@ ADVICE: dict[str, tuple[str, ...]] = {
         "lora(r=8) on attn.q,",
         "tune bias on\n",
     ),
+    "in quotes, a path may have any characters; `all-linear` is `linear`": (
+        "lora on all-linear",
+        "lora on attn.q, all-linear",
+        "tune on all-linear",
+    ),
+    "terms are joined by commas, without brackets: `on attn.q, attn.v`": (
+        "lora on [q_proj, v_proj]",
+        'lora(r=8) on ["q_proj"]',
+        "tune on [head]",
+    ),
+    "a constant is defined by `let r = 8`; `modules_to_save = head` is `tune on head`": (
+        "modules_to_save = head",
+        "r = 8",
+        "target_modules = all",
+    ),
     "write a value after `=`, such as `8` or `2 * r`": (
         "let r =",
         "let r = ;",

@@ -30,6 +30,15 @@ adapterdrop(0..2, eval=1) {
   lora(r=2) on ffn as inner
 }
 """
+GATED = """
+gate(unipelt) {
+  dora(r=2) on ffn.down
+  lora(r=2) on linear
+  adapter(r=2) on ffn, attn
+  prefix(len=3) on attn
+}
+ia3 on attn.{k,v}
+"""
 TOKENS = """
 prompt(len=3)
 p_tuning(len=2, h=4)
@@ -48,6 +57,7 @@ def inputs(model: nn.Module) -> dict[str, Tensor]:
     given = {"input_ids": ids}
     if hasattr(model, "config"):
         given["attention_mask"] = torch.ones_like(ids)
+        given["attention_mask"][0, -2:] = 0
     if type(model).__name__.startswith("T5"):
         given["decoder_input_ids"] = words(length=9)
     return given
@@ -102,3 +112,8 @@ def assert_linkers_agree(base: nn.Module, spec: str) -> None:
 def test_both_linkers_agree(build: Callable[[], nn.Module]) -> None:
     base = build().double()
     assert_linkers_agree(base, AROUND if build is vit else AROUND + TOKENS)
+
+
+@pytest.mark.parametrize("build", [llama, gpt2, bert, t5, vit], ids=lambda build: build.__name__)
+def test_both_linkers_agree_about_padding(build: Callable[[], nn.Module]) -> None:
+    assert_linkers_agree(build().double(), GATED)

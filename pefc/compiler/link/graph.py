@@ -9,10 +9,8 @@ from torch.fx.node import map_arg
 
 from ...dsl.diagnostics.attaching import NotTraced
 from ...dsl.diagnostics.core import SpecError
-from ...runtime.gates import kept, noted, token_mean
 from ...runtime.patched import frozen_twin
 from ..lower import LinearFacts, TokenFacts
-from ..lower.gating import GATES
 from ..lower.nodes import BASE
 from ..patches import Patches
 from ..plan import Patched, Plan
@@ -32,24 +30,22 @@ def linked_graph(
     and trains what the spec names alone; the model is not changed.
 
     Patches of linear maps are inlined in the trace. Those around them, of blocks, attentions and
-    tokens, are put into a twin of the model, so that the trace goes through them.
+    tokens, are put into a twin of the model, so that the trace goes through them; so are those with
+    gates, which ask where the padding of the text is.
 
     Raises SpecError where the model, or a module that the spec patches, is not in the trace.
     """
     _check_form(plan)
     trained = {id(model.get_parameter(tuned.name)) for tuned in plan.tuned}
     twin = frozen_twin(model, trained)
-    linear = {p.path: p for p in plan.modules if isinstance(p.facts, LinearFacts)}
+    maps = [p for p in plan.modules if isinstance(p.facts, LinearFacts)]
+    gated = frozenset(p.path for p in maps if wires(p, patches).gated)
+    linear = {p.path: p for p in maps if p.path not in gated}
     places = {id(twin.get_submodule(path)): patched for path, patched in linear.items()}
     sites = {path: twin.get_submodule(path) for path in linear}
-    stand_ins(twin, _watched(plan, patches))
-    _patch(twin, _in_evaluation(plan), materials, patches)
-    traced = trace(twin)
-    if traced.root is None:
-        raise SpecError([NotTraced(plan.model, traced.reason or "")])
-    root = traced.root
-    for label, tensors in materials.shared.items():
-        root.add_module(label, tensors)
+    stand_ins(twin, _watched(plan, patches) | gated)
+    _patch(twin, _in_evaluation(plan), materials, patches, gated)
+    root = _root(plan, twin, materials)
     found: set[str] = set()
     for path, parent in _graphs(root):
         for name in _called(parent.graph):
@@ -65,12 +61,28 @@ def linked_graph(
     return root
 
 
-def _patch(model: nn.Module, plan: Plan, materials: Materials, patches: Patches) -> None:
+def _patch(
+    model: nn.Module,
+    plan: Plan,
+    materials: Materials,
+    patches: Patches,
+    gated: frozenset[str],
+) -> None:
     """Put the tensors of a plan into a model, and the patches around its linear maps."""
     patching = Patching(model, patches)
     patching.place(materials)
-    patching.patch(plan, linear=False)
+    patching.patch(plan, linear=False, through=gated)
     patching.change.commit()
+
+
+def _root(plan: Plan, twin: nn.Module, materials: Materials) -> GraphModule:
+    """The traced twin, with what several sites share."""
+    traced = trace(twin)
+    if traced.root is None:
+        raise SpecError([NotTraced(plan.model, traced.reason or "")])
+    for label, tensors in materials.shared.items():
+        traced.root.add_module(label, tensors)
+    return traced.root
 
 
 def _check_form(plan: Plan) -> None:
@@ -163,12 +175,6 @@ def _copied(graph: Graph, patch: Graph, name: str, call: Node) -> Node:
         match node.op:
             case "placeholder":
                 (copies[node],) = (*call.args, *call.kwargs.values())
-            case "get_attr" if node.target == GATES:
-                copies[node] = None
-            case "call_function" if node.target is kept:
-                copies[node] = graph.call_function(token_mean, (copied(node.args[0]),))  # pyright: ignore[reportArgumentType]
-            case "call_function" if node.target is noted:
-                copies[node] = copied(node.args[0])
             case "get_attr":
                 copies[node] = graph.create_node("get_attr", f"{name}.{node.target}")
             case "call_module":

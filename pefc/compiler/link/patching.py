@@ -88,17 +88,18 @@ class Patching:
         """Take one child out, if it is there."""
         self.change.draft(module._modules).pop(label, None)
 
-    def patch(self, plan: Plan, *, linear: bool) -> None:
-        """Put patches in place: first linear maps and other leaves, if asked for, then what
-        stands around them.
+    def patch(self, plan: Plan, *, linear: bool, through: frozenset[str] = frozenset()) -> None:
+        """Put patches in place: first linear maps and other leaves, if asked for, or those at some
+        paths, then what stands around them.
         """
         self.tasks.names = plan.tasks
         drops = tuple(Drop(each.numbers, each.fixed, each.seed) for each in plan.drops)
         if linear:
             self._keep_readable()
-            for patched in plan.modules:
-                if isinstance(patched.facts, LinearFacts | LeafFacts):
-                    self._module(patched, drops, plan.table.tokens)
+        for patched in plan.modules:
+            is_wanted = linear or patched.path in through
+            if is_wanted and isinstance(patched.facts, LinearFacts | LeafFacts):
+                self._module(patched, drops, plan.table.tokens)
         for patched in plan.modules:
             if not isinstance(patched.facts, LinearFacts | LeafFacts | TokenFacts):
                 self._module(patched, drops, plan.table.tokens)

@@ -17,6 +17,15 @@ class StandIn(nn.Module):
         self.pefc_map = inner
         self.training = inner.training
 
+    @property
+    def weight(self) -> object:
+        """For a patch of the map that stands here."""
+        return self.pefc_map.weight
+
+    @property
+    def bias(self) -> object:
+        return self.pefc_map.bias
+
     def forward(self, *args: Tensor, **kwargs: Tensor) -> Tensor:
         """What the map gives."""
         return self.pefc_map(*args, **kwargs)

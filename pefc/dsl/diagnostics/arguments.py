@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from ..dialect import ARGUMENTS
 from ..nearest import listing, nearest, suggestion
 from ..source import Span
 from ..vocabulary import SYNONYMS
@@ -15,7 +16,8 @@ class UnknownArgument(Diagnostic):
         lora(rank=8) on attn.q
 
     `pefc explain METHOD` shows the parameters of a method. Names that other tools use (`rank`,
-    `lora_alpha`) are answered with ours.
+    `lora_alpha`) are answered with ours, and what is no parameter here (`target_modules`,
+    `modules_to_save`, `use_dora`) with what to write.
     """
 
     method: str
@@ -36,7 +38,7 @@ class UnknownArgument(Diagnostic):
 
     def help(self) -> str | None:
         name = self._meant()
-        return None if name is None else f"did you mean `{name}`?"
+        return ARGUMENTS.get(self.name) if name is None else f"did you mean `{name}`?"
 
     def fix(self) -> Fix | None:
         name = self._meant()
@@ -44,7 +46,9 @@ class UnknownArgument(Diagnostic):
 
     def _meant(self) -> str | None:
         synonym = SYNONYMS.get(self.name)
-        return synonym if synonym in self.known else nearest(self.name, self.known)
+        if synonym in self.known:
+            return synonym
+        return None if self.name in ARGUMENTS else nearest(self.name, self.known)
 
 
 @dataclass(frozen=True)

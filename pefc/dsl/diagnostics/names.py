@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from ..dialect import METHODS, VALUES
 from ..nearest import listing, nearest, suggestion
 from ..source import Span
 from .core import Diagnostic, Fix, Label
@@ -29,10 +30,14 @@ class UnknownMethod(Diagnostic):
         return (Label(self.span, "not defined here, not imported, not in the standard library"),)
 
     def help(self) -> str | None:
-        return suggestion(self.name, self.known) or "`pefc methods` lists the standard library"
+        name = self._meant()
+        return f"did you mean `{name}`?" if name else "`pefc methods` lists the standard library"
+
+    def _meant(self) -> str | None:
+        return METHODS.get(self.name) or nearest(self.name, self.known)
 
     def fix(self) -> Fix | None:
-        name = nearest(self.name, self.known)
+        name = self._meant()
         return None if name is None else Fix(self.span, name)
 
 
@@ -63,10 +68,13 @@ class UnknownName(Diagnostic):
         return (f"known here: {listing(few)}",) if few and len(self.known) <= len(few) else ()
 
     def help(self) -> str | None:
+        value = VALUES.get(self.name)
+        if value is not None:
+            return f"did you mean `{value}`?"
         return self.hint or suggestion(self.name, self.known)
 
     def fix(self) -> Fix | None:
-        name = nearest(self.name, self.known)
+        name = VALUES.get(self.name) or nearest(self.name, self.known)
         return None if name is None else Fix(self.span, name)
 
 

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from ..nearest import listing, nearest, suggestion
+from ..dialect import meant
+from ..nearest import listing, nearest
 from ..source import Span
 from ..vocabulary import ROLES
 from .core import Diagnostic, Fix, Label
@@ -45,17 +46,21 @@ class UnmatchedSelector(Diagnostic):
         return (self.instead,)
 
     def help(self) -> str:
-        return (
-            suggestion(self.term, self.known)
-            or "print what there is with `pefc roles`, or mark the term with `?`"
-        )
+        name = self._meant()
+        if name is not None:
+            return f"did you mean `{name}`?"
+        return "print what there is with `pefc roles`, or mark the term with `?`"
+
+    def _meant(self) -> str | None:
+        return meant(self.term, self.known) or nearest(self.term, self.known)
 
     def fix(self) -> Fix | None:
         """The nearest name in the place of the term, if the term stands there as it is."""
-        name = nearest(self.term, self.known)
+        name = self._meant()
         if name is None or self.term not in {self.span.text, self.span.text.strip('"')}:
             return None
-        return Fix(self.span, self.span.text.replace(self.term, name))
+        is_role = name == meant(self.term, self.known)  # which stands without quotes
+        return Fix(self.span, name if is_role else self.span.text.replace(self.term, name))
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,8 @@ class NoSuchSite(Diagnostic):
     """The kinds that were asked for."""
     found: tuple[str, ...] = ()
     """The kinds of the sites that are there."""
+    instead: tuple[str, ...] = ()
+    """The roles that the model has for these kinds."""
 
     def title(self) -> str:
         return f"`{self.term}` has no site of the kind {_either(self.kinds)}"
@@ -124,6 +131,8 @@ class NoSuchSite(Diagnostic):
 
     def help(self) -> str:
         kinds = _either(self.kinds)
+        if self.instead:
+            return f"name {_either(self.instead)}, or mark the term with `?`"
         return f"name modules that are {kinds} or hold some, or mark the term with `?`"
 
 
