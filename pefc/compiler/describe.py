@@ -33,10 +33,10 @@ def roles_of_kinds(table: SiteTable, kinds: tuple[str, ...]) -> tuple[str, ...]:
     """
     found = {site.role for site in table.sites if site.kind in kinds}
     direct = tuple(role for role in model_roles(table) if role in found)
-    if direct or len(kinds) > 1:
+    if direct:
         return direct
-    picker = Picker(table, kinds[0])
-    return tuple(role for role in model_roles(table) if picker.role(role))
+    pickers = [Picker(table, kind) for kind in kinds]
+    return tuple(r for r in model_roles(table) if any(picker.role(r) for picker in pickers))
 
 
 def instead(table: SiteTable, pattern: str, *, classes: bool) -> str:

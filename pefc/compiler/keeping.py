@@ -33,7 +33,7 @@ def check_kept(model: nn.Module, plan: Plan) -> None:
     """Raise SpecError where a module that methods stand on is another one by now."""
     for planned in plan.attachments:
         module = _submodule(model, planned.home)
-        if module is None or planned.child not in module._modules or not is_patched(module):
+        if module is None or planned.child not in module._modules or not is_patched(type(module)):
             raise SpecError([ReplacedModule(planned.span, planned.home)])
 
 

@@ -1,6 +1,6 @@
 """The words of other tools, above all of HF PEFT, and what they are here."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 ARGUMENTS = {
     "target_modules": "what it names stands behind the method: `on attn.q, attn.v`, or `on q_proj`",
@@ -62,11 +62,11 @@ _ROLES = {
 VALUES = {"True": "true", "False": "false"}
 
 
-def meant(word: str, known: Iterable[str]) -> str | None:
+def meant(word: str, known: Collection[str]) -> str | None:
     """The term of a selector that a word of another tool means, if a model knows it."""
     family, dot, role = word.partition(".")
     roles = {name: found for found, names in _ROLES.items() for name in names.split()}
     found = SELECTORS.get(word) or roles.get(word)
     if found is None and family in _FAMILIES:
         found = f"{_FAMILIES[family]}{dot}{role}"
-    return found if found in known else None
+    return found if found is not None and found in known else None
