@@ -11,6 +11,7 @@ from pefc.dsl.diagnostics import SpecError
 from pefc.dsl.parser import parse
 from pefc.dsl.source import Source
 from pefc.dsl.syntax import Number
+from tests.work import calls
 
 
 def codes(text: str, name: str = "<spec>", root: Path | None = None) -> list[str]:
@@ -115,12 +116,9 @@ def test_growing_recipes_are_stopped() -> None:
 
 
 def test_cost_is_linear() -> None:
-    def seconds(count: int) -> float:
+    def work(count: int) -> int:
         lines = "\n".join(f"lora(r=8) on attn.q as l{n}" for n in range(count))
-        spec = parse(Source("<spec>", lines))
-        start = time.perf_counter()
-        assert len(check(spec).steps) == count
-        return time.perf_counter() - start
+        return calls(check, parse(Source("<spec>", lines)))
 
-    seconds(10)
-    assert min(seconds(4000) for _ in range(3)) < 12 * min(seconds(800) for _ in range(3))
+    work(10)
+    assert work(1200) - work(800) == pytest.approx(work(800) - work(400), rel=0.01)

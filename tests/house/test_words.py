@@ -18,7 +18,8 @@ ELSEWHERE = re.compile(
     r"""
     (?<![\w.])/(home|root|work|Users|tmp|mnt|srv)/\w    # a path of one machine
     | \b(localhost|127\.0\.0\.1|192\.168\.\d+)\b        # a host of one network
-    | \b(artifactory|devpi|nexus|index-url|trusted-host)\b
+    | \b(artifactory|devpi|nexus|trusted-host)\b
+    | \bindex-url\b(?!\ https://download\.pytorch\.org/)  # of PyTorch itself
     | \bworkplace\b | \b[Ss]essions?\b | \bAI-generated\b | \b(Claude|ChatGPT|Copilot)\b
     """,
     re.VERBOSE,

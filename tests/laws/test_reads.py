@@ -62,7 +62,7 @@ def told(case: Case, call: str, path: str) -> str:
     if not said and trains_its_own(call):
         assert torch.allclose(adapted, with_patch(case, model, path), atol=1e-8)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="unfinished-shrinking")
+        warnings.filterwarnings("ignore", message=".*unfinished-shrinking")
         try:
             pefc.merge(model)
         except pefc.SpecError as error:

@@ -19,7 +19,7 @@ from pefc.compiler.attached import is_attached
 from .smollm import Batch, questions, reviews, write
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def smollm(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """A model folder, which the first of all workers writes."""
     own = tmp_path_factory.getbasetemp()
@@ -31,27 +31,27 @@ def smollm(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def tokenizer(smollm: Path) -> PreTrainedTokenizerBase:
     return AutoTokenizer.from_pretrained(smollm, padding_side="left")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def text(tokenizer: PreTrainedTokenizerBase) -> Batch:
     return reviews(tokenizer, slice(2))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def asked(tokenizer: PreTrainedTokenizerBase) -> Batch:
     return questions(tokenizer, "Which city is the capital of France?")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def read_once(smollm: Path) -> PreTrainedModel:
     return AutoModelForCausalLM.from_pretrained(smollm, dtype=torch.float32).eval()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def values(read_once: PreTrainedModel) -> dict[str, torch.Tensor]:
     """The values of the model before any test."""
     return {name: value.clone() for name, value in read_once.state_dict().items()}

@@ -1,14 +1,12 @@
 """Models as large as there are, without weights: counted in full, planned in proportion."""
 
-import cProfile
-import pstats
-
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedModel
 
 import pefc
 from pefc.compiler.memory import estimate, setup
+from tests.work import calls
 
 LAYERS, WORDS = 200, 256_000
 WIDTH, INNER, NARROW = 8192, 28672, 1024
@@ -64,15 +62,7 @@ def test_logits_of_more_than_2_to_31_entries_take_their_memory() -> None:
 
 @pytest.mark.parametrize("name", SPECS)
 def test_the_work_of_a_plan_grows_with_the_layers(name: str) -> None:
-    """16 layers more take what 16 more have taken before. Counted in calls of functions, which no
-    other work on the machine changes.
-    """
+    """16 layers more take what 16 more have taken before."""
     pefc.plan(SPECS[name], built(2))
-    few, more, many = (calls(SPECS[name], built(layers)) for layers in (16, 32, 48))
+    few, more, many = (calls(pefc.plan, SPECS[name], built(layers)) for layers in (16, 32, 48))
     assert many - more == pytest.approx(more - few, rel=0.05)
-
-
-def calls(spec: str, model: PreTrainedModel) -> int:
-    profile = cProfile.Profile()
-    profile.runcall(pefc.plan, spec, model)
-    return pstats.Stats(profile).total_calls  # pyright: ignore[reportAttributeAccessIssue]
