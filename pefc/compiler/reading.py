@@ -16,7 +16,7 @@ from ..dsl.diagnostics.state import DamagedAdapter, NoAdapter, OtherFormat, Othe
 from ..dsl.embedding import LARGEST
 from ..dsl.parser import parse
 from ..dsl.source import Source
-from ..runtime.checkpoint import FLOATS, read_header
+from ..runtime.checkpoint import DTYPES, read_header
 from ..runtime.state import (
     MANIFEST,
     DamagedFileError,
@@ -29,17 +29,6 @@ from ..runtime.state import (
 from .lengths import with_lengths
 from .manifest import FORMAT, Entry, Manifest, validated
 from .saving import SPEC, TENSORS, method_digests
-
-_DTYPES: Mapping[str, torch.dtype] = {
-    **FLOATS,
-    "I64": torch.int64,
-    "I32": torch.int32,
-    "I16": torch.int16,
-    "I8": torch.int8,
-    "U8": torch.uint8,
-    "BOOL": torch.bool,
-}
-"""Those of adapters: numbers of methods and parameters, positions, and buffers of bases."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +118,7 @@ def _check_spec(file: Pinned) -> None:
 
 def _check_tensors(file: Pinned) -> None:
     for entry in read_header(file.read, file.size).entries:
-        if entry.code not in _DTYPES:
+        if entry.code not in DTYPES:
             raise ValueError(f"`{entry.name}` is {entry.code}, which no adapter has")
 
 
@@ -154,7 +143,7 @@ def _spec(file: Pinned, folder: Path) -> Source:
 
 def _shapes(file: Pinned) -> dict[str, torch.Tensor]:
     return {
-        entry.name: torch.empty(entry.shape, dtype=_DTYPES[entry.code], device="meta")
+        entry.name: torch.empty(entry.shape, dtype=DTYPES[entry.code], device="meta")
         for entry in read_header(file.read, file.size).entries
     }
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from types import MappingProxyType
 
 import torch
-from safetensors.torch import save as save_tensors
 from torch import nn
 
 from ..dsl import library
@@ -23,6 +22,7 @@ from ..dsl.format import format as format_spec
 from ..dsl.syntax import Method, Spec
 from ..dsl.vocabulary import FUSION
 from ..runtime.buffers import changed
+from ..runtime.checkpoint import file_parts
 from ..runtime.installed import Installed, record
 from ..runtime.patched import bare, outlined
 from ..runtime.processes import by_one, gathered, spread
@@ -137,7 +137,7 @@ def write_files(
     Raises SpecError where it cannot be written.
     """
     spec = spec_text(checked)
-    files = {SPEC: spec.encode(), TENSORS: save_tensors(dict(tensors))}
+    files = {SPEC: spec.encode(), TENSORS: file_parts(tensors)}
     manifest = {
         "format": FORMAT,
         "methods": method_digests(checked),

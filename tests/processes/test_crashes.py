@@ -97,6 +97,7 @@ def test_whatever_writes_an_adapter_changes_files_as_save_does(
     assert (tmp_path / "pruned" / "plan.json").exists()
     assert changes(lambda: trainer(model, tmp_path).save_model("noted")) == [
         *expected,
+        ("os.remove", "model.safetensors.new"),
         ("os.rename", "model.safetensors.new"),
     ]
 

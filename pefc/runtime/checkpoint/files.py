@@ -12,11 +12,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from .header import FLOATS, Entry, read_header
+from .header import DTYPES, Entry, read_header
 
 _BITS: Mapping[str, torch.dtype] = {"U8": torch.uint8, "I8": torch.int8}
 """Those in which quantized weights are packed."""
-_NAMES = {dtype: name for name, dtype in FLOATS.items()}
+_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 _METADATA = "__metadata__"
 _CHUNK = 1 << 20
 """Bytes that are copied at once."""
@@ -180,6 +180,22 @@ def write_shard(path: Path, tensors: Sequence[New], metadata: Mapping[str, str])
         file.write(room.to_bytes(8, "little"))
         file.write(_header(written, metadata).ljust(room))
     return total
+
+
+def file_parts(tensors: Mapping[str, Tensor]) -> tuple[bytes | memoryview, ...]:
+    """Return the bytes of a file that holds some tensors: its header, then the memory of each
+    tensor, of which only what is on another device or not contiguous is copied.
+
+    The widest numbers come first, so that every tensor lies at a multiple of their width.
+    """
+    order = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
+    values = {name: tensors[name].detach().cpu() for name in order}
+    made = [
+        New(name, _NAMES[value.dtype], tuple(value.shape), value.nbytes, tuple)
+        for name, value in values.items()
+    ]
+    header = _header(made, {})
+    return (len(header).to_bytes(8, "little"), header, *map(_bytes, values.values()))
 
 
 def _write_parts(file: BinaryIO, new: New) -> int:

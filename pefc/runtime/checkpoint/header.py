@@ -27,6 +27,16 @@ FLOATS: Mapping[str, torch.dtype] = {
     "BF16": torch.bfloat16,
 }
 """The dtypes in which weights compute; tensors of other dtypes are copied as they are."""
+DTYPES: Mapping[str, torch.dtype] = {
+    **FLOATS,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+"""Those of adapters: numbers of methods and parameters, positions, and buffers of bases."""
 
 
 @dataclass(frozen=True, slots=True)

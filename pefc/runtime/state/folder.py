@@ -26,6 +26,8 @@ _TRIES = 100
 """Readings of a folder that is written meanwhile; a reading takes no longer than a write."""
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
 
+Content = bytes | tuple[bytes | memoryview, ...]
+"""Of a file: its bytes, or parts that follow each other."""
 Check = Callable[[Pinned], None]
 """Raises ValueError with the reason why a file cannot be what its name says; reads little of it."""
 
@@ -43,7 +45,9 @@ class DamagedFileError(Exception):
         self.reason = reason
 
 
-def write_folder(folder: Path, files: Mapping[str, bytes], manifest: Mapping[str, object]) -> None:
+def write_folder(
+    folder: Path, files: Mapping[str, Content], manifest: Mapping[str, object]
+) -> None:
     """Write files and their manifest; until the end, the folder holds what it held. Of several
     processes that write at once, one comes after the other.
     """
@@ -63,7 +67,7 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     sync(path.parent)
 
 
-def _write_all(folder: Path, files: Mapping[str, bytes], manifest: Mapping[str, object]) -> None:
+def _write_all(folder: Path, files: Mapping[str, Content], manifest: Mapping[str, object]) -> None:
     _finish(folder, files)
     digests = {name: _digest(content) for name, content in files.items()}
     text = json.dumps({**manifest, "files": digests}, indent=1) + "\n"
@@ -167,7 +171,7 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _finish(folder: Path, files: Mapping[str, bytes]) -> None:
+def _finish(folder: Path, files: Mapping[str, Content]) -> None:
     """Move into place what an earlier write left under `NAME.new` when it was cut short, before it
     is overwritten.
     """
@@ -218,11 +222,11 @@ def _other(path: Path) -> DamagedFileError:
     return DamagedFileError(path, f"it is not the file that {MANIFEST} was written with")
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, content: Content) -> None:
     """Write a file that is made now: what stands at its path, a link too, is taken away."""
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, _CREATE, 0o666), "wb") as file:
-        file.write(content)
+        file.writelines(_parts(content))
         file.flush()
         os.fsync(file.fileno())
 
@@ -236,5 +240,12 @@ def sync(folder: Path) -> None:
         os.close(handle)
 
 
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+def _digest(content: Content) -> str:
+    digest = hashlib.sha256()
+    for part in _parts(content):
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _parts(content: Content) -> tuple[bytes | memoryview, ...]:
+    return content if isinstance(content, tuple) else (content,)
