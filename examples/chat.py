@@ -32,6 +32,8 @@ import pefc
 
 SYSTEM = "Is the review positive or negative? Answer with one word."
 WORDS = ("negative", "positive")
+QUANTIZED = "quantize(nf4, double) on linear"
+"""The base of `qlora`, and nothing else."""
 BATCH, RATE = 8, 1e-3
 JUDGED = 160
 """Held-back reviews that an accuracy is of, but no more than train."""
@@ -82,7 +84,9 @@ def main() -> None:
 
     table = Table("", "trains", "base", "says the right word", "finds it likelier", "seconds")
     answers = {"as it came": answers_of(base, chat)}
-    table.add_row("as it came", "", size(base), *shares(judge(base, chat)), "")
+    quantized = pefc.apply(QUANTIZED, deepcopy(base))
+    for name, model in (("as it came", base), ("in 4 bits", quantized)):
+        table.add_row(name, "", size(model), *shares(judge(model, chat)), "")
     for name in ("chat.peft", "chat_qlora.peft"):
         model = run(name, base, chat, table)
         answers[name] = answers_of(model, chat)
@@ -104,7 +108,9 @@ def read(rows: int) -> tuple[PreTrainedModel, Chat]:
     reviews = [(text, int(float(rating) > 0)) for rating, text in pairs]
     first = HELD_BACK + TUNING
     training, held_back = reviews[first : first + rows], reviews[: min(JUDGED, rows)]
-    return model.eval(), Chat(tokenizer, training, held_back, Console(width=100))
+    return model.eval().requires_grad_(False), Chat(
+        tokenizer, training, held_back, Console(width=100)
+    )
 
 
 def run(name: str, base: PreTrainedModel, chat: Chat, table: Table) -> PreTrainedModel:
@@ -200,9 +206,8 @@ def first_logits(model: PreTrainedModel, chat: Chat) -> torch.Tensor:
 
 def size(model: PreTrainedModel) -> str:
     """What the weights of a base take, without its adapter."""
-    frozen = [each for each in model.parameters() if not each.requires_grad]
-    whole = frozen or list(model.parameters())
-    return f"{sum(each.nbytes for each in whole) / 2**20:,.0f} MiB"
+    taken = sum(each.nbytes for each in model.parameters() if not each.requires_grad)
+    return f"{taken / 2**20:,.0f} MiB"
 
 
 def shares(found: Judgement) -> tuple[str, str]:

@@ -67,7 +67,8 @@ def check_tensors(plan: Plan, model: nn.Module, saved: Saved) -> None:
         if name in tensors and tensors[name].shape != wanted.shape
     ]
     present = {name for name, _ in base_buffers(model)}
-    found += [(name, "is no buffer of it") for name in saved.buffers if name not in present]
+    placed = (name for name in saved.buffers if name in expected)
+    found += [(name, "is no buffer of it") for name in placed if name not in present]
     if found:
         raise SpecError([OtherSites(str(saved.folder), plan.model, tuple(found))])
     strange = [
