@@ -24,11 +24,13 @@ def linear_width(module: nn.Module) -> tuple[int, int] | None:
 
 
 def _runs_as_declared(module: nn.Module) -> bool:
-    """The forward is the one of `nn.Linear`, of `Conv1D`, or of bitsandbytes' quantized maps."""
+    """The forward is the one of `nn.Linear`, of `Conv1D`, of Falcon's maps, which differs from the
+    first in its rounding alone, or of bitsandbytes' quantized maps.
+    """
     home = next(cls for cls in base_class(module).__mro__ if "forward" in cls.__dict__)
     return (
         home is nn.Linear
-        or home.__name__ == "Conv1D"
+        or home.__name__ in {"Conv1D", "FalconLinear"}
         or home.__module__.partition(".")[0] == "bitsandbytes"
     )
 

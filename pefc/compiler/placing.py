@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 from ..dsl.diagnostics.core import SpecError
 from ..dsl.diagnostics.packing import NotQuantizedYet
-from ..dsl.diagnostics.placing import ClosedAttention, NoPorts, NoTokens
+from ..dsl.diagnostics.placing import ClosedAttention, NoPorts, NoTokens, OwnForward
 from ..dsl.source import Span
 from ..runtime.patched import base_class
 from ..runtime.quantized import lacks_bits
@@ -57,6 +57,8 @@ def place(site: Site, table: SiteTable, model: nn.Module, span: Span) -> Place:
         case _:
             if lacks_bits(model.get_submodule(site.path)):
                 raise SpecError([NotQuantizedYet(span, site.path)])
+            if site.inputs is None:
+                raise SpecError([OwnForward(span, site.path, site.class_name)])
             return Place(site.path, linear_facts(site), None)
 
 

@@ -34,6 +34,24 @@ def forward_replaced() -> None:
     pefc.apply("lora(r=2) on attn.{q,v}", model)
 
 
+class Doubled(nn.Linear):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x @ (2 * self.weight.T)
+
+
+def own_forward() -> None:
+    model = llama()
+    for layer in model.model.layers:
+        layer.self_attn.q_proj.__class__ = Doubled
+    pefc.apply("lora(r=2) on attn.q", model)
+
+
+def inference_weights() -> None:
+    with torch.inference_mode():
+        model = plain()
+    pefc.apply("lora(r=2) on attn.{q,v}", model)
+
+
 class Branching(nn.Module):
     """Computes something else where the values are small, which no graph can say."""
 
@@ -221,6 +239,8 @@ MISTAKES: tuple[Callable[[], None], ...] = (
     nothing_attached,
     nothing_to_remove,
     forward_replaced,
+    own_forward,
+    inference_weights,
     not_traced,
     never_called,
     not_affine,

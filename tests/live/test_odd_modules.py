@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 import pytest
 import torch
 from torch import nn
-from transformers import AlbertConfig, AlbertModel
+from transformers import AlbertConfig, AlbertModel, FalconConfig, FalconForCausalLM
 
 import pefc
 
@@ -111,6 +111,33 @@ def test_what_is_applied_in_inference_mode_trains() -> None:
         pefc.apply("lora(r=2) on attn.q", model)
     model(torch.ones(1, 3, dtype=torch.long)).logits.sum().backward()
     assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
+
+
+@pytest.mark.parametrize("new", [False, True])
+@pytest.mark.parametrize("spec", ["lora(r=2) on linear", "dora(r=2) on **.dense", "ssf on linear"])
+def test_maps_of_falcon_are_linear(spec: str, new: bool) -> None:
+    """Their class has a forward of its own, which adds the bias after the product."""
+    model = FalconForCausalLM(
+        FalconConfig(
+            vocab_size=64,
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_kv_heads=2,
+            new_decoder_architecture=new,
+            multi_query=not new,
+            alibi=False,
+            bias=True,
+        )
+    ).eval()
+    tokens = torch.arange(12).view(2, 6)
+    before = model(tokens).logits
+    pefc.apply(spec, model)
+    torch.testing.assert_close(model(tokens).logits, before, rtol=0, atol=1e-6)
+    perturb(model)
+    attached = model(tokens).logits.detach()
+    assert not torch.allclose(attached, before, atol=1e-3)
+    torch.testing.assert_close(pefc.merge(model)(tokens).logits, attached, rtol=0, atol=1e-5)
 
 
 def test_the_graph_trains_what_the_spec_names_alone() -> None:

@@ -9,6 +9,7 @@ from torch import nn
 
 from ...dsl.diagnostics.attaching import AlreadyAttached, ForwardReplaced
 from ...dsl.diagnostics.core import Diagnostic, SpecError
+from ...dsl.diagnostics.placing import InferenceWeights
 from ...runtime.buffers import noted
 from ...runtime.change import Change
 from ...runtime.installed import Installed, record, remember
@@ -30,6 +31,10 @@ def check_free(plan: Plan, model: nn.Module) -> None:
     """Raise SpecError where the model carries a spec already, or a patch could never run."""
     check_unattached(model)
     check_forwards(plan, model)
+    made = (name for name, p in model.named_parameters() if p.is_inference())
+    for step in plan.checked.steps[:1]:
+        if (name := next(made, None)) is not None:
+            raise SpecError([InferenceWeights(step.span, name)])
 
 
 def check_forwards(plan: Plan, model: nn.Module) -> None:

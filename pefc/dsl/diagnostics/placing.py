@@ -196,3 +196,59 @@ class NoPositions(Diagnostic):
 
     def help(self) -> str:
         return "leave `shift` out: a prefix then has no position"
+
+
+@dataclass(frozen=True, slots=True)
+class OwnForward(Diagnostic):
+    """A module acts as a linear map in its model, and its class has a forward of its own: what that
+    computes beside the product with its weight is not known, so no formula can say what to change.
+
+        class Scaled(nn.Linear):
+            def forward(self, x):
+                return 2 * super().forward(x)
+
+        lora(r=2) on attn.q
+
+    Put what it does beside the product into a module around it, or name other sites.
+    """
+
+    span: Span
+    path: str
+    name: str
+
+    def title(self) -> str:
+        return f"`{self.path}` is of the class `{self.name}`, which has a forward of its own"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, "needs to know how its weight meets its input"),)
+
+    def notes(self) -> tuple[str, ...]:
+        return ("`nn.Linear`, `Conv1D` and bitsandbytes' maps are known, as they compute",)
+
+    def help(self) -> str:
+        return f"leave it out with `except {self.path}`, or move that forward around an `nn.Linear`"
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceWeights(Diagnostic):
+    """A model was made under `torch.inference_mode()`. Torch lets such weights neither take part in
+    a backward pass nor change in place outside of that mode, so nothing beside them could train.
+
+        with torch.inference_mode():
+            model = AutoModelForCausalLM.from_pretrained(folder)
+        pefc.apply("lora(r=2) on attn.q", model)
+
+    Make or read the model outside of it; `torch.no_grad()` does no harm.
+    """
+
+    span: Span
+    path: str
+
+    def title(self) -> str:
+        return f"`{self.path}` was made under `torch.inference_mode()`"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, "could not train beside it"),)
+
+    def help(self) -> str:
+        return "make the model outside of `torch.inference_mode()`"
