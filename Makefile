@@ -25,7 +25,7 @@ test: $(STAMP)
 
 # An hour, of which each campaign has its share; the seed is new each time, and said.
 FUZZ_SEED ?= $(shell date +%s)
-FUZZ_SECONDS ?= 1200
+FUZZ_SECONDS ?= 900
 
 fuzz: $(STAMP)
 	@echo "PEFC_FUZZ_SEED=$(FUZZ_SEED)"

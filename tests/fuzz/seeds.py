@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from random import Random
 
+IS_LONG = "PEFC_FUZZ_SECONDS" in os.environ
 SECONDS = float(os.environ.get("PEFC_FUZZ_SECONDS", "20"))
 SEED = int(os.environ.get("PEFC_FUZZ_SEED", "11"))
 

@@ -2,9 +2,12 @@
 run of a call meets as many of them as it has lines.
 """
 
+import gc
 import os
+import signal
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -17,17 +20,16 @@ if TYPE_CHECKING:
     from _typeshed import TraceFunction
 
 HOME = f"{Path(pefc.__file__).parent}{os.sep}"
-LINKER = (
-    *("surgery", "training", "compiler/loading", "compiler/merge", "compiler/program"),
-    *("compiler/growing", "compiler/tasking", "compiler/folds", "compiler/pruning"),
-    *("compiler/saving", "compiler/link/", "runtime/installed", "runtime/patched"),
-    *("runtime/tasks", "runtime/rates", "runtime/hooking", "runtime/buffers", "runtime/change"),
-    *("runtime/quantized/", "runtime/state/folder"),
-)
+COMMIT = f"runtime{os.sep}change.py"
 """Where models are changed."""
-BRIEF = ("compiler/tasking", "runtime/change")
-"""All new lines of these are interrupted."""
-Line = tuple[str, int]
+MOMENT = {"commit", "during", "_at_once"}
+"""Functions around the moment at which they are."""
+_LONGEST = 20
+"""Seconds that a process has to end after its interrupt."""
+Line = tuple[str, str, int]
+"""Module, function, number."""
+Place = tuple[Line, int]
+"""A line, and how often it ran before."""
 State = Callable[[], object]
 
 
@@ -35,15 +37,31 @@ class Interrupt(KeyboardInterrupt):
     """What a signal would raise; nobody else raises it."""
 
 
-@dataclass(slots=True)
-class Outcome:
-    """What came of the interrupts in one call."""
+def lines_of(call: Callable[[], object]) -> Counter[Line]:
+    """How often a call runs each line of pefc."""
+    found: Counter[Line] = Counter()
 
-    lines: int = 0
-    """How many lines it runs, each as often as it runs."""
-    faults: int = 0
-    torn: list[str] = field(default_factory=list)
-    """Those that left neither what was before nor what comes after."""
+    def ran(frame: FrameType, event: str, _: object) -> "TraceFunction":
+        if event == "line":
+            found[_line(frame)] += 1
+        return ran
+
+    _traced(call, ran)
+    return found
+
+
+def chosen(
+    lines: Counter[Line], random: Random, seen: set[Line], most: int | None
+) -> frozenset[Place]:
+    """Lines to be interrupted, each at one of the times that it runs: those of the moment of a
+    change, those of its module that were not seen, and so many others, or all.
+    """
+    sure = {line for line in lines if line[0] == COMMIT and line not in seen}
+    seen |= sure
+    sure |= {line for line in lines if line[0] == COMMIT and line[1] in MOMENT}
+    others = [line for line in lines if line not in sure]
+    some = others if most is None or most > len(others) else random.sample(others, most)
+    return frozenset((line, random.randrange(lines[line])) for line in (*sure, *some))
 
 
 @dataclass(slots=True)
@@ -56,64 +74,53 @@ class Campaign:
     """Goes with the state before the call."""
     after: object
     """The state after the same call on an equal model."""
-    seen: set[Line] = field(default_factory=set)
-    """Lines that are not new."""
-    share: float = 1.0
-    """Of all lines so many are interrupted."""
-    new: float = 1.0
-    """And so many of those that are where models are changed, and new."""
-    outcome: Outcome = field(default_factory=Outcome)
+    places: Collection[Place]
+    """Where to interrupt it."""
+    faults: int = 0
+    torn: list[str] = field(default_factory=list)
+    """Where interrupts left neither what was before nor what comes after."""
     before: object = None
-    is_late: bool = False
-    """The model has begun to change, or has changed: from here on each line is interrupted."""
+    lines: Counter[Line] = field(default_factory=Counter)
     line: Line | None = None
     """In a process that was interrupted: where."""
-    random: Random = field(default_factory=lambda: Random(11))  # noqa: S311
 
-    def run(self) -> Outcome:
+    def run(self) -> "Campaign":
         """Make the call, which must succeed where nothing interrupts it."""
         self.before = self.state(), self.identity()
         failure: BaseException | None = None
-        sys.settrace(self._called)
+        gc.collect()
+        gc.freeze()  # what processes share they need not copy
         try:
-            self.call()
+            _traced(self.call, self._ran)
         except BaseException as error:  # noqa: BLE001  (an interrupt, or what became of it)
             failure = error
-        finally:
-            sys.settrace(None)
         if self.line is not None:
             self._end()
+        gc.unfreeze()
         if failure is not None:
             raise failure
         assert self.state() == self.after
-        return self.outcome
-
-    def _called(self, frame: FrameType, _: str, __: object) -> "TraceFunction | None":
-        return self._ran if frame.f_code.co_filename.startswith(HOME) else None
+        return self
 
     def _ran(self, frame: FrameType, event: str, _: object) -> "TraceFunction":
         if event == "line":
-            self.outcome.lines += 1
-            code = frame.f_code
-            line = code.co_filename.removeprefix(HOME), frame.f_lineno
-            self.is_late |= code.co_name == "_at_once"
-            is_new = line[0].startswith(LINKER) and line not in self.seen
-            if is_new:
-                self.seen.add(line)
-            is_sure = self.is_late or (is_new and line[0].startswith(BRIEF))
-            if is_sure or self.random.random() < (self.new if is_new else self.share):
+            line = _line(frame)
+            place = line, self.lines[line]
+            self.lines[line] += 1
+            if place in self.places:
                 self._interrupt(line)
         return self._ran
 
     def _interrupt(self, line: Line) -> None:
-        self.outcome.faults += 1
+        self.faults += 1
         process = os.fork()
         if process == 0:
             self.line = line
+            signal.alarm(_LONGEST)  # one that waits for a lock would wait for ever
             raise Interrupt
         _, status = os.waitpid(process, 0)
         if status:
-            self.outcome.torn.append("{}:{}".format(*line))
+            self.torn.append("{0}:{2} ({1})".format(*line))
 
     def _end(self) -> None:
         """Of a process that was interrupted: it says by its code whether all is well."""
@@ -123,3 +130,19 @@ class Campaign:
             os._exit(0 if is_whole else 1)
         except BaseException:  # noqa: BLE001  (a process that goes on would run other tests)
             os._exit(2)
+
+
+def _line(frame: FrameType) -> Line:
+    code = frame.f_code
+    return code.co_filename.removeprefix(HOME), code.co_name, frame.f_lineno
+
+
+def _traced(call: Callable[[], object], ran: "TraceFunction") -> None:
+    def called(frame: FrameType, _: str, __: object) -> "TraceFunction | None":
+        return ran if frame.f_code.co_filename.startswith(HOME) else None
+
+    sys.settrace(called)
+    try:
+        call()
+    finally:
+        sys.settrace(None)

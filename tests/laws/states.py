@@ -7,22 +7,26 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
+from threading import local
 
 import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 from pefc.compiler.plan import Plan
+from pefc.runtime.naming import _NAMED
 
 _DEEPEST = 8
 
 
 def state_of(model: nn.Module) -> tuple[object, object]:
-    """All that a call of pefc may change, or must leave."""
+    """All that a call of pefc may change, or must leave: of the model, of torch, and of the tasks
+    that this thread names.
+    """
     paths = {id(module): path for path, module in model.named_modules(remove_duplicate=False)}
     describing = _Describing(paths)
     modules = tuple((path, *describing.module(module)) for path, module in model.named_modules())
-    return modules, _of_torch()
+    return modules, _around()
 
 
 def described(value: object) -> object:
@@ -40,13 +44,14 @@ def identities(model: nn.Module) -> object:
     return modules, tuple((name, id(tensor)) for name, tensor in tensors)
 
 
-def _of_torch() -> object:
+def _around() -> object:
     return (
         torch.is_grad_enabled(),
         torch.is_inference_mode_enabled(),
         torch._C._is_torch_function_enabled(),
         len(_global_optimizer_pre_hooks),
         len(_global_optimizer_post_hooks),
+        tuple(_NAMED.get().values()),
     )
 
 
@@ -91,7 +96,10 @@ class _Describing:
     def _object(self, value: object, depth: int) -> object:
         kind = type(value).__qualname__
         if is_dataclass(value):
-            found = {field.name: getattr(value, field.name) for field in fields(value)}
+            names = (field.name for field in fields(value) if field.name != "number")
+            found = {name: getattr(value, name) for name in names}
+        elif isinstance(value, local):
+            found = {name: getattr(value, name) for name in type(value).__annotations__}
         else:
             found = {} if callable(value) else getattr(value, "__dict__", {})
         return kind, getattr(value, "__qualname__", ""), self.of(found, depth + 1)
