@@ -49,8 +49,7 @@ wheel: dist
 	build/wheel/bin/python tests/house/installed.py
 
 # The same with every dependency at its lowest allowed version, and at its newest, and some tests; old libraries may be
-# deprecated among themselves. The newest torch is
-# gigabytes of CUDA: the one of constraints.txt stands for it.
+# deprecated among themselves. The newest torch is gigabytes of CUDA: the one of constraints.txt stands for it.
 versions: version-lowest version-newest
 
 version-%: build/%.txt
