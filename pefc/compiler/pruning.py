@@ -14,6 +14,7 @@ from ..dsl.parser import parse
 from ..dsl.source import Source
 from ..dsl.vocabulary import FUSION
 from ..runtime.change import Change
+from ..runtime.gates import NAME, Gates
 from ..runtime.patched import bare
 from .attached import attached
 from .gates import gates
@@ -90,6 +91,9 @@ def _measured(model: nn.Module, batches: Iterable[object]) -> Mapping[str, Tenso
     change = Change()
     for module in model.modules():
         change.attributes(module)["training"] = False
+        noted = module.__dict__.get(NAME)
+        if isinstance(noted, Gates):
+            change.assign(noted, "values", {})
     choose(change, model, FUSION)
     sums = change.during(lambda: _summed(model, batches))
     if not sums:

@@ -61,8 +61,11 @@ class Change:
         self._classes[id(module)] = module, cls
 
     def train(self, parameter: Tensor, flag: bool) -> None:  # noqa: FBT001  (as in torch)
-        """Let a parameter train or not."""
-        self._flags[id(parameter)] = parameter, flag
+        """Let a parameter train or not. One of inference mode never trains, and torch lets nobody
+        say so outside of that mode.
+        """
+        if torch.is_inference_mode_enabled() or not parameter.is_inference():
+            self._flags[id(parameter)] = parameter, flag
 
     def assign(self, owner: object, name: str, value: object) -> None:
         """Give an object that has no dict another attribute."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from itertools import count
-from threading import Lock, local
+from threading import local
 from types import MappingProxyType
 
 import torch
@@ -28,7 +28,6 @@ class Named:
 _NAMED: ContextVar[Mapping[int, Named]] = ContextVar("pefc_named", default=MappingProxyType({}))
 """By the number of a model's `Naming`. New threads begin with nothing."""
 _NUMBERS = count()
-_LOCK = Lock()
 
 
 class _Here(local):
@@ -44,10 +43,10 @@ class Naming:
     """The names that callers of one model give to rows."""
 
     number: int = field(default_factory=_NUMBERS.__next__)
-    users: set[object] = field(default_factory=set)
-    """Who names rows now, in all threads."""
     is_used: bool = False
-    """Whether there are any: compiled code looks at no context where there are none."""
+    """Whether anybody ever named rows: compiled code of the others looks at no context. It stays
+    so, since nobody could take it back while another thread begins to name rows.
+    """
     here: _Here = field(default_factory=_Here)
 
     def __deepcopy__(self, memo: object) -> "Naming":
@@ -99,9 +98,7 @@ class Naming:
         self.here.named = named
 
     def _enter(self, user: object, named: Named) -> None:
-        with _LOCK:
-            self.users.add(user)
-            self.is_used = True
+        self.is_used = True
         if _get_running_loop() is not None:
             self.here.coroutines = {*self.here.coroutines, user}
         self._put(named)
@@ -109,9 +106,6 @@ class Naming:
     def _leave(self, user: object, before: Named | None) -> None:
         self._put(before)
         self.here.coroutines = {*self.here.coroutines} - {user}
-        with _LOCK:
-            self.users.discard(user)
-            self.is_used = bool(self.users)
 
 
 @torch.compiler.disable

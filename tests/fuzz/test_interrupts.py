@@ -102,13 +102,12 @@ CALLS = {
     "remove few bits": Call(partial(of, BITS), pefc.remove),
     "remove a merge": Call(merged, pefc.remove),
     "remove a task": Call(partial(of, TWO), partial(pefc.remove, task="red")),
+    "tasks": Call(partial(of, FUSED), naming),
+    "prune": Call(partial(of, FUSED), lambda model: pefc.prune(model, [IDS], keep=2)),
 }
-NAMING = {"tasks": Call(partial(of, FUSED), naming)}
-"""It takes a lock, which an exception of a tracer leaves locked at the end of its `with`; a signal
-comes before that or after it.
-"""
 MOST = {"load over a task", "merge few bits", "remove"}
 """Calls of which more lines are interrupted, by default: they are quick, or have many steps."""
+IDS = torch.arange(6).reshape(2, 3)
 SEEN: set[Line] = set()
 """Lines of the module where models are changed that were interrupted before."""
 
@@ -192,7 +191,7 @@ def interrupt(*_: object) -> None:
     "name", ["tasks", "set_task", "load over a task", "merge and keep", "remove"]
 )
 def test_a_signal_at_any_time_leaves_before_or_after(name: str, tmp_path: Path) -> None:
-    what = {**CALLS, **NAMING}[name]
+    what = CALLS[name]
     call = calling(what, tmp_path)
     model, twin = what.build(), what.build()
     before, random = state_of(model), Random(13)  # noqa: S311

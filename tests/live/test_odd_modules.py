@@ -2,6 +2,7 @@
 
 import gc
 import linecache
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import pytest
@@ -111,6 +112,24 @@ def test_what_is_applied_in_inference_mode_trains() -> None:
         pefc.apply("lora(r=2) on attn.q", model)
     model(torch.ones(1, 3, dtype=torch.long)).logits.sum().backward()
     assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
+
+
+@pytest.mark.parametrize("within", [False, True])
+@pytest.mark.parametrize("detach", [pefc.remove, pefc.merge])
+def test_a_model_of_inference_mode_answers_with_a_spec(
+    detach: Callable[[nn.Module], nn.Module], *, within: bool
+) -> None:
+    """It could never train, but it can answer, and let go of the spec in that mode or after it."""
+    ids = torch.ones(1, 3, dtype=torch.long)
+    with torch.inference_mode():
+        model = llama()
+        expected = model(ids).logits
+        pefc.apply("lora(r=2) on attn.q", model)
+        assert torch.equal(model(ids).logits, expected)
+    with torch.inference_mode(within):
+        detach(model)
+        torch.testing.assert_close(model(ids).logits, expected)
+    assert not any("lora" in name for name, _ in model.named_parameters())
 
 
 @pytest.mark.parametrize("new", [False, True])

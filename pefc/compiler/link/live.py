@@ -5,6 +5,7 @@ patch.
 from collections.abc import MutableMapping
 from typing import Any
 
+import torch
 from torch import nn
 
 from ...dsl.diagnostics.attaching import AlreadyAttached, ForwardReplaced
@@ -31,6 +32,15 @@ def check_free(plan: Plan, model: nn.Module) -> None:
     """Raise SpecError where the model carries a spec already, or a patch could never run."""
     check_unattached(model)
     check_forwards(plan, model)
+    check_trainable(plan, model)
+
+
+def check_trainable(plan: Plan, model: nn.Module) -> None:
+    """Raise SpecError where nothing could train, since the weights are of inference mode. Within
+    that mode nobody trains, and answers are all that is wanted.
+    """
+    if torch.is_inference_mode_enabled():
+        return
     made = (name for name, p in model.named_parameters() if p.is_inference())
     for step in plan.checked.steps[:1]:
         if (name := next(made, None)) is not None:

@@ -238,7 +238,8 @@ class InferenceWeights(Diagnostic):
             model = AutoModelForCausalLM.from_pretrained(folder)
         pefc.apply("lora(r=2) on attn.q", model)
 
-    Make or read the model outside of it; `torch.no_grad()` does no harm.
+    Make or read the model outside of it; `torch.no_grad()` does no harm. Where you want answers
+    alone, apply within that mode too.
     """
 
     span: Span
