@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1
 
+# Many tests start a process: without bytecode on disk each would compile torch and transformers anew, for seconds.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: venv demo test fuzz lint dist wheel versions format docs bench clean
 
 venv: $(STAMP)
