@@ -79,4 +79,7 @@ def read(text: str) -> None:
         assert parse(Source("<again>", format_spec(spec))) == spec
         pefc.check(spec)
     except pefc.SpecError as error:
-        assert all(full(diagnostic) for diagnostic in error.diagnostics[:5])
+        shown = [full(diagnostic) for diagnostic in error.diagnostics[:5]]
+    else:
+        shown = ["nothing"]
+    assert all(shown)
