@@ -1,6 +1,6 @@
 """What can be said of a method at the sites of one size, before anything runs."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -8,9 +8,11 @@ from torch.fx import Node
 
 from ..dsl import syntax
 from .costs import Costs, costs
-from .lower import Facts, LinearFacts, Member, merged_parameters, plain_patch
+from .lower import Facts, LinearFacts, Member, initial_value, merged_parameters, plain_patch
 from .passes import optimized, thinned
 from .prove import Identity, Need, adds_constant, identity, is_affine, need
+from .prove.ranges import Ranges
+from .prove.reading import read
 from .prove.terms import Atom, Constant, Term
 
 
@@ -44,7 +46,7 @@ def judge(facts: Facts, member: Member) -> Verdict:
     affine = isinstance(facts, LinearFacts) and is_affine(plain)
     lacks_bias = affine and _lacks_bias(facts, members)
     return Verdict(
-        identity(fast, optimized(base), start, base, dict(_starts(member))),
+        identity(fast, optimized(base), start, base, _starts(facts, member)),
         affine and not lacks_bias,
         need(fast),
         Costs(0) if member.owns else costs(facts, fast),
@@ -73,11 +75,20 @@ def _lacks_bias(facts: Facts, members: tuple[Member, ...]) -> bool:
     return adds_constant(merged_parameters(facts, members))
 
 
-def _starts(member: Member) -> Iterator[tuple[str, Term]]:
-    """The paths of tensors that start as one number, or as a parameter of the module."""
+def _starts(facts: Facts, member: Member) -> Mapping[str, Term]:
+    """The tensors, by their paths, that start as one number or as a parameter of the module, or as
+    what may not be finite.
+    """
+    found: dict[str, Term] = {}
     for tensor in member.method.tensors:
-        path = f"{member.prefix}.{tensor.name}"
+        shared = "" if tensor.scope is None else "shared."
+        path = f"{member.prefix}.{shared}{tensor.name}"
         if member.owns:
-            yield path, Atom(tensor.name)
+            found[path] = Atom(tensor.name)
         elif isinstance(tensor.value, syntax.Number):
-            yield path, Constant(float(tensor.value.value))
+            found[path] = Constant(float(tensor.value.value))
+        elif tensor.value is not None:
+            start = read(initial_value(facts, (member,), tensor), found, exact=True)
+            if not Ranges().are_finite(start):
+                found[path] = start
+    return found

@@ -96,7 +96,9 @@ def _argument(draw: st.DrawFn, parameter: syntax.Parameter) -> object:
 
 
 @st.composite
-def compositions(draw: st.DrawFn, *, least: int = 2, names: Sequence[str] = ()) -> Case:
+def compositions(
+    draw: st.DrawFn, *, least: int = 2, names: Sequence[str] = (), sliced: bool = True
+) -> Case:
     """Up to four methods of the library on one module, whole or on rows of it; or sums, and a
     method that reads them, as often as not by its norms.
     """
@@ -104,7 +106,8 @@ def compositions(draw: st.DrawFn, *, least: int = 2, names: Sequence[str] = ()) 
     if names or draw(st.booleans()):
         one = calls(list(names) or linear_methods())
         chosen = draw(st.lists(one, min_size=least, max_size=4))
-        slices = [draw(st.sampled_from(_slices(facts.outputs))) for _ in chosen]
+        rows = st.sampled_from(_slices(facts.outputs) if sliced else (None,))
+        slices = [draw(rows) for _ in chosen]
     else:
         below = calls(adders(), dropped=False)
         chosen = draw(st.lists(below, min_size=1, max_size=2))

@@ -170,7 +170,7 @@ _SLICES = (None, None, ((0, 4),), ((2, 6),), ((0, 2), (4, 6)), ((1, 3), (5, 8)))
 
 
 @st.composite
-def cases(draw: st.DrawFn, *, most: int = 3, user: bool = True) -> Case:
+def cases(draw: st.DrawFn, *, most: int = 3, user: bool = True, sliced: bool = True) -> Case:
     """A chain of methods out of the library and out of the air, on a module of any shape."""
     bias = draw(st.booleans())
     facts = LinearFacts(
@@ -184,7 +184,7 @@ def cases(draw: st.DrawFn, *, most: int = 3, user: bool = True) -> Case:
             statements.append(f"own{number} on linear as m{number}")
         else:
             statements.append(f"{draw(_CALLS)} on linear as m{number}")
-        slices.append(draw(st.sampled_from(_SLICES)))
+        slices.append(draw(st.sampled_from(_SLICES if sliced else (None,))))
     spec = "".join(definitions) + "\n".join(statements)
     found = case(facts, spec, tuple(slices))
     assume(has_lowering(found))

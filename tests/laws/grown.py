@@ -247,7 +247,7 @@ def grown(draw: st.DrawFn, kinds: Kinds, *, name: str = "own", depth: int = 2) -
     rules = [_rule(grower, kinds, depth) for _ in range(draw(st.integers(1, 2)))]
     words = set(re.findall(r"\w+", " ".join(rules)))
     named = ((tensor, shape) for tensor, shape in grower.declared.items() if tensor in words)
-    lines = [_declared(grower, tensor, shape) for tensor, shape in named]
+    lines = [declared(grower, tensor, shape) for tensor, shape in named]
     text = "\n  ".join([*lines, *rules])
     rank = "r: int = 2" if re.search(r"\br\b", text) else ""
     return f"method {name}({rank}) on linear {{\n  {text}\n}}\n"
@@ -267,7 +267,7 @@ def formulas(draw: st.DrawFn, *, affine: bool = False) -> Case:
     return found
 
 
-def _declared(grower: Grower, name: str, shape: str) -> str:
+def declared(grower: Grower, name: str, shape: str) -> str:
     if name == "f":
         return "f: in -> out ~ linear_default"
     if not shape:

@@ -7,9 +7,10 @@ from torch import Tensor
 from torch.fx import Graph, Node
 
 from ..lower.nodes import BASE, shape
+from .ranges import Ranges
 from .reflections import paired
 from .rules import EXACT_RULES, ROUNDING_RULES
-from .terms import Applied, Atom, Constant, Eye, Sum, Term
+from .terms import Applied, Atom, Constant, Eye, Rule, Sum, Term
 
 
 def read(graph: Graph, starts: Mapping[str, Term], *, exact: bool) -> Term:
@@ -17,13 +18,19 @@ def read(graph: Graph, starts: Mapping[str, Term], *, exact: bool) -> Term:
     only without rounding.
     """
     terms: dict[Node, Term] = {}
+    rules = EXACT_RULES if exact else {**EXACT_RULES, **ROUNDING_RULES}
+    ranges = Ranges()
     for node in graph.nodes:
-        terms[node] = _term(node, terms, starts, exact=exact)
+        terms[node] = _term(node, terms, starts, rules, ranges)
     return terms[graph.output_node()]
 
 
 def _term(
-    node: Node, terms: Mapping[Node, Term], starts: Mapping[str, Term], *, exact: bool
+    node: Node,
+    terms: Mapping[Node, Term],
+    starts: Mapping[str, Term],
+    rules: Mapping[object, Rule],
+    ranges: Ranges,
 ) -> Term:
     if node.op == "output":
         return _argument(node.args[0], terms)  # pyright: ignore[reportReturnType]
@@ -34,12 +41,14 @@ def _term(
     arguments = tuple(_argument(argument, terms) for argument in node.args)
     if node.target == BASE:
         return Applied("base", arguments)
-    rules = EXACT_RULES if exact else {**EXACT_RULES, **ROUNDING_RULES}
-    found = rules[node.target](*arguments) if node.target in rules else None
-    if found is not None and _fits(found, arguments, node):
-        return found
     keywords = tuple((name, _argument(value, terms)) for name, value in sorted(node.kwargs.items()))
-    return Applied(node.target, (*arguments, *keywords))
+    written = Applied(node.target, (*arguments, *keywords))
+    found = rules[node.target](*arguments) if node.target in rules else None
+    if found is None or not _fits(found, arguments, node):
+        return written
+    vanished = [argument for argument in arguments if argument is not found]
+    is_kept = len(vanished) < len(arguments)
+    return found if ranges.are_finite(*(vanished if is_kept else (written,))) else written
 
 
 def _argument(argument: object, terms: Mapping[Node, Term]) -> object:

@@ -9,6 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor
 from torch.fx import Node
+from torch.fx.node import map_arg
 
 Places = range | tuple[int, ...]
 """Numbers along an axis."""
@@ -79,7 +80,7 @@ def called(node: Node, known: Mapping[Node, Tensor]) -> Tensor:
     """A call with other values than its own operands."""
 
     def value(argument: object) -> object:
-        return known[argument] if isinstance(argument, Node) else argument
+        return map_arg(argument, known.__getitem__)  # pyright: ignore[reportArgumentType]
 
     function = cast("Callable[..., Tensor]", node.target)
     return function(*map(value, node.args), **{k: value(v) for k, v in node.kwargs.items()})
