@@ -13,6 +13,7 @@ from pefc.compiler.lower import LinearFacts, merged_parameters, plain_patch
 from pefc.compiler.lower.functions import FUNCTIONS
 from pefc.compiler.passes import LAST, PASSES, optimized, thinned
 from pefc.compiler.passes.rewrite import copied
+from pefc.compiler.passes.thin_norm import root
 
 from . import grown
 from .compositions import compositions
@@ -171,3 +172,37 @@ def test_a_rule_that_changes_a_shape_is_a_diagnostic(rule: str) -> None:
     with pytest.raises(pefc.SpecError, match="formula-failed") as caught:
         plain_patch(of.facts, of.members)
     assert WRONG[rule] in caught.value.diagnostics[0].labels()[0].text
+
+
+ABOVE = {
+    "the weight": "dora(r=2) on linear as m0",
+    "a product": "lora(r=2) on linear as m0; dora(r=2) on linear as m1",
+    "a dense summand": "method dense on linear {\n  D: [out, in] = 0\n  weight += D\n}\n"
+    "dense on linear as m0; dora(r=2) on linear as m1",
+    "a norm that trains": "method live(r: int = 2) on linear {\n  A: [r, in] ~ normal(0, 1)\n"
+    "  B: [out, r] = 0\n  let V = W + B @ A\n  weight = diag(norm(V, in)) @ V\n}\n"
+    "lora(r=2) on linear as m0; live on linear as m1",
+}
+
+
+@pytest.mark.parametrize("start", [True, False])
+@pytest.mark.parametrize("spec", ABOVE.values(), ids=ABOVE)
+def test_the_norm_of_a_zero_row_has_the_gradient_of_the_formula(spec: str, start: bool) -> None:
+    """Zero where the row is zero still."""
+    torch.manual_seed(0)
+    of = case(LinearFacts(8, 12, True, transposed=False), spec)
+    values = Values(of, training=False)
+    values.known["weight"][3] = 0
+    for name, value in values.known.items():
+        if start and name.endswith((".B", ".D")):
+            value.zero_()
+    graph = plain_patch(of.facts, of.members)
+    fast = optimized(copied(graph))
+    assert any(node.target is root for node in fast.nodes) or "dense" in spec
+    before, after = computed(values, graph), computed(values, fast)
+    if start and "dora" in spec:  # 0 / 0 of the formula itself
+        assert torch.equal(after["y"].isnan(), before["y"].isnan())
+        return
+    for what, value in before.items():
+        assert bool(value.isfinite().all())
+        torch.testing.assert_close(after[what], value, rtol=1e-9, atol=1e-9)

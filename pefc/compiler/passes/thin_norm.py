@@ -16,7 +16,7 @@ from .scalars import scaled
 
 @dataclass(frozen=True, slots=True)
 class ThinNorm:
-    """`norm(W + s * (B @ A), in) --> sqrt(‖W‖² + 2 s rowsum((W Aᵀ) * B) + s² rowsum((B (A Aᵀ)) *
+    """`norm(W + s * (B @ A), in) --> root(‖W‖² + 2 s rowsum((W Aᵀ) * B) + s² rowsum((B (A Aᵀ)) *
     B))`.
 
     ‖W‖² goes by rows. W is read through W Aᵀ only, r products of the base with the rows of A. Sums
@@ -33,6 +33,14 @@ def row_products(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     """The dot products of the rows of two matrices, kept in at least 32 bits."""
     wide = torch.promote_types(first.dtype, torch.float32)
     return (first * second).sum(-1, dtype=wide)
+
+
+def root(squares: torch.Tensor) -> torch.Tensor:
+    """The lengths of rows by their squares, which rounding may have made negative. As that of a
+    norm, the gradient of a row of zeros is zero, where that of a plain root is infinite.
+    """
+    is_positive = squares > 0
+    return torch.where(is_positive, squares, 1).sqrt() * is_positive
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +87,7 @@ def _thin_norm(graph: Graph, node: Node) -> Node | None:
     for first, second in combinations_with_replacement(thin, 2):
         times = 1 if first is second else 2
         squares = _plus(graph, squares, _between(graph, first, second, times))
-    positive = call(graph, torch.clamp, squares, 0, axes=axes(squares))
-    return call(graph, torch.sqrt, positive, axes=axes(node))
+    return call(graph, root, squares, axes=axes(node))
 
 
 def _terms(value: object, factor: float) -> Iterator[_Product | _Dense]:

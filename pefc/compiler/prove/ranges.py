@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from ..lower.decompositions import thin_svd
 from ..lower.matrices import solve
-from ..passes.thin_norm import row_products
+from ..passes.thin_norm import root, row_products
 from .terms import Applied, Atom, Constant, Eye, Sum, Term
 
 _LARGEST = 65504.0
@@ -233,6 +233,7 @@ _FUNCTIONS: Mapping[object, Callable[..., Range | None]] = {
     torch.remainder: _remainder,
     torch.pow: _power,
     torch.sqrt: _sqrt,
+    root: lambda value: Range(_LEAST if value.low > 0 else 0),
     torch.log: _log,
     torch.exp: _exp,
     torch.abs: _abs,

@@ -22,6 +22,7 @@ from ..lower.matrices import (
 from ..lower.sparse import inverse_fourier, scattered
 from ..passes.fuse import addmm_rows
 from ..passes.products import circulant_product, kron_product, tiled_product
+from ..passes.thin_norm import root
 from .reflections import first_of_pair, normalized, without_units
 from .terms import ONE, ZERO, Applied, Constant, Eye, Rule, Sum, Term, combined
 
@@ -126,6 +127,7 @@ _ZERO_STAYS = (
     rotated_halves,
     scattered,
     inverse_fourier,
+    root,
 )
 _CONSTANT_STAYS = (
     torch.reshape,
