@@ -1,6 +1,7 @@
 """SmolLM2-135M-Instruct: 30 layers, grouped queries, tied embeddings of 49,152 words."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,9 +15,15 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+import pefc
+from pefc.compiler.attached import is_attached
+
 REVIEWS = Path(__file__).parents[2] / "examples" / "data" / "movies.tsv"
 NEW = 5
 """Words of an answer."""
+
+LAYERS = 10
+"""Of its 30, where all do the same."""
 
 Batch = Mapping[str, Tensor]
 
@@ -70,3 +77,22 @@ def answer(model: PreTrainedModel, asked: Batch, **given: object) -> Tensor:
     """The words of an answer, without the question."""
     whole = model.generate(**asked, max_new_tokens=NEW, do_sample=False, **given)
     return whole[:, asked["input_ids"].shape[1] :]
+
+
+@cache
+def values(model: PreTrainedModel) -> dict[str, Tensor]:
+    """The values of a model before any test."""
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def lent(model: PreTrainedModel) -> Iterator[PreTrainedModel]:
+    """A model for one test, which gives it back as it was, bit for bit."""
+    before = values(model)
+    yield model
+    if is_attached(model):
+        pefc.remove(model)
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    model.eval().zero_grad()
+    left = model.state_dict()
+    assert left.keys() == before.keys()
+    assert all(torch.equal(value, before[name]) for name, value in left.items())

@@ -2,6 +2,7 @@
 merges or says why it does not.
 """
 
+from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from transformers import PreTrainedModel
 
 import pefc
 
-from .smollm import Batch, answer, logits
+from .smollm import Batch, answer, lent, logits
 
 STEPS = 3
 METHODS = {
@@ -42,6 +43,12 @@ ROUNDING = {"adalora": 1e-3}
 EXACT = ("houlsby", "pfeiffer", "adapterdrop", "prefix_zero", "lora", "adalora", "bitfit", "head")
 """The model starts as itself, to the last bit."""
 DROPPED = tuple(f"model.layers.{layer}." for layer in range(6))
+
+
+@pytest.fixture
+def model(first_layers: PreTrainedModel) -> Iterator[PreTrainedModel]:
+    """Each layer of a model takes a method as the next one does: `test_model` has all of them."""
+    yield from lent(first_layers)
 
 
 @pytest.fixture
