@@ -67,12 +67,14 @@ def verify(
 
 
 def _base(checked: Checked, model: nn.Module) -> nn.Module:
-    """The model, or a copy of it whose weights are quantized as the spec says."""
-    modules = packed_modules(plan(checked, model), model)
-    if modules:
+    """The model, or a copy of it whose weights are quantized as the spec says. Nothing is shared
+    with the copy: bitsandbytes rounds biases in place at the first call.
+    """
+    made = plan(checked, model)
+    if not all(packing.is_there for packing in made.packings):
         model = deepcopy(model)
         change = Change()
-        put(change, model, modules)
+        put(change, model, packed_modules(made, model))
         change.commit()
     return model
 
@@ -84,8 +86,8 @@ def _is_narrow(parameter: Tensor) -> bool:
 def _attached(checked: Checked, model: nn.Module, tokenize: Tokenize | None) -> Iterator[Measured]:
     """As the spec is attached, before anything trains."""
     inputs = random_inputs(model)
-    state, keys = digests(model), set(model.state_dict())
     before = _run(model, inputs)
+    state, keys = digests(model), set(model.state_dict())
     program = compiled(checked, model, tokenize)
     program.apply()
     for task in _tasks(program.plan):
@@ -101,7 +103,8 @@ def _attached(checked: Checked, model: nn.Module, tokenize: Tokenize | None) -> 
 def _perturbed(checked: Checked, model: nn.Module, tokenize: Tokenize | None) -> Iterator[Measured]:
     """With every trained tensor moved, since zeros hide mistakes."""
     inputs = random_inputs(model)
-    state, before = digests(model), _run(model, inputs)
+    before = _run(model, inputs)
+    state = digests(model)
     program = compiled(checked, model, tokenize)
     program.apply()
     _perturb(model, program.plan)
