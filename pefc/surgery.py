@@ -4,7 +4,6 @@ An argument of a wrong type is a TypeError, one that is out of range a ValueErro
 else; a mistake in a spec, or between it and a model, is a SpecError.
 """
 
-import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -24,9 +23,9 @@ from .compiler.arguments import (
 )
 from .compiler.attached import is_attached
 from .compiler.texts import tokenize_with
+from .compiler.warn import warn
 from .compiler.wishes import TOLERATED
 from .dsl.checked import Checked, Value
-from .dsl.diagnostics import SpecWarning
 from .dsl.syntax import Spec
 from .specs import checked_spec
 
@@ -162,7 +161,7 @@ def save(
     check_flag("resume", resume)
     check_task("task", task)
     for found in compiler.save(model_in(model), Path(folder), resume=resume, task=task):
-        warnings.warn(SpecWarning(found), stacklevel=2)
+        warn(found)
 
 
 def load(
@@ -195,7 +194,7 @@ def load(
     else:
         found = compiler.load_task(model, Path(folder), task, other_base=other_base)
     for each in found:
-        warnings.warn(SpecWarning(each), stacklevel=2)
+        warn(each)
     return model
 
 
@@ -260,7 +259,7 @@ def merge(
     wish = compiler.wish(keep_base=keep_base, loss=loss, into=into, requantize=requantize)
     compiler.check_alone(model, "merge")
     for found in compiler.merge(model, wish):
-        warnings.warn(SpecWarning(found), stacklevel=2)
+        warn(found)
     return model
 
 

@@ -11,10 +11,12 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from ..dsl.checked import Checked
+from ..dsl.diagnostics.core import SpecError
+from ..dsl.diagnostics.processes import FlattenedModel
 from ..dsl.given import check_text, check_type, wrong_type
 from ..dsl.syntax import Spec
 from ..runtime.processes import unwrapped
-from ..runtime.wrappers import inside
+from ..runtime.wrappers import inside, is_flattened
 
 
 def check_model(model: object) -> None:
@@ -30,9 +32,19 @@ def check_model(model: object) -> None:
 
 
 def model_in(model: nn.Module) -> nn.Module:
-    """The model in a wrapper. Raises TypeError where there is none."""
+    """The model in a wrapper. Raises TypeError where there is none, SpecError where the wrapper has
+    taken its tensors apart.
+    """
     check_model(model)
-    return inside(unwrapped(inside(model)))
+    found = inside(unwrapped(inside(model)))
+    check_unflattened(found)
+    return found
+
+
+def check_unflattened(model: nn.Module) -> None:
+    """Raise SpecError where `FullyShardedDataParallel` has taken the tensors of a model apart."""
+    if is_flattened(model):
+        raise SpecError([FlattenedModel(type(getattr(model, "module", model)).__name__)])
 
 
 def check_spec(spec: object) -> None:

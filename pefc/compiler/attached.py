@@ -21,8 +21,8 @@ from ..dsl.diagnostics.reaching import ReadElsewhere, UnprovenMerge
 from ..dsl.diagnostics.wrapping import AdapterOfPeft, OffloadedModel, WrappedModel
 from ..runtime.installed import Installed, record
 from ..runtime.processes import is_spread, unwrapped
-from ..runtime.wrappers import adapter_of_peft, inside, is_sharded, offloaded, place_in
-from .arguments import check_model
+from ..runtime.wrappers import adapter_of_peft, inside, offloaded, place_in
+from .arguments import check_model, check_unflattened
 
 
 def is_attached(model: nn.Module) -> bool:
@@ -43,7 +43,7 @@ def check_alone(model: nn.Module, doing: str) -> None:
     has put something into it, and TypeError where it is none.
     """
     check_own(model, doing)
-    if unwrapped(model) is not model or is_spread(model) or is_sharded(model):
+    if unwrapped(model) is not model or is_spread(model):
         raise SpecError([ModelInProcesses(type(unwrapped(model)).__name__, doing)])
 
 
@@ -56,6 +56,7 @@ def check_own(model: nn.Module, doing: str) -> None:
     if place is not None:
         name = type(inside(model)).__name__
         raise SpecError([WrappedModel(name, type(model).__name__, place, doing)])
+    check_unflattened(model)
     path = adapter_of_peft(model)
     if path is not None:
         raise SpecError([AdapterOfPeft(type(model).__name__, path, doing)])

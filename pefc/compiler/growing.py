@@ -12,6 +12,7 @@ from ..dsl.diagnostics.tasks import NoSuchTask, TaskTaken
 from ..dsl.vocabulary import FUSION
 from ..runtime.change import Change
 from ..runtime.dropping import Drop
+from ..runtime.initial import undrawn
 from ..runtime.installed import remember
 from ..runtime.patched import bare
 from ..runtime.progress import follow
@@ -43,7 +44,8 @@ def add(
 
     Raises SpecError where a task is there already, or the spec does not fit the model.
     """
-    adding(checked, model, tokenize, filled=filled).commit()
+    with undrawn({parameter.device for parameter in model.parameters()}):
+        adding(checked, model, tokenize, filled=filled).commit()
 
 
 def adding(

@@ -29,8 +29,9 @@ from ..dsl.diagnostics.models import (
     UnnamedArchitecture,
 )
 from ..dsl.diagnostics.quantizing import UnreadableBits
-from ..runtime.quantized import library, missing
+from ..runtime.quantized import missing
 from ..runtime.state import MANIFEST
+from .quantizer import load_quantizer
 from .warn import warn
 
 
@@ -46,7 +47,7 @@ def read_model(reference: str, *, weights: bool = False, **options: object) -> n
     architecture = _architecture(reference, config)
     reads = weights and _has_weights(reference)
     if reads and (getattr(config, "quantization_config", None) or "quantization_config" in options):
-        _load_quantizer(reference)
+        _load_reader(reference)
     try:
         if reads:
             model = (architecture or AutoModel).from_pretrained(reference, **options)  # pyright: ignore[reportArgumentType]
@@ -71,11 +72,11 @@ def _without_weights(
         return AutoModel.from_config(config) if architecture is None else architecture(config)
 
 
-def _load_quantizer(reference: str) -> None:
+def _load_reader(reference: str) -> None:
     """Import what transformers reads quantized weights with, before it does so itself."""
     if absent := missing("bitsandbytes", "accelerate"):
         raise SpecError([UnreadableBits(reference, absent)])
-    library()
+    load_quantizer()
 
 
 def _made(reference: str) -> nn.Module:

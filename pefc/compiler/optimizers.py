@@ -66,8 +66,9 @@ def _class(kind: str) -> type[Optimizer]:
         return AdamW
     try:
         module = library("bitsandbytes.optim")
-    except (ImportError, OSError, RuntimeError) as error:
-        raise SpecError([NoBitsandbytes(kind, str(error).splitlines()[0])]) from error
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise SpecError([NoBitsandbytes(kind, reason)]) from error
     return getattr(module, _CLASSES[kind])
 
 

@@ -9,6 +9,7 @@ from torch.fx import GraphModule
 from ..dsl.checked import Checked
 from ..dsl.vocabulary import FUSION
 from ..runtime.change import Change
+from ..runtime.initial import undrawn
 from .link.graph import linked_graph
 from .link.live import check_free, installing
 from .link.materialize import Materials, materialize
@@ -69,9 +70,11 @@ class Program:
     def apply(self) -> nn.Module:
         """Put the patches into the model, in place, and return it. All or nothing.
 
-        Raises SpecError where the model carries a spec already or a patch could not run.
+        Raises SpecError where the model carries a spec already or a patch could not run. Whatever
+        ends it early, the random states of torch are then as they were.
         """
-        self.change().commit()
+        with undrawn({parameter.device for parameter in self.model.parameters()}):
+            self.change().commit()
         return self.model
 
     def change(self) -> Change:

@@ -16,6 +16,7 @@ from ..runtime.checkpoint import Checkpoint
 from ..runtime.quantized import Form
 from .families import linear_width
 from .link.packing import put
+from .quantizer import load_quantizer
 
 _METHOD = "bitsandbytes"
 
@@ -47,6 +48,7 @@ def read_bits(folder: Path, model: nn.Module, checkpoint: Checkpoint) -> Mapping
         raise SpecError([QuantizedCheckpoint(str(folder), method)])
     if absent := quantized.missing("bitsandbytes"):
         raise SpecError([UnreadableBits(str(folder), absent)])
+    load_quantizer()
     weights = quantized.saved.saved_weights(checkpoint.homes)
     if not weights:
         reason = f"`config.json` names the quantization `{_METHOD}`, and no weight is stored so"

@@ -1,6 +1,7 @@
 """Texts as initial values: the embeddings of a text's tokens."""
 
 from collections.abc import Callable, Sequence
+from operator import index
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,10 @@ from ..dsl.source import Span
 
 Tokenize = Callable[[str], Sequence[int]]
 """The token ids of a text, without those that mark its ends."""
+
+
+class NoTokenizerError(Exception):
+    """A folder has no tokenizer."""
 
 
 def tokenize_with(tokenizer: object) -> Tokenize | None:
@@ -28,14 +33,14 @@ def tokenize_with(tokenizer: object) -> Tokenize | None:
 
 def tokenize_as(reference: str) -> Tokenize:
     """As the tokenizer in a model's folder reads texts, which is loaded when a text comes; a folder
-    without one is a LookupError then.
+    without one is a NoTokenizerError then.
     """
 
     def tokenize(text: str) -> Sequence[int]:
         try:
             tokenizer = AutoTokenizer.from_pretrained(reference)
         except (OSError, ValueError, ImportError):
-            raise LookupError(reference) from None
+            raise NoTokenizerError(reference) from None
         return tokenizer.encode(text, add_special_tokens=False)
 
     return tokenize
@@ -47,15 +52,16 @@ def embedded(
     """The embeddings [length, d] of a text, which is repeated where it is too short and cut where
     it is too long.
 
-    Raises SpecError where there is no tokenizer, the text has no token, or one that the embedding
-    does not know.
+    Raises SpecError where there is no tokenizer, or one that fails, the text has no token, or one
+    that the embedding does not know.
     """
     weight = embedding.get_parameter("weight")
     ids = _ids(text, tokenize, span)
     if not ids:
         raise SpecError([UnfitText(span, "it gives no token")])
-    if max(ids) >= len(weight):
-        reason = f"it has the token {max(ids)}, and the model knows {len(weight)}"
+    unknown = next((token for token in ids if not 0 <= token < len(weight)), None)
+    if unknown is not None:
+        reason = f"it has the token {unknown}, and the model knows {len(weight)}"
         raise SpecError([UnfitText(span, reason)])
     repeated = torch.tensor([ids[place % len(ids)] for place in range(length)])
     return weight[repeated.to(weight.device)].detach()
@@ -65,6 +71,9 @@ def _ids(text: str, tokenize: Tokenize | None, span: Span) -> tuple[int, ...]:
     if tokenize is None:
         raise SpecError([NoTokenizer(span)])
     try:
-        return tuple(tokenize(text))
-    except LookupError:
+        return tuple(map(index, tokenize(text)))
+    except NoTokenizerError:
         raise SpecError([NoTokenizer(span)]) from None
+    except Exception as error:
+        reason = f"the tokenizer fails with {type(error).__name__}: {error}"
+        raise SpecError([UnfitText(span, " ".join(reason.split()))]) from error

@@ -1,7 +1,8 @@
 """Random initial values, by the names that formulas use."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from zlib import crc32
 
 import torch
@@ -100,3 +101,20 @@ def draw_positions(tensor: Tensor, count: int, seed: int) -> None:
     if not tensor.is_meta:
         order = torch.randperm(count, generator=Generator().manual_seed(seed))
         tensor.copy_(order[: len(tensor)])
+
+
+@contextmanager
+def undrawn(devices: Iterable[torch.device]) -> Iterator[None]:
+    """Put the random states of torch back where what is inside fails or is interrupted, so that it
+    has drawn nothing.
+    """
+    others = [(torch.get_device_module(d), d) for d in devices if d.type not in {"cpu", "meta"}]
+    state = torch.get_rng_state()
+    states = [module.get_rng_state(device) for module, device in others]
+    try:
+        yield
+    except BaseException:
+        torch.set_rng_state(state)
+        for (module, device), earlier in zip(others, states, strict=True):
+            module.set_rng_state(earlier, device)
+        raise

@@ -5,14 +5,18 @@ others have put into the model itself. Their libraries are not imported for this
 import sys
 from typing import cast
 
-from torch import nn
+from torch import distributed, nn
 
 _WRAPPERS = {
     "torch._dynamo.eval_frame.OptimizedModule": "_orig_mod",
     "torch.nn.parallel.data_parallel.DataParallel": "module",
 }
 """Where they have the model."""
-_SHARDED = "torch.distributed.fsdp.fully_sharded_data_parallel.FullyShardedDataParallel"
+_FLAT = "torch.distributed.fsdp.fully_sharded_data_parallel.FullyShardedDataParallel"
+_ORIGINAL = "_fsdp_use_orig_params"
+"""What it says of a module: whether that has parameters still. `fully_shard` says that it has."""
+_FLATTENED = "_fsdp_flattened"
+"""What it says of those."""
 _LAYER = "peft.tuners.tuners_utils.BaseTunerLayer"
 
 
@@ -28,9 +32,15 @@ def inside(model: nn.Module) -> nn.Module:
     return model
 
 
-def is_sharded(model: nn.Module) -> bool:
-    """Whether `FullyShardedDataParallel` is around a model, or around a part of it."""
-    return any(_is(module, _SHARDED) for module in model.modules())
+def is_flattened(model: nn.Module) -> bool:
+    """Whether `FullyShardedDataParallel` is around a model, a part of it, or what it is a part of:
+    its tensors are then pieces of larger ones, or no parameters at all.
+    """
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return False
+    if any(_is(m, _FLAT) or m.__dict__.get(_ORIGINAL) is False for m in model.modules()):
+        return True
+    return any(getattr(parameter, _FLATTENED, False) for parameter in model.parameters())
 
 
 def adapter_of_peft(model: nn.Module) -> str | None:

@@ -1,6 +1,7 @@
 """What pefc needs is what it declares, and bitsandbytes only where something is quantized."""
 
 import logging
+import os
 import re
 import subprocess
 import sys
@@ -97,3 +98,43 @@ def everything(folder: Path, *blocked: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, SCRIPT, *blocked], cwd=folder, capture_output=True, text=True, check=False
     )
+
+
+BROKEN = """\
+import os
+import pefc
+from tests.models import llama
+
+NF4 = "quantize(nf4) on linear"
+plain = pefc.apply("lora(r=2) on attn.q", llama())
+pefc.merge(plain, into="bf16").save_pretrained("base")
+for os.environ["FAILURE"] in ("RuntimeError", "OSError", "AttributeError", "ImportError"):
+    for act in (
+        lambda: pefc.apply(NF4, llama()),
+        lambda: pefc.compile(NF4, llama()).graph,
+        lambda: pefc.base(NF4, "base"),
+        lambda: pefc.optimizer(pefc.apply("lora on attn.q", llama()), kind="adamw8bit"),
+    ):
+        try:
+            act()
+        except pefc.SpecError as error:
+            print(str(error).partition("]")[0], "lib is away" in str(error))
+"""
+
+
+def test_bitsandbytes_may_be_broken(tmp_path: Path) -> None:
+    """Whatever it raises is a diagnostic, and only where something is quantized."""
+    (tmp_path / "bitsandbytes").mkdir()
+    text = "import builtins, os\nraise getattr(builtins, os.environ['FAILURE'])('lib is away')\n"
+    (tmp_path / "bitsandbytes/__init__.py").write_text(text)
+    done = subprocess.run(
+        [sys.executable, "-c", BROKEN],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path), str(ROOT)))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    quantizer, optimizer = "error[broken-quantizer True", "error[no-bitsandbytes True"
+    assert done.stdout.splitlines() == 4 * [quantizer, quantizer, quantizer, optimizer]

@@ -130,6 +130,23 @@ def unfit_text() -> None:
     pefc.apply(pefc.parse(spec, name="train.peft"), llama(), tokenizer=lambda _: [])
 
 
+def unfit_token() -> None:
+    spec = 'prompt(len=8, init="good")\n'
+    pefc.apply(pefc.parse(spec, name="train.peft"), llama(), tokenizer=lambda _: [3, -1])
+
+
+def unfit_tokenizer() -> None:
+    spec = 'prompt(len=8, init="good film")\n'
+    known = {"good": 3}
+    read = pefc.parse(spec, name="train.peft")
+    pefc.apply(read, llama(), tokenizer=lambda text: [known[word] for word in text.split()])
+
+
+def unfit_ids() -> None:
+    spec = 'prompt(len=8, init="good")\n'
+    pefc.apply(pefc.parse(spec, name="train.peft"), llama(), tokenizer=lambda text: text)
+
+
 def no_values() -> None:
     pefc.save(pefc.apply("lora(r=2) on attn.q", plain().to("meta")), "out")
 
@@ -251,6 +268,9 @@ MISTAKES: tuple[Callable[[], None], ...] = (
     dropped_merge,
     no_tokenizer,
     unfit_text,
+    unfit_token,
+    unfit_tokenizer,
+    unfit_ids,
     no_values,
     no_adapter,
     damaged_adapter,

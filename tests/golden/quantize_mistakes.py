@@ -10,6 +10,7 @@ from bitsandbytes.nn.modules import Linear4bit
 from torch import nn
 
 import pefc
+from pefc.compiler import quantizer
 
 from ..models import gpt2, llama, perturb
 from ..runtime.prompt_models import t5
@@ -39,6 +40,16 @@ def no_quantizer() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "bitsandbytes", None)
         pefc.plan(NF4, llama())
+
+
+def broken_quantizer() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(quantizer, "library", failing)
+        pefc.apply(pefc.parse(NF4, name="train.peft"), llama())
+
+
+def failing() -> None:
+    raise OSError("libcudart.so.13: cannot open shared object file")
 
 
 def unreadable_bits() -> None:
@@ -106,6 +117,7 @@ QUANTIZE_MISTAKES: tuple[Callable[[], None], ...] = (
     kept_floating_named,
     other_form,
     no_quantizer,
+    broken_quantizer,
     unreadable_bits,
     unreadable_bits_to_merge,
     bits_to_be_read,

@@ -1,6 +1,7 @@
 """Mistakes, and choices that are made, when a model trains: each function makes one."""
 
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import distributed
+from torch.distributed.fsdp import FullyShardedDataParallel
 from torch.nn.parallel import DistributedDataParallel
 from transformers import PreTrainedModel
 
@@ -136,6 +138,12 @@ def merge_in_processes() -> None:
         pefc.merge(DistributedDataParallel(pefc.apply("lora on attn.q", llama())))
 
 
+def flattened_model() -> None:
+    model = pefc.apply("lora on attn.q", llama())
+    with gloo():
+        pefc.save(flattened(model), "out")
+
+
 def unheard_gradients() -> None:
     model = pefc.apply("adalora(r=4, target=2, steps=4) on attn.q", llama())
     share_out(model)
@@ -161,6 +169,15 @@ def share_out(model: torch.nn.Module) -> None:
     for number, parameter in enumerate(model.parameters()):
         parameter.ds_id = number  # pyright: ignore[reportAttributeAccessIssue]
         parameter.ds_status = SimpleNamespace(name="NOT_AVAILABLE")  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def flattened(model: torch.nn.Module, *, original: bool = True) -> torch.nn.Module:
+    """In the older FSDP, which says on a group of one that it shards nothing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return FullyShardedDataParallel(
+            model, use_orig_params=original, device_id=torch.device("cpu")
+        )
 
 
 @contextmanager
@@ -190,6 +207,7 @@ TRAINING_MISTAKES: tuple[Callable[[], None], ...] = (
     not_paged,
     model_in_processes,
     merge_in_processes,
+    flattened_model,
     unheard_gradients,
     terms_away,
     values_away,

@@ -65,13 +65,35 @@ def test_a_failure_at_any_step_leaves_the_model_as_it_was(
     assert total
     for number in sorted({0, 1, total // 2, total - 2, total - 1} & set(range(total))):
         calls.clear()
+        drawn = torch.get_rng_state()
         with monkeypatch.context() as patch:
             patch.setattr(owner, name, failing_at(function, number, calls))
             with pytest.raises(Broken):
                 pefc.Program(compiled.plan, model).apply()
         before.assert_same(model)
+        assert torch.equal(torch.get_rng_state(), drawn)
     assert torch.equal(output(model), values)
     pefc.apply(spec, model)
+
+
+@pytest.mark.parametrize("carries", [False, True])
+def test_an_interrupted_draw_has_drawn_nothing(
+    carries: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = llama()
+    if carries:
+        pefc.apply("task a { ia3 on attn.k }", model)
+    spec = "task b { lora(r=2) on attn.q }"
+    before = torch.get_rng_state()
+    calls: list[int] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.Tensor, "uniform_", failing_at(torch.Tensor.uniform_, 1, calls))
+        with pytest.raises(Broken):
+            pefc.apply(spec, model)
+    assert torch.equal(torch.get_rng_state(), before)
+    pefc.apply(spec, model)
+    assert not torch.equal(torch.get_rng_state(), before)
 
 
 WRONG = {

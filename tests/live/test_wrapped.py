@@ -1,6 +1,7 @@
 """Models that others have wrapped or changed: told at once, and left as they are."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from torch import nn
 
 import pefc
 
+from ..golden.training_mistakes import flattened, gloo
 from ..laws.snapshots import Snapshot
 from ..models import bert, llama, output, perturb, words
 
@@ -45,6 +47,33 @@ def test_nothing_is_loaded_into_a_wrapped_model(wrap: str, tmp_path: Path) -> No
     pefc.save(pefc.apply(SPEC, llama()), tmp_path / "a")
     with pytest.raises(pefc.SpecError, match=wrap.partition(" ")[0]):
         pefc.load(WRAPS[wrap](llama()), tmp_path / "a")
+
+
+TAKES_A_MODEL: dict[str, Callable[[nn.Module], object]] = {
+    **{name: partial(getattr(pefc, name), SPEC) for name in ("plan", "compile", "apply")},
+    "save": lambda model: pefc.save(model, "out"),
+    "load": lambda model: pefc.load(model, "out"),
+    "set_task": lambda model: pefc.set_task(model, None),
+    "tasks": lambda model: pefc.tasks(model, [None]),
+    "prune": lambda model: pefc.prune(model, [], keep=2),
+    **{
+        name: getattr(pefc, name)
+        for name in ("task_names", "merge", "remove", "optimizer", "gates", "ranks", "regularizer")
+    },
+}
+
+
+@pytest.mark.parametrize("doing", TAKES_A_MODEL)
+@pytest.mark.parametrize("original", [True, False])
+def test_the_older_fsdp_is_told(doing: str, original: bool) -> None:
+    model = llama()
+    if original and doing not in {"apply", "load"}:
+        pefc.apply(SPEC, model)  # frozen tensors among others, it takes only so
+    with gloo():
+        outer = flattened(model, original=original)
+        for each in (outer, nn.Sequential(outer), model):
+            with pytest.raises(pefc.SpecError, match="flattened-model"):
+                TAKES_A_MODEL[doing](each)
 
 
 def test_a_disk_is_no_place_for_weights(tmp_path: Path) -> None:

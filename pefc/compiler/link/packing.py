@@ -18,6 +18,7 @@ from ..attached import by_statement
 from ..families import is_transposed, was_transposed
 from ..passes.packed import READINGS
 from ..plan import Plan
+from ..quantizer import load_quantizer
 from ..warn import warn
 
 Modules = Mapping[str, nn.Module]
@@ -43,6 +44,7 @@ def _packed(plan: Plan, model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     for packing in plan.packings:
         if packing.is_there:
             continue
+        load_quantizer(packing.span)
         module = model.get_submodule(packing.site.path)
         yield packing.site.path, packed_module(module, packing.form)
 

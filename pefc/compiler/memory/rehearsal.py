@@ -18,6 +18,7 @@ from ..link.materialize import materialize
 from ..link.packing import with_modules
 from ..patches import Patches
 from ..plan import Packing, Plan
+from ..quantizer import load_quantizer
 from ..skeleton import skeleton
 from .setup import Setup
 
@@ -52,6 +53,7 @@ def attach(plan: Plan, model: nn.Module) -> None:
 
 
 def _hollow(model: nn.Module, packing: Packing) -> nn.Module:
+    load_quantizer(packing.span)
     module = model.get_submodule(packing.site.path)
     weight = module.get_parameter("weight")
     rows = weight.T if is_transposed(module) else weight

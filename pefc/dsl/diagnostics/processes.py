@@ -36,6 +36,31 @@ class ModelInProcesses(Diagnostic):
 
 
 @dataclass(frozen=True, slots=True)
+class FlattenedModel(Diagnostic):
+    """A model is given that `FullyShardedDataParallel`, the older FSDP, is around.
+
+        model = FullyShardedDataParallel(pefc.apply("lora on attn.q", model))
+        pefc.save(model, "out")
+
+    It puts the tensors of a model into one, end to end, and gives each process a piece of that:
+    where an adapter begins nobody can tell. `fully_shard` cuts tensor by tensor; with it a model
+    trains, and is saved by all processes together. So it is with `fsdp_version=2` in the plugin of
+    Accelerate.
+    """
+
+    model: str
+
+    def title(self) -> str:
+        return f"`FullyShardedDataParallel` is around this {self.model}, or around a part of it"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(None, "its tensors are pieces of larger ones"),)
+
+    def help(self) -> str:
+        return "call `pefc.apply`, then `fully_shard` in its place"
+
+
+@dataclass(frozen=True, slots=True)
 class UnheardGradients(Diagnostic):
     """Ranks are to be allocated, and DeepSpeed trains the model with ZeRO.
 

@@ -127,6 +127,29 @@ class NoQuantizer(Diagnostic):
 
 
 @dataclass(frozen=True, slots=True)
+class BrokenQuantizer(Diagnostic):
+    """Weights are to be quantized, or are, and bitsandbytes is installed but cannot be imported.
+
+        quantize(nf4) on linear
+
+    It was made for another CUDA or another torch, say, or one of its files is missing. What Python
+    says of `python -c "import bitsandbytes"` is where to begin.
+    """
+
+    span: Span | None
+    reason: str
+
+    def title(self) -> str:
+        return "bitsandbytes is installed, and cannot be imported"
+
+    def labels(self) -> tuple[Label, ...]:
+        return (Label(self.span, self.reason),)
+
+    def help(self) -> str:
+        return "see what `python -c 'import bitsandbytes'` says, or install it anew"
+
+
+@dataclass(frozen=True, slots=True)
 class UnreadableBits(Diagnostic):
     """The weights of a model are quantized, or shall be while they are read, and a library that
     this takes is not installed.

@@ -12,7 +12,8 @@ class UnfitText(Diagnostic):
 
         prompt(len=8, init="")
 
-    It gives no token, or the tokenizer is that of another model and knows more words.
+    It gives no token, the tokenizer is that of another model and knows more words, or it fails: it
+    raises something, or what it gives are no whole numbers.
     """
 
     span: Span
