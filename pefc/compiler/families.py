@@ -23,6 +23,16 @@ def linear_width(module: nn.Module) -> tuple[int, int] | None:
     return None
 
 
+def why_closed(module: nn.Module) -> str | None:
+    """Why a module is no linear site, though its class is that of a linear map; None for others."""
+    if not isinstance(module, nn.Linear) or linear_width(module) is not None:
+        return None
+    kind = base_class(module)
+    if not _runs_as_declared(module):
+        return f"is of the class `{kind.__name__}`, which has a forward of its own"
+    return "has a weight that is worked out anew at each call"
+
+
 def _runs_as_declared(module: nn.Module) -> bool:
     """The forward is the one of `nn.Linear`, of `Conv1D`, of Falcon's maps, which differs from the
     first in its rounding alone, or of bitsandbytes' quantized maps.

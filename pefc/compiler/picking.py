@@ -57,6 +57,22 @@ class Picker:
         found = [path for path in self._names if matches(pattern, path)]
         return self._of_modules(found) if found else None
 
+    def closed(self, pattern: str, *, by_class: bool) -> tuple[str, str] | None:
+        """The first of the modules that a pattern means, or of those inside them, which is no site
+        although its class is that of a linear map, and why.
+        """
+        if self.kind not in {"linear", "any"}:
+            return None
+        named = [
+            path
+            for path, class_name in self.table.modules
+            if (class_name == pattern if by_class else matches(pattern, path))
+        ]
+        for path, why in self.table.closed:
+            if any(path == outer or _is_within(path, outer) for outer in named):
+                return path, why
+        return None
+
     def class_(self, name: str) -> tuple[Site, ...] | None:
         """The sites of the modules of a class; None where there is no such module."""
         found = [path for path, class_name in self.table.modules if class_name == name]

@@ -178,7 +178,9 @@ class _Resolver:
             kind = self.picker.kind
             kinds = ANY if kind == "any" else (kind,)
             found = tuple(self._kinds(leaf, pattern))
-            return NoSuchSite(leaf.span, shown, kinds, found, roles_of_kinds(table, kinds))
+            roles = roles_of_kinds(table, kinds)
+            closed = self.picker.closed(pattern, by_class=isinstance(leaf, ClassTerm))
+            return NoSuchSite(leaf.span, shown, kinds, found, roles, closed)
         where = tuple(dict.fromkeys(site.layer for site in matched))
         return OtherLayers(leaf.span, shown, tuple(layer for layer in where if layer is not None))
 

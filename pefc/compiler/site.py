@@ -73,3 +73,5 @@ class SiteTable:
     """Where the embedded input passes."""
     calls: tuple[tuple[str, BlockPorts], ...] = ()
     """The ports of every module of modules that was called, for blocks chosen by path or class."""
+    closed: tuple[tuple[str, str], ...] = ()
+    """(path, why) of every module that is no site although its class is that of a linear map."""

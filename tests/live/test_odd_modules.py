@@ -91,10 +91,20 @@ class Weighed(nn.Module):
         return self.plain(self.normed(self.doubled(x)))
 
 
-@pytest.mark.parametrize("path", ["doubled", "normed"])
-def test_a_forward_or_weight_of_its_own_makes_no_linear_site(path: str) -> None:
-    with pytest.raises(pefc.SpecError, match="no-such-site"):
-        pefc.plan(f"lora(r=2) on {path}", Weighed())
+CLOSED = {
+    "doubled": "`doubled` is of the class `Doubled`, which has a forward of its own",
+    ":Doubled": "`doubled` is of the class `Doubled`, which has a forward of its own",
+    "normed": "`normed` has a weight that is worked out anew at each call",
+}
+
+
+@pytest.mark.parametrize("term", CLOSED)
+def test_a_forward_or_weight_of_its_own_makes_no_linear_site(term: str) -> None:
+    with pytest.raises(pefc.SpecError, match="no-such-site") as caught:
+        pefc.plan(f"lora(r=2) on {term}", Weighed())
+    (mistake,) = caught.value.diagnostics
+    assert mistake.notes() == (f"{CLOSED[term]}, so no formula can say what to change",)
+    assert mistake.help().startswith("make it an `nn.Linear`")
     assert len(pefc.plan("lora(r=2) on plain", Weighed()).attachments) == 1
 
 

@@ -11,7 +11,7 @@ from torch._subclasses import FakeTensorMode
 
 from ...runtime.patched import bare, base_class
 from ...runtime.reads import Reached
-from ..families import module_kind, module_width
+from ..families import module_kind, module_width, why_closed
 from ..inputs import Size, example_inputs
 from ..probe import Shown, probed
 from ..quiet import quiet
@@ -105,6 +105,7 @@ def _table(
         reason,
         roles.tokens,
         tuple(carried_calls(roles.calls, stacks)),
+        tuple((path, why) for path, module in modules.items() if (why := why_closed(module))),
     )
 
 

@@ -102,7 +102,8 @@ class NoSuchSite(Diagnostic):
         lora(r=8) on attn.q, norm
 
     The kind of site stands after `on` in the definition of the method; `pefc explain METHOD`
-    prints it.
+    prints it. A module with a forward of its own, or whose weight is worked out at each call, is no
+    linear map, whatever class it derives from.
     """
 
     span: Span
@@ -113,6 +114,8 @@ class NoSuchSite(Diagnostic):
     """The kinds of the sites that are there."""
     instead: tuple[str, ...] = ()
     """The roles that the model has for these kinds."""
+    closed: tuple[str, str] | None = None
+    """A module among them that looks like a linear map, and why it is no site."""
 
     def title(self) -> str:
         return f"`{self.term}` has no site of the kind {_either(self.kinds)}"
@@ -123,6 +126,9 @@ class NoSuchSite(Diagnostic):
         return (Label(self.span, f"is or holds {listing(self.found)}"),)
 
     def notes(self) -> tuple[str, ...]:
+        if self.closed is not None:
+            path, why = self.closed
+            return (f"`{path}` {why}, so no formula can say what to change",)
         if self.term == "linear":
             return ("`linear` is every linear map inside the layers, without heads",)
         if "param" in self.found:
@@ -131,6 +137,10 @@ class NoSuchSite(Diagnostic):
 
     def help(self) -> str:
         kinds = _either(self.kinds)
+        if self.closed is not None:
+            return (
+                f"make it an `nn.Linear` with a weight of its own, or name others that are {kinds}"
+            )
         if self.instead:
             return f"name {_either(self.instead)}, or mark the term with `?`"
         return f"name modules that are {kinds} or hold some, or mark the term with `?`"
