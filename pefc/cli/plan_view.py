@@ -16,6 +16,7 @@ from ..compiler.plan import Plan, Planned, Tuned
 from ..compiler.prove import Identity, Need
 from ..compiler.site import Site
 from ..compiler.verdict import Verdict
+from ..dsl.manual import departure
 from ..dsl.source import Span
 from .bits_view import bits_view
 from .console import width
@@ -43,6 +44,8 @@ class Row:
     tensors: tuple[str, ...]
     parameters: int
     task: str | None = None
+    departure: str = ""
+    """Where the method is not that of its paper."""
 
 
 def plan_view(plan: Plan, model: nn.Module) -> tuple[RenderableType, ...]:
@@ -80,6 +83,7 @@ def _attached(plan: Plan) -> Iterator[Row]:
             tuple(_tensor(tensor) for tensor in first.tensors),
             sum(sizes.values()),
             first.task,
+            departure(first.method.attachment.method),
         )
 
 
@@ -148,6 +152,8 @@ def _statement(rows: Sequence[Row]) -> RenderableType:
     title.append(" ".join(span.text.split()), style="bold cyan")
     title.append(f"   {span}", style="dim")
     parts = [_part(own) for own in _grouped(rows, lambda row: (_promised(row), row.numbers))]
+    if rows[0].departure:
+        parts.insert(0, Text(f"note: {rows[0].departure}"))
     return Group(title, *(Padding(part, (0, 0, 0, _INDENT)) for part in parts))
 
 

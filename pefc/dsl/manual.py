@@ -1,6 +1,7 @@
 """The manual: what `pefc explain` and `pefc methods` say, and the generated pages of docs/."""
 
 import inspect
+import re
 from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
@@ -79,6 +80,13 @@ def signature(name: str) -> str:
             return f"{name}({inside})" if inside else name
         case None:
             raise LookupError(name)
+
+
+def departure(method: Method) -> str:
+    """What the documentation of a method says behind its source: where it is not its paper's."""
+    text = "" if method.documentation is None else method.documentation.value
+    found = re.search(r"arXiv:[\d.]+; (.+)$", text)
+    return "" if found is None else found[1]
 
 
 def summary(name: str) -> str:
