@@ -1,9 +1,6 @@
 """Processes that save one adapter after another over the same folder, until something kills them.
 
-    python -m tests.processes.saving random FOLDER
-    python -m tests.processes.saving each FOLDER
-
-`random` kills twenty of them, one after the other, and keeps copies of what each has left as
+`at_random` kills twenty of them, one after the other, and keeps copies of what each has left as
 `FOLDER.1`, `FOLDER.2` and so on. `each` kills the one that saves over `FOLDER/1` at the first call
 that changes files, the one that saves over `FOLDER/2` at the second, until there are no more.
 """
@@ -14,8 +11,9 @@ import os
 import random
 import shutil
 import signal
-import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Self
@@ -112,35 +110,52 @@ class Half:
         self.file.close()
 
 
+def forked(act: Callable[[], object]) -> int:
+    """Start a process that ends with an act."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        act()
+        os._exit(0)
+    except BaseException:  # noqa: BLE001  (a process that goes on would run other tests)
+        os._exit(1)
+
+
+def ended(child: int) -> int:
+    """How a process has ended."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
 def at_random(folder: Path) -> None:
     """Killed while they save one after the other, as fast as it goes."""
     models, moments = [adapter(number) for number in range(8)], random.Random(3)  # noqa: S311
     pefc.save(models[0], folder)
-    for kill in range(1, KILLS + 1):
-        child = os.fork()
-        while not child:
+
+    def save_on() -> None:
+        while True:
             for model in models:
                 pefc.save(model, folder)
+
+    for kill in range(1, KILLS + 1):
+        child = forked(save_on)
         time.sleep(moments.uniform(0.01, 0.15))
         os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        assert ended(child) == -signal.SIGKILL
         shutil.copytree(folder, folder.with_suffix(f".{kill}"))
 
 
 def each(folder: Path) -> None:
     """A process for each call at which it dies."""
     old, new = adapter(0), adapter(1)
+
+    def die(call: int) -> None:
+        Dying(call).watch()
+        pefc.save(new, folder / str(call))
+
     for call in count(1):
         pefc.save(old, folder / str(call))
-        child = os.fork()
-        if not child:
-            Dying(call).watch()
-            pefc.save(new, folder / str(call))
-            os._exit(0)
-        if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != KILLED:
+        how = ended(forked(partial(die, call)))
+        if how != KILLED:
+            assert how == 0
             return
-
-
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    {"random": at_random, "each": each}[sys.argv[1]](Path(sys.argv[2]))

@@ -1,7 +1,6 @@
 """Whenever the process dies that saves an adapter, the old one or the new one loads."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from functools import cache, partial
@@ -19,9 +18,8 @@ from ..models import llama
 from ..tasks.test_fusion import spec
 from ..tasks.test_pruning import weighing
 from ..training.trained import trainer
-from .saving import KILLS, Small, adapter
+from .saving import KILLS, Small, adapter, at_random, each
 
-ROOT = Path(__file__).parents[2]
 STEPS = 12
 """Files are opened, written by halves, flushed and moved: at least so many calls."""
 OURS = {"spec.peft", "plan.json", "adapter.safetensors"}
@@ -53,13 +51,8 @@ def assert_next_save_is_clean(folder: Path) -> None:
     assert {path.name for path in folder.iterdir()} == OURS
 
 
-def killed(how: str, folder: Path) -> None:
-    command = [sys.executable, "-m", "tests.processes.saving", how, str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, timeout=120)
-
-
 def test_processes_killed_at_random_leave_one_adapter(tmp_path: Path) -> None:
-    killed("random", tmp_path / "adapter")
+    at_random(tmp_path / "adapter")
     left = [tmp_path / f"adapter.{kill}" for kill in range(1, KILLS + 1)]
     assert len({found(folder) for folder in left}) > 1
     assert any(fresh for folder in left for fresh in folder.glob("*.new"))
@@ -70,7 +63,7 @@ def test_processes_killed_at_random_leave_one_adapter(tmp_path: Path) -> None:
 def test_a_process_killed_at_any_step_leaves_the_old_adapter_or_the_new_one(
     tmp_path: Path,
 ) -> None:
-    killed("each", tmp_path)
+    each(tmp_path)
     *left, last = (tmp_path / str(call) for call in range(1, len(list(tmp_path.iterdir())) + 1))
     numbers = [found(folder) for folder in left]
     assert len(numbers) > STEPS
@@ -142,7 +135,7 @@ def test_a_file_that_fails_halfway_is_what_it_was(tmp_path: Path) -> None:
     assert path.read_bytes() == b"old"
     replace_file(path, lambda fresh: fresh.write_bytes(b"new"))
     assert path.read_bytes() == b"new"
-    assert [each.name for each in tmp_path.iterdir()] == ["state"]
+    assert [file.name for file in tmp_path.iterdir()] == ["state"]
 
 
 def test_processes_that_save_at_once_leave_one_adapter(tmp_path: Path) -> None:
