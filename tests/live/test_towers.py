@@ -1,6 +1,4 @@
-"""BridgeTower, which nobody has run before: two towers, one of them with the attention of torch,
-and no inputs that could be made up.
-"""
+"""BridgeTower: two towers, one with the attention of torch; no inputs can be made up for it."""
 
 import pytest
 import torch
