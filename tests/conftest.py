@@ -12,19 +12,20 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 LONG = (
     "adalora/test_processes.py",
+    "blocks/test_linkers.py",
     "faces/test_imports.py",
+    "fuzz/test_folder.py",
+    "fuzz/test_front_end.py",
     "house/test_examples.py",
+    "llm/test_large_weights.py",
     "llm/test_methods.py",
     "llm/test_model.py",
-    "merging/test_failures.py",
-    "merging/test_memory.py",
-    "processes/test_crashes.py",
     "processes/test_training.py",
     "quantized/test_memory.py",
     "runtime/test_visibility.py",
     "tasks/test_hot_swap.py",
 )
-"""Modules with a test that takes ten seconds or more."""
+"""Modules with a test that takes five seconds or more."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

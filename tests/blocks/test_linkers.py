@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from functools import cache
+from functools import cache, partial
 
 import pytest
 import torch
@@ -114,6 +114,11 @@ def test_both_linkers_agree(build: Callable[[], nn.Module]) -> None:
     assert_linkers_agree(base, AROUND if build is vit else AROUND + TOKENS)
 
 
-@pytest.mark.parametrize("build", [llama, gpt2, bert, t5, vit], ids=lambda build: build.__name__)
-def test_both_linkers_agree_about_padding(build: Callable[[], nn.Module]) -> None:
+ONE_LAYER = {build.__name__: partial(build, layers=1) for build in (llama, gpt2, bert)}
+"""Gates of a layer look at no other; the trace takes as long as there are layers."""
+
+
+@pytest.mark.parametrize("name", [*ONE_LAYER, "t5", "vit"])
+def test_both_linkers_agree_about_padding(name: str) -> None:
+    build = {**ONE_LAYER, "t5": t5, "vit": vit}[name]
     assert_linkers_agree(build().double(), GATED)

@@ -11,11 +11,9 @@ from pefc.dsl.vocabulary import FUNCTIONS, MODULES, POLICIES, SITES
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-@pytest.mark.parametrize(
-    "word", [*library.names(), *manual.codes(), *SITES, *FUNCTIONS, *MODULES, *POLICIES]
-)
-def test_every_word_is_explained(word: str) -> None:
-    assert manual.explain(word)
+def test_every_word_is_explained() -> None:
+    words = (*library.names(), *manual.codes(), *SITES, *FUNCTIONS, *MODULES, *POLICIES)
+    assert [word for word in words if not manual.explain(word)] == []
 
 
 def test_other_words_are_answered_with_the_nearest() -> None:
