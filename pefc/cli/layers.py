@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from itertools import product
 
+from ..compiler.site import Site
+
 Indices = tuple[int, ...]
 
 
@@ -54,3 +56,11 @@ def _texts(pattern: tuple[str, ...], indices: Sequence[Indices]) -> list[str]:
 def _filled(pattern: tuple[str, ...], columns: Sequence[Sequence[int]]) -> str:
     remaining = iter(columns)
     return ".".join(ranges(next(remaining)) if part == "*" else part for part in pattern)
+
+
+def sliced(site: Site) -> str:
+    """The output features of a slice, after a space: ` [0:768]`, or the first of many ranges."""
+    if site.slice is None:
+        return ""
+    (start, stop), *more = site.slice
+    return f" [{start}:{stop}{', …' if more else ''}]"

@@ -20,8 +20,7 @@ from ..dsl.manual import departure
 from ..dsl.source import Span
 from .bits_view import bits_view
 from .console import width
-from .layers import collapsed, shape
-from .roles import sliced
+from .layers import collapsed, shape, sliced
 from .totals import totals
 
 _INDENT = 2

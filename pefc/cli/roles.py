@@ -9,7 +9,7 @@ from rich.text import Text
 from ..compiler.roles import find_sites
 from ..compiler.site import Site, SiteTable
 from .console import draw, working
-from .layers import collapsed, shape
+from .layers import collapsed, shape, sliced
 from .models import model_named
 
 
@@ -78,11 +78,3 @@ def _features(site: Site) -> str:
     if site.inputs is None or site.width is None:
         return ""
     return str(site.width) if site.kind == "norm" else f"{site.inputs} → {site.width}"
-
-
-def sliced(site: Site) -> str:
-    """The output features of a slice, after a space: ` [0:768]`, or the first of many ranges."""
-    if site.slice is None:
-        return ""
-    (start, stop), *more = site.slice
-    return f" [{start}:{stop}{', …' if more else ''}]"

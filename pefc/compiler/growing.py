@@ -17,7 +17,7 @@ from ..runtime.installed import remember
 from ..runtime.patched import bare
 from ..runtime.progress import follow
 from ..runtime.rates import watch
-from ..runtime.tasks import Tasks
+from ..runtime.tasks import Tasks, run_task
 from .attached import attached
 from .link.live import check_forwards, train, unpatch
 from .link.materialize import materialize
@@ -28,7 +28,6 @@ from .plan import Plan
 from .planning import plan as planned_on
 from .progress import progress
 from .rating import rates
-from .tasking import choose
 from .texts import Tokenize
 
 
@@ -106,7 +105,7 @@ def replanning(model: nn.Module, after: Plan, tensors: Callable[[Patching], obje
     if after.tasks:
         fresh = FUSION in after.tasks and FUSION not in before.tasks
         active = tasks.active if isinstance(tasks, Tasks) else None
-        choose(change, model, FUSION if fresh else active if active in after.tasks else None)
+        run_task(change, model, FUSION if fresh else active if active in after.tasks else None)
     return change
 
 

@@ -2,16 +2,10 @@
 statements say of their sites.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 
-from ..dsl.checked import Attachment, Checked, Lengths, Modified, Step, leaves
-from ..dsl.diagnostics.core import SpecError
-from ..dsl.diagnostics.state import DamagedAdapter
-from ..dsl.syntax import Shrink
-from .manifest import Entry
+from ..dsl.checked import Attachment, Lengths, Modified, Step
 from .site import Site
 
 
@@ -25,25 +19,6 @@ def lengths_at(step: Attachment, site: Site) -> dict[str, int]:
     return dict(dict(step.lengths).get(place_name(site.path, site.role), ()))
 
 
-def with_lengths(checked: Checked, entries: Iterable[Entry], manifest: Path) -> Checked:
-    """A spec whose statements know what the plan of their adapter says of shortened axes.
-
-    Raises SpecError where it says that of a statement that shortens no such axis.
-    """
-    steps = tuple(leaves(checked.steps))
-    found: defaultdict[int, dict[str, tuple[tuple[str, int], ...]]] = defaultdict(dict)
-    for entry in entries:
-        if entry.lengths:
-            number = entry.statement
-            step = steps[number] if number is not None and number < len(steps) else None
-            if not isinstance(step, Attachment) or not entry.lengths.keys() <= _shrunk(step):
-                raise SpecError([DamagedAdapter(str(manifest), "its plan speaks of other axes")])
-            name = place_name(entry.site, entry.role)
-            found[id(step)][name] = tuple(entry.lengths.items())
-    known = {number: tuple(sites.items()) for number, sites in found.items()}
-    return replace(checked, steps=tuple(with_known(checked.steps, known))) if known else checked
-
-
 def with_known(steps: tuple[Step, ...], lengths: Mapping[int, Lengths]) -> Iterator[Step]:
     """Steps with their lengths, which are given by the `id` of the step."""
     for step in steps:
@@ -54,8 +29,3 @@ def with_known(steps: tuple[Step, ...], lengths: Mapping[int, Lengths]) -> Itera
                 yield replace(step, lengths=lengths[id(step)])
             case _:
                 yield step
-
-
-def _shrunk(step: Attachment) -> set[str]:
-    """The axes that a method shortens."""
-    return {item.dim for item in step.method.body if isinstance(item, Shrink)}

@@ -7,7 +7,7 @@ from torch import nn
 from ..dsl.syntax import Factor, Number, Setting
 from ..runtime.rates import give
 from .attached import attached
-from .plan import Plan
+from .plan import Plan, setting
 
 
 def parameter_groups(model: nn.Module, *, lr: float, decay: float) -> list[dict[str, object]]:
@@ -52,18 +52,6 @@ def _trained(plan: Plan) -> Iterator[tuple[str, str | None, tuple[Setting, ...]]
                 yield path, tensor.name, planned.settings
     for tuned in plan.tuned:
         yield tuned.name, None, tuned.settings
-
-
-def setting(name: str, tensor: str | None, settings: tuple[Setting, ...]) -> Setting | None:
-    """What is said of a tensor: what is said of it itself comes before what is said of the
-    statement.
-    """
-    root = None if tensor is None else tensor.partition(".")[0]
-    for wanted in (root, None):
-        for each in settings:
-            if each.name == name and each.tensor == wanted:
-                return each
-    return None
 
 
 def _value(said: Setting | None, default: float) -> float:

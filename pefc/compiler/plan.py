@@ -166,3 +166,15 @@ class Plan:
         }
         tuned = {parameter.name: parameter.size for parameter in self.tuned}
         return sum(trained.values()) + sum(tuned.values())
+
+
+def setting(name: str, tensor: str | None, settings: tuple[Setting, ...]) -> Setting | None:
+    """What is said of a tensor: what is said of it itself comes before what is said of the
+    statement.
+    """
+    root = None if tensor is None else tensor.partition(".")[0]
+    for wanted in (root, None):
+        for each in settings:
+            if each.name == name and each.tensor == wanted:
+                return each
+    return None

@@ -7,8 +7,7 @@ from ..dsl.syntax import Name
 from ..runtime.quantized import DTYPES
 from .lower import Declared
 from .lower.drift import started
-from .optimizing import setting
-from .plan import Planned
+from .plan import Planned, setting
 
 _LEAST = torch.float32
 """Steps of training are small beside those of narrower numbers."""

@@ -10,6 +10,7 @@ from ..dsl.checked import Checked
 from ..dsl.vocabulary import FUSION
 from ..runtime.change import Change
 from ..runtime.initial import undrawn
+from ..runtime.tasks import run_task
 from .link.graph import linked_graph
 from .link.live import check_free, installing
 from .link.materialize import Materials, materialize
@@ -17,7 +18,6 @@ from .link.packing import Modules, packed_modules, with_modules
 from .patches import Patches
 from .plan import Plan
 from .planning import plan
-from .tasking import choose
 from .texts import Tokenize
 
 
@@ -82,7 +82,7 @@ class Program:
         check_free(self.plan, self.model)
         change = installing(self.plan, self.model, self.materials, self.patches, self.modules)
         if FUSION in self.plan.tasks:
-            choose(change, self.model, FUSION)
+            run_task(change, self.model, FUSION)
         return change
 
 

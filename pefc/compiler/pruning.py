@@ -16,6 +16,7 @@ from ..dsl.vocabulary import FUSION
 from ..runtime.change import Change
 from ..runtime.gates import NAME, Gates
 from ..runtime.patched import bare
+from ..runtime.tasks import run_task
 from .attached import attached
 from .gates import gates
 from .growing import replanning
@@ -23,7 +24,7 @@ from .models import reason_of
 from .plan import Plan, Planned
 from .planning import plan as planned_on
 from .site import Site, SiteTable
-from .tasking import choose, task_names
+from .tasking import task_names
 
 _LEAST = 2
 
@@ -94,7 +95,7 @@ def _measured(model: nn.Module, batches: Iterable[object]) -> Mapping[str, Tenso
         noted = module.__dict__.get(NAME)
         if isinstance(noted, Gates):
             change.assign(noted, "values", {})
-    choose(change, model, FUSION)
+    run_task(change, model, FUSION)
     sums = change.during(lambda: _summed(model, batches))
     if not sums:
         raise SpecError([NoBatches()])

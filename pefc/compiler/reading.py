@@ -1,7 +1,8 @@
 """Reading an adapter folder, without trusting it and without a model."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -9,13 +10,14 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 
-from ..dsl.checked import Checked
+from ..dsl.checked import Attachment, Checked, leaves
 from ..dsl.checker import check
 from ..dsl.diagnostics.core import SpecError
 from ..dsl.diagnostics.state import DamagedAdapter, NoAdapter, OtherFormat, OtherMethod
 from ..dsl.embedding import LARGEST
 from ..dsl.parser import parse
 from ..dsl.source import Source
+from ..dsl.syntax import Shrink
 from ..runtime.checkpoint import DTYPES, read_header
 from ..runtime.state import (
     MANIFEST,
@@ -26,7 +28,7 @@ from ..runtime.state import (
     contents,
     read_folder,
 )
-from .lengths import with_lengths
+from .lengths import place_name, with_known
 from .manifest import FORMAT, Entry, Manifest, validated
 from .saving import SPEC, TENSORS, method_digests
 
@@ -156,3 +158,27 @@ def _same_methods(checked: Checked, manifest: Manifest, folder: Path) -> None:
     ]
     if changed:
         raise SpecError([OtherMethod(str(folder), name) for name in changed])
+
+
+def with_lengths(checked: Checked, entries: Iterable[Entry], manifest: Path) -> Checked:
+    """A spec whose statements know what the plan of their adapter says of shortened axes.
+
+    Raises SpecError where it says that of a statement that shortens no such axis.
+    """
+    steps = tuple(leaves(checked.steps))
+    found: defaultdict[int, dict[str, tuple[tuple[str, int], ...]]] = defaultdict(dict)
+    for entry in entries:
+        if entry.lengths:
+            number = entry.statement
+            step = steps[number] if number is not None and number < len(steps) else None
+            if not isinstance(step, Attachment) or not entry.lengths.keys() <= _shrunk(step):
+                raise SpecError([DamagedAdapter(str(manifest), "its plan speaks of other axes")])
+            name = place_name(entry.site, entry.role)
+            found[id(step)][name] = tuple(entry.lengths.items())
+    known = {number: tuple(sites.items()) for number, sites in found.items()}
+    return replace(checked, steps=tuple(with_known(checked.steps, known))) if known else checked
+
+
+def _shrunk(step: Attachment) -> set[str]:
+    """The axes that a method shortens."""
+    return {item.dim for item in step.method.body if isinstance(item, Shrink)}

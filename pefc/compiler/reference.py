@@ -10,8 +10,8 @@ from torch.fx import Node
 from torch.nn import functional
 
 from ..runtime.attention import attended
+from ..runtime.quantized import floating_weight
 from .exercise import SEED, distance
-from .link.packing import floating_weight
 from .link.wiring import module_paths
 from .lower import AttentionFacts, LinearFacts, Site, run
 from .lower.attached import TASK

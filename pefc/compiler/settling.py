@@ -16,10 +16,10 @@ from ..dsl.diagnostics.shrinking import UnfinishedShrinking
 from ..dsl.vocabulary import SITES
 from ..runtime.allocating import STATE
 from ..runtime.patched import outlined
+from ..runtime.quantized import floating_weight
 from ..runtime.whole import whole
 from .exercise import SEED, distance
 from .lengths import place_name, with_known
-from .link.packing import floating_weight
 from .lower import LinearFacts, Member, Site, elaborate, plain_patch, run
 from .plan import Plan, Planned
 from .planning import plan as planned_on

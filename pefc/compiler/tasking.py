@@ -8,7 +8,7 @@ from torch import nn
 from ..dsl.diagnostics.core import SpecError
 from ..dsl.diagnostics.tasks import NoSuchTask
 from ..runtime.change import Change
-from ..runtime.tasks import Tasks, running
+from ..runtime.tasks import Tasks, run_task
 from .attached import attached
 
 
@@ -19,20 +19,9 @@ def set_task(model: nn.Module, name: str | None) -> None:
     """
     tasks = _tasks(model, (name,))
     change = Change()
-    choose(change, model, name)
+    run_task(change, model, name)
     tasks.naming.forget()
     change.commit()
-
-
-def choose(change: Change, model: nn.Module, name: str | None) -> None:
-    """The same, of a model that is to change in other ways too."""
-    tasks = change.attributes(model)["pefc_tasks"]
-    assert isinstance(tasks, Tasks)
-    change.assign(tasks, "active", name)
-    for _, module in change.named_modules(model):
-        wires = running(change.class_of(module), change.children(module), name)
-        if wires:
-            change.attributes(module).update(wires)
 
 
 @contextmanager

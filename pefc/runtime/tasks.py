@@ -7,6 +7,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from .change import Change
 from .gates import speaking_of
 from .naming import Naming, Rows
 
@@ -197,3 +198,14 @@ class RowCall:
         if self.rows is None:
             return self.call(*operands)
         return self.call(*operands, rows=self.rows)
+
+
+def run_task(change: Change, model: nn.Module, name: str | None) -> None:
+    """Let one task run for all rows of a model that is about to change; None for the base."""
+    tasks = change.attributes(model)["pefc_tasks"]
+    assert isinstance(tasks, Tasks)
+    change.assign(tasks, "active", name)
+    for _, module in change.named_modules(model):
+        wires = running(change.class_of(module), change.children(module), name)
+        if wires:
+            change.attributes(module).update(wires)

@@ -12,7 +12,7 @@ from ...dsl.diagnostics.state import NoValues
 from ...runtime import quantized
 from ...runtime.change import Change
 from ...runtime.patched import replacing
-from ...runtime.quantized import Form, form, is_packed
+from ...runtime.quantized import Form, floating_weight, form, is_packed
 from ...runtime.taps import Aside
 from ..attached import by_statement
 from ..families import is_transposed, was_transposed
@@ -69,13 +69,6 @@ def with_modules(model: nn.Module, modules: Modules) -> nn.Module:
     if not modules:
         return model
     return replacing(model, {id(model.get_submodule(path)): new for path, new in modules.items()})
-
-
-def floating_weight(module: nn.Module) -> Tensor:
-    """The weight of a linear map as it stores it, or as floating point where it is quantized."""
-    if not is_packed(module):
-        return module.get_parameter("weight")
-    return quantized.reading.values(module)
 
 
 def requantized(module: nn.Module, shape: tuple[int, ...], parts: Iterable[Tensor]) -> nn.Linear:

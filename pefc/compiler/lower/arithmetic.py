@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import torch
 from torch.fx import Graph, Node
+from torch.nn import functional
 
 from ...dsl.evaluate import power
 from .nodes import Axes, axes, call, shown
@@ -98,3 +99,8 @@ def matmul_axes(left: object, right: object) -> Axes:
     columns = second[-1:] if len(second) > 1 else ()
     batch = max(first[:-2], second[:-2], key=len)
     return (*batch, *rows, *columns)
+
+
+def dropped_out(graph: Graph, x: Node, probability: float, training: Node) -> Node:
+    """x with entries dropped while the site trains."""
+    return call(graph, functional.dropout, x, probability, training, axes=axes(x))

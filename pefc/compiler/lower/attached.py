@@ -10,14 +10,13 @@ from ...dsl import syntax
 from ...dsl.diagnostics.compiling import FormulaFailed, NotLowered
 from ...dsl.diagnostics.core import SpecError
 from ...runtime.initial import PAIRED
-from .arithmetic import binary
+from .arithmetic import binary, dropped_out
 from .declared import Declared
 from .drift import start
 from .elaborated import Elaborated
 from .facts import Rows
 from .formula import Applicable, Formula
 from .functions import Affine
-from .maps import dropped_out
 from .nodes import attribute, call, flag, shape, shown
 from .recurrent import Recurrent
 from .sparse import POSITIONS_OF

@@ -158,11 +158,6 @@ class Slice:
         return self.put(old, new, 0)
 
 
-def dropped_out(graph: Graph, x: Node, probability: float, training: Node) -> Node:
-    """x with entries dropped while the site trains."""
-    return call(graph, functional.dropout, x, probability, training, axes=axes(x))
-
-
 def added(graph: Graph, first: Node, second: Node, sign: str = "+") -> Node:
     """first ± second, elementwise."""
     return call(graph, torch.add if sign == "+" else torch.sub, first, second, axes=axes(first))

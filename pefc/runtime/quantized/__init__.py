@@ -6,7 +6,9 @@ import importlib.util
 import logging
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
 
 from .forms import BLOCK as BLOCK
 from .forms import DTYPES as DTYPES
@@ -41,8 +43,15 @@ def library(part: str = "bitsandbytes") -> ModuleType:
         logger.setLevel(level)
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:  # noqa: ANN401  (a module, of whatever content)
     if name in {"hollow", "packing", "reading", "saved"}:
         library()
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def floating_weight(module: nn.Module) -> Tensor:
+    """The weight of a linear map as it stores it, or as floating point where it is quantized."""
+    if not is_packed(module):
+        return module.get_parameter("weight")
+    return __getattr__("reading").values(module)
