@@ -10,7 +10,7 @@ from .attention import Attention
 from .demand import demand, whole
 from .finding import Finding
 from .flow import Flow
-from .tape import Tape
+from .tape import Tape, common_scope, is_inside
 
 
 def attention_roles(flow: Flow) -> Iterator[Finding]:
@@ -83,18 +83,3 @@ def _sources(flow: Flow, start: int) -> frozenset[int]:
 
 def _is_data(tape: Tape, index: int) -> bool:
     return tape.nodes[index].kind == "input"
-
-
-def common_scope(scopes: list[str]) -> str:
-    """The path of the smallest module that contains all of these."""
-    common = []
-    for segments in zip(*(scope.split(".") for scope in scopes), strict=False):
-        if len(set(segments)) > 1:
-            break
-        common.append(segments[0])
-    return ".".join(common)
-
-
-def is_inside(scope: str, outer: str) -> bool:
-    """A path is that of a module or of something inside it."""
-    return not outer or scope == outer or scope.startswith(f"{outer}.")

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from .attending import common_scope, is_inside
 from .finding import Finding
 from .flow import Flow
+from .tape import common_scope, is_inside
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..ports import AttentionPorts, BlockPorts, Entry, Exit, Projection
-from .attending import is_inside
 from .blocks import Layer
 from .repetition import Stack
 from .rows import Row
+from .tape import is_inside
 
 
 @dataclass(frozen=True, slots=True)

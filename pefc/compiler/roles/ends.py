@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator
 
-from .attending import is_inside
 from .flow import Flow
-from .tape import Node, Tape
+from .tape import Node, Tape, is_inside
 
 _CASTS = frozenset("_to_copy clone alias detach view _unsafe_view reshape slice expand".split())
 NORMS = frozenset(

@@ -8,8 +8,7 @@ from functools import cached_property
 from torch import nn
 
 from ..ports import BlockPorts, Entry, Exit
-from .attending import is_inside
-from .tape import Call, Given, Returned, Tape
+from .tape import Call, Given, Returned, Tape, is_inside
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,13 @@ from ..probe import Shown, probed
 from ..quiet import quiet
 from ..site import Site, SiteTable
 from ..skeleton import Cut, skeleton
-from .attending import is_inside
 from .blocks import Layer
 from .carrying import carried, carried_calls, carried_layers, siblings
 from .feeding import LENGTH
 from .record import record
 from .repetition import Stack, find_stacks
 from .rows import Roles, Row, read_roles
+from .tape import is_inside
 
 _ORDER = ("layer", "attn", "xattn", "ffn", "moe", "attn.q", "attn.k", "attn.v")
 

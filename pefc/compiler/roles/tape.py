@@ -167,3 +167,18 @@ class Tape:
             for node in self.nodes
             if node.index not in self.weights and self.ancestors[node.index] & sources
         )
+
+
+def common_scope(scopes: list[str]) -> str:
+    """The path of the smallest module that contains all of these."""
+    common = []
+    for segments in zip(*(scope.split(".") for scope in scopes), strict=False):
+        if len(set(segments)) > 1:
+            break
+        common.append(segments[0])
+    return ".".join(common)
+
+
+def is_inside(scope: str, outer: str) -> bool:
+    """A path is that of a module or of something inside it."""
+    return not outer or scope == outer or scope.startswith(f"{outer}.")

@@ -6,9 +6,8 @@ from torch import nn
 
 from ..families import module_kind
 from ..ports import TokenPorts
-from .attending import is_inside
 from .ends import lookups
-from .tape import Call, Tape
+from .tape import Call, Tape, is_inside
 
 
 def find_token_ports(
