@@ -21,7 +21,9 @@ from rich.table import Table
 from transformers import LlamaConfig, LlamaForCausalLM
 
 import pefc
-from pefc.compiler.memory import Live, Setup, estimate, setup
+from pefc.compiler.measure.memory.estimate import estimate
+from pefc.compiler.measure.memory.meta_step import Live
+from pefc.compiler.measure.memory.setup import Setup, setup
 
 SPECS = {
     "lora": "lora(r=8) on linear",

@@ -25,7 +25,7 @@ from rich.table import Table
 from torch import nn
 
 import pefc
-from pefc.compiler.plan import Planned
+from pefc.compiler.plan.plan import Planned
 
 SHOWN = "bert.encoder.layer.0.intermediate"
 """The module whose graph is printed: the first half of a feed-forward block."""

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from .failing import Style, reported
-from .loading import loading
+from .io.errors import Style, reported
+from .io.startup import loading
 
 try:
-    from .quick import QuickCommand, QuickGroup
+    from .io.startup import QuickCommand, QuickGroup
 except ImportError:  # a Typer with other insides: commands start a little later
     from typer.core import TyperCommand as QuickCommand
     from typer.core import TyperGroup as QuickGroup
@@ -95,7 +95,7 @@ def check(
     json: Annotated[bool, typer.Option("--json", help="the same as --format json")] = False,
 ) -> None:
     """Check specs: names, arguments, types. No model is needed."""
-    from .checking import check as run
+    from .commands.check import check as run
 
     style = Style.JSON if json else Style(format)
     with reported(style):
@@ -110,7 +110,7 @@ def fmt(
     ] = False,
 ) -> None:
     """Rewrite specs in canonical form, with their comments."""
-    from .formatting import fmt as run
+    from .commands.fmt import fmt as run
 
     with reported():
         run(tuple(specs), only_check=check)
@@ -123,7 +123,7 @@ def explain(
     ],
 ) -> None:
     """Print the manual entry of a diagnostic, method, recipe, kind of site or function."""
-    from .manual import explain as run
+    from .commands.manual import explain as run
 
     with reported():
         run(word)
@@ -132,7 +132,7 @@ def explain(
 @app.command(cls=QuickCommand)
 def methods() -> None:
     """List the methods and recipes that ship."""
-    from .manual import methods as run
+    from .commands.manual import methods as run
 
     run()
 
@@ -140,7 +140,7 @@ def methods() -> None:
 @app.command(cls=QuickCommand)
 def schema() -> None:
     """Print the JSON schema of a spec that is written as a structure in a config."""
-    from .manual import schema as run
+    from .commands.manual import schema as run
 
     run()
 
@@ -149,7 +149,7 @@ def schema() -> None:
 def roles(model: ModelName, json: AsJson = False) -> None:
     """Show what is where in a model."""
     with loading():
-        from .roles import roles as run
+        from .commands.roles import roles as run
 
     with reported(Style.of(json=json)):
         run(model, as_json=json)
@@ -173,7 +173,7 @@ def plan(
 ) -> None:
     """Show what a spec would do to a model, which may be without weights."""
     with loading():
-        from .planning import plan as run
+        from .commands.plan import plan as run
 
     with reported(Style.of(json=json)):
         run(spec, model, tuple(overrides or ()), train=train, as_json=json)
@@ -191,8 +191,8 @@ def compile(
 ) -> None:
     """Write the adapter folder with its initial values, ready to train or to load."""
     with loading():
-        from .compiling import compile as run
-        from .outputs import adapter_folder
+        from .commands.compile import compile as run
+        from .io.outputs import adapter_folder
 
     with reported():
         run(spec, model, tuple(overrides or ()), adapter_folder(out, force=force))
@@ -221,8 +221,8 @@ def combine(  # noqa: PLR0913, PLR0917  (one for each option)
 ) -> None:
     """Make one adapter folder of several that have one base and one form."""
     with loading():
-        from .combining import combine as run
-        from .outputs import adapter_folder
+        from .commands.combine import combine as run
+        from .io.outputs import adapter_folder
 
     with reported():
         run(
@@ -254,8 +254,8 @@ def prune(
 ) -> None:
     """Keep, at each place of a fusion, the tasks that have most weight on some data."""
     with loading():
-        from .outputs import adapter_folder
-        from .pruning import prune as run
+        from .commands.prune import prune as run
+        from .io.outputs import adapter_folder
 
     with reported():
         folder = adapter_folder(out, force=force)
@@ -287,7 +287,7 @@ def merge(
 ) -> None:
     """Write a whole model with an adapter in its weights, reading a tensor at a time."""
     with loading():
-        from .merging import merge as run
+        from .commands.merge import merge as run
 
     if into is not None and requantize:
         raise typer.BadParameter("give --into or --requantize, not both")
@@ -322,8 +322,8 @@ def graph(
 ) -> None:
     """Show the graph before and after, and each patch as its formula and as it runs."""
     with loading():
-        from .graphing import Where
-        from .graphing import graph as run
+        from .commands.graph import Where
+        from .commands.graph import graph as run
 
     if site is not None and layer is not None:
         raise typer.BadParameter("give --site or --layer, not both")
@@ -335,7 +335,7 @@ def graph(
 def verify(spec: SpecName, model: ModelName, overrides: Overrides = None) -> None:
     """Measure on this model what the plan promises: identity, both linkers, merge, remove."""
     with loading():
-        from .verifying import verify as run
+        from .commands.verify import verify as run
 
     with reported():
         run(spec, model, tuple(overrides or ()))

@@ -7,12 +7,15 @@ from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 
-from . import diagnostics, library
-from .diagnostics import Diagnostic
+from . import diagnostics
+from .diagnostics.report import Diagnostic
+from .diagnostics.suggestions import nearest
 from .format.method import enumerated
-from .nearest import nearest
-from .syntax import Alias, Enumeration, Method, NamedType, Parameter, Recipe, Text
-from .vocabulary import FUNCTIONS, MODULES, POLICIES, SITES, Function, SiteWords
+from .parsing import library
+from .syntax.expression import Text
+from .syntax.method import Alias, Enumeration, Method, NamedType, Parameter
+from .syntax.statement import Recipe
+from .syntax.vocabulary import FUNCTIONS, MODULES, POLICIES, SITES, Function, SiteWords
 
 
 @cache

@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 
 import pefc
-from pefc.runtime.hooking import hooked
+from pefc.runtime.ranks.optimizer_hook import hooked
 
 from ..models import llama
 from .training import (

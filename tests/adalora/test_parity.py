@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, AdamW
 
 import pefc
-from pefc.runtime.schedule import Schedule
+from pefc.runtime.ranks.schedule import Schedule
 
 from ..models import llama
 from .training import batch, sites

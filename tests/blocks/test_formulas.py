@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 import pefc
-from pefc.compiler import planning
-from pefc.compiler.plan import Planned
+from pefc.compiler.plan import planner as planning
+from pefc.compiler.plan.plan import Planned
 
 from ..models import bert, gpt2, llama, perturb
 from ..runtime.prompt_models import t5

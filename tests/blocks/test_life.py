@@ -11,13 +11,15 @@ import torch
 from torch import Tensor, nn
 
 import pefc
-from pefc.compiler import planning, program
-from pefc.compiler.link import live, patching
-from pefc.compiler.link.patching import Patching
-from pefc.runtime.dropping import Drop
-from pefc.runtime.positions import TextPart
-from pefc.runtime.taps import Aside, Tap
-from pefc.runtime.tensors import Tensors
+from pefc.compiler.link import program
+from pefc.compiler.link.live import install as live
+from pefc.compiler.link.live import patcher as patching
+from pefc.compiler.link.live.patcher import Patching
+from pefc.compiler.plan import planner as planning
+from pefc.runtime.calls.adapterdrop import Drop
+from pefc.runtime.calls.token_positions import TextPart
+from pefc.runtime.patched.captures import Aside, Tap
+from pefc.runtime.patched.tensors import Tensors
 
 from ..laws.snapshots import Snapshot
 from ..laws.test_failed_apply import Broken, failing_at

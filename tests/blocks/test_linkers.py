@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import pefc
-from pefc.compiler import planning
+from pefc.compiler.plan import planner as planning
 
 from ..models import bert, gpt2, llama, perturb, sdpa, words
 from ..runtime.prompt_models import t5

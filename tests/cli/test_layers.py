@@ -1,6 +1,6 @@
 import pytest
 
-from pefc.cli.layers import collapsed, ranges
+from pefc.cli.views.paths import collapsed, ranges
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,9 @@ def test_nothing_heavy_is_imported(tmp_path: Path) -> None:
 
 def test_a_typer_with_other_insides_will_do(tmp_path: Path) -> None:
     (tmp_path / "train.peft").write_text("lora(r=8) on attn.q\n")
-    code = "import sys; sys.modules['pefc.cli.quick'] = None; from pefc.cli import main; main()"
+    code = (
+        "import sys; sys.modules['pefc.cli.io.startup'] = None; from pefc.cli import main; main()"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code, "check", "train.peft", "--set", "r=8", "--format", "line"],
         cwd=tmp_path,

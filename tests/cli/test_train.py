@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pefc import SpecError
-from pefc.compiler.memory.setup import Setup, setup
+from pefc.compiler.measure.memory.setup import Setup, setup
 
 from ..house.pages import write_model
 from .conftest import Run

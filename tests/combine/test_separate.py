@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 import pefc
-from pefc.compiler.combine.asking import Wanted
+from pefc.compiler.combine.options import Wanted
 from pefc.compiler.combine.ways import combined
 
 from ..models import llama, perturb, plain

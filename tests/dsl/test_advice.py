@@ -2,10 +2,10 @@
 
 import pytest
 
-from pefc.dsl.advice import ADVICE
-from pefc.dsl.diagnostics import SpecError
-from pefc.dsl.parser import parse
-from pefc.dsl.source import Source
+from pefc.dsl.diagnostics.report import SpecError
+from pefc.dsl.parsing.hints import ADVICE
+from pefc.dsl.parsing.parser import parse
+from pefc.dsl.syntax.source import Source
 
 CASES = [(text, advice) for advice, texts in ADVICE.items() for text in texts]
 

@@ -1,12 +1,12 @@
 """The text that an adapter is saved with says the same without recipes, aliases and constants."""
 
-from pefc.dsl import library
-from pefc.dsl.canonical import canonical
-from pefc.dsl.checker import check
-from pefc.dsl.format import format
-from pefc.dsl.parser import parse
-from pefc.dsl.source import Source
-from pefc.dsl.syntax import Method
+from pefc.dsl.checked.canonical import canonical
+from pefc.dsl.checker.check import check
+from pefc.dsl.format.page import format
+from pefc.dsl.parsing import library
+from pefc.dsl.parsing.parser import parse
+from pefc.dsl.syntax.method import Method
+from pefc.dsl.syntax.source import Source
 
 SPEC = """\
 let greeting = "Dear \\"all\\""

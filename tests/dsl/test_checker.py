@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from pefc.dsl.checked import Attachment, Value
-from pefc.dsl.checker import check
-from pefc.dsl.diagnostics import SpecError
-from pefc.dsl.parser import parse
-from pefc.dsl.source import Source
-from pefc.dsl.syntax import Number
+from pefc.dsl.checked.spec import Attachment, Value
+from pefc.dsl.checker.check import check
+from pefc.dsl.diagnostics.report import SpecError
+from pefc.dsl.parsing.parser import parse
+from pefc.dsl.syntax.expression import Number
+from pefc.dsl.syntax.source import Source
 from tests.work import at_most, calls
 
 CALLS = 10**7

@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from pefc.dsl import embedding
-from pefc.dsl.diagnostics import SpecError
-from pefc.dsl.embedding import parse_value, read
-from pefc.dsl.parser import parse
-from pefc.dsl.schema import schema
-from pefc.dsl.source import Source
-from pefc.dsl.syntax import Attach, Term, walk
+from pefc.dsl import config as embedding
+from pefc.dsl.config.locate import parse_value, read
+from pefc.dsl.config.schema import schema
+from pefc.dsl.diagnostics.report import SpecError
+from pefc.dsl.parsing.parser import parse
+from pefc.dsl.syntax.selector import Term
+from pefc.dsl.syntax.source import Source
+from pefc.dsl.syntax.statement import Attach
+from pefc.dsl.syntax.walk import walk
 
 TEXT = "lora(r=8, alpha=1.5) on attn.q, attn.v in layers 0..5 as style\ngate(unipelt)\n"
 YAML = """

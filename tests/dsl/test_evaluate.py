@@ -4,11 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pefc.dsl.diagnostics import SpecError
-from pefc.dsl.evaluate import evaluate
-from pefc.dsl.parser import parse
-from pefc.dsl.source import Source
-from pefc.dsl.syntax import Constant, Expression
+from pefc.dsl.diagnostics.report import SpecError
+from pefc.dsl.evaluation.evaluate import evaluate
+from pefc.dsl.parsing.parser import parse
+from pefc.dsl.syntax.expression import Expression
+from pefc.dsl.syntax.source import Source
+from pefc.dsl.syntax.statement import Constant
 
 
 def expression(text: str) -> Expression:

@@ -2,12 +2,13 @@
 
 import pytest
 
-from pefc.dsl import library
-from pefc.dsl.checker import check, check_library
-from pefc.dsl.parser import parse
-from pefc.dsl.source import Source
-from pefc.dsl.syntax import Alias, Method, Recipe
-from pefc.dsl.vocabulary import SITES
+from pefc.dsl.checker.check import check, check_library
+from pefc.dsl.parsing import library
+from pefc.dsl.parsing.parser import parse
+from pefc.dsl.syntax.method import Alias, Method
+from pefc.dsl.syntax.source import Source
+from pefc.dsl.syntax.statement import Recipe
+from pefc.dsl.syntax.vocabulary import SITES
 
 
 def test_library_has_no_mistakes() -> None:

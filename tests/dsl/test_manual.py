@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pefc.dsl import library, manual
-from pefc.dsl.vocabulary import FUNCTIONS, MODULES, POLICIES, SITES
+from pefc.dsl import manual
+from pefc.dsl.parsing import library
+from pefc.dsl.syntax.vocabulary import FUNCTIONS, MODULES, POLICIES, SITES
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pefc.dsl.nearest import listing, nearest
+from pefc.dsl.diagnostics.suggestions import listing, nearest
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from pefc.dsl.actions import ACTIONS
-from pefc.dsl.diagnostics import SpecError
-from pefc.dsl.format import format
-from pefc.dsl.parser import parse
-from pefc.dsl.source import Source
-from pefc.dsl.syntax import Attach, Method, Spec, Term, walk
+from pefc.dsl.diagnostics.report import SpecError
+from pefc.dsl.format.page import format
+from pefc.dsl.parsing.actions import ACTIONS
+from pefc.dsl.parsing.parser import parse
+from pefc.dsl.syntax.method import Method
+from pefc.dsl.syntax.selector import Term
+from pefc.dsl.syntax.source import Source
+from pefc.dsl.syntax.statement import Attach, Spec
+from pefc.dsl.syntax.walk import walk
 from pefc.grammar import build, tables
 from tests.work import at_most, calls
 

@@ -3,9 +3,9 @@
 import json
 from dataclasses import dataclass
 
-from pefc.dsl.diagnostics import Diagnostic, Label
-from pefc.dsl.render import WIDEST, as_json, full, line
-from pefc.dsl.source import Source, Span
+from pefc.dsl.diagnostics.render import WIDEST, as_json, full, line
+from pefc.dsl.diagnostics.report import Diagnostic, Label
+from pefc.dsl.syntax.source import Source, Span
 
 
 @dataclass(frozen=True)

@@ -93,4 +93,4 @@ def test_one_module_warns() -> None:
         if isinstance(node, ast.Attribute)
         if ast.unparse(node) == "warnings.warn"
     }
-    assert found == {Path("compiler/warn.py")}
+    assert found == {Path("dsl/diagnostics/warn.py")}

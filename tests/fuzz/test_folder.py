@@ -12,8 +12,8 @@ import pytest
 import torch
 
 import pefc
-from pefc.compiler.reading import read
-from pefc.runtime.state import folder as folders
+from pefc.compiler.state.read import read
+from pefc.runtime.files import adapter_folder as folders
 
 from ..models import perturb, plain
 from .seeds import campaign

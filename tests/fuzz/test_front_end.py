@@ -4,11 +4,11 @@ from pathlib import Path
 from random import Random
 
 import pefc
-from pefc.dsl import library
-from pefc.dsl.format import format as format_spec
-from pefc.dsl.parser import parse
-from pefc.dsl.render import full
-from pefc.dsl.source import Source
+from pefc.dsl.diagnostics.render import full
+from pefc.dsl.format.page import format as format_spec
+from pefc.dsl.parsing import library
+from pefc.dsl.parsing.parser import parse
+from pefc.dsl.syntax.source import Source
 
 from ..work import at_most
 from .seeds import campaign

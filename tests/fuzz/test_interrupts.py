@@ -20,8 +20,8 @@ import torch
 from torch import nn
 
 import pefc
-from pefc.compiler.reading import read
-from pefc.compiler.saving import spec_text
+from pefc.compiler.state.read import read
+from pefc.compiler.state.save import spec_text
 
 from ..laws.interrupts import Campaign, Interrupt, Line, Place, chosen, lines_of
 from ..laws.states import described, identities, state_of

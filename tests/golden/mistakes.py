@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import pefc
-from pefc.compiler.saving import save
+from pefc.compiler.state.save import save
 
 from ..models import Plain, llama, pair, perturb, plain
 

@@ -10,7 +10,7 @@ from bitsandbytes.nn.modules import Linear4bit
 from torch import nn
 
 import pefc
-from pefc.compiler import quantizer
+from pefc.compiler.model import quantizer
 
 from ..models import gpt2, llama, perturb
 from ..runtime.prompt_models import t5

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 
 import pefc
-from pefc.compiler.unproven import remarks
+from pefc.compiler.plan.unproven_sites import remarks
 
 from ..laws.odd import Attending, Both, Case, Fused, Hooked
 from ..models import perturb

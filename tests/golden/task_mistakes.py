@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import pefc
-from pefc.dsl.diagnostics.buffers import OtherBuffers
+from pefc.dsl.diagnostics.adapters import OtherBuffers
 from pefc.dsl.diagnostics.tasks import OtherTask
 
 from ..models import Buffered, llama, pictures

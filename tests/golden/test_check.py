@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from pefc.dsl.checked import Checked, Modified, Step
-from pefc.dsl.checker import check
-from pefc.dsl.diagnostics import SpecError
-from pefc.dsl.evaluate import describe, evaluate
-from pefc.dsl.parser import parse
-from pefc.dsl.render import full
-from pefc.dsl.source import Source
+from pefc.dsl.checked.spec import Checked, Modified, Step
+from pefc.dsl.checker.check import check
+from pefc.dsl.diagnostics.render import full
+from pefc.dsl.diagnostics.report import SpecError
+from pefc.dsl.evaluation.evaluate import describe, evaluate
+from pefc.dsl.parsing.parser import parse
+from pefc.dsl.syntax.source import Source
 
 FOLDER = Path(__file__).parent / "check"
 

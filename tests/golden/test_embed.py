@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pefc.dsl.diagnostics import SpecError
-from pefc.dsl.embedding import read
-from pefc.dsl.format import format
-from pefc.dsl.render import full
+from pefc.dsl.config.locate import read
+from pefc.dsl.diagnostics.render import full
+from pefc.dsl.diagnostics.report import SpecError
+from pefc.dsl.format.page import format
 
 FOLDER = Path(__file__).parent / "embed"
 KEYS = {"text.yaml": "#model.peft"}

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pefc.dsl.format import format
-from pefc.dsl.format.page import WIDTH
-from pefc.dsl.parser import parse
-from pefc.dsl.source import Source
+from pefc.dsl.format.page import WIDTH, format
+from pefc.dsl.parsing.parser import parse
+from pefc.dsl.syntax.source import Source
 
 FOLDER = Path(__file__).parent / "format"
 CASES = sorted(FOLDER.glob("*.peft"))

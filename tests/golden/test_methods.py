@@ -12,14 +12,14 @@ import pytest
 from torch import nn
 
 import pefc
-from pefc.cli.graph_parts import parts
-from pefc.compiler import planning
-from pefc.compiler.listing import Line
-from pefc.compiler.lower import LinearFacts
-from pefc.compiler.plan import Plan, Planned
-from pefc.compiler.program import Program
-from pefc.dsl import library
-from pefc.dsl.render import full
+from pefc.cli.views.graph_parts import parts
+from pefc.compiler.link.program import Program
+from pefc.compiler.lower.method.signatures import LinearFacts
+from pefc.compiler.ops.listing import Line
+from pefc.compiler.plan import planner as planning
+from pefc.compiler.plan.plan import Plan, Planned
+from pefc.dsl.diagnostics.render import full
+from pefc.dsl.parsing import library
 
 from ..models import bert, llama, pair
 

@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 import pefc
-from pefc.compiler import planning
-from pefc.dsl.render import full
+from pefc.compiler.plan import planner as planning
+from pefc.dsl.diagnostics.render import full
 
 from ..models import Step, bert, gpt2, llama, pair, plain, sdpa
 from .combine_mistakes import COMBINE_MISTAKES

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from pefc.dsl.diagnostics import SpecError
-from pefc.dsl.parser import parse
-from pefc.dsl.render import full
-from pefc.dsl.source import Source
-from pefc.dsl.syntax import children
+from pefc.dsl.diagnostics.render import full
+from pefc.dsl.diagnostics.report import SpecError
+from pefc.dsl.parsing.parser import parse
+from pefc.dsl.syntax.source import Source
+from pefc.dsl.syntax.walk import children
 
 FOLDER = Path(__file__).parent / "parse"
 MOST = 30

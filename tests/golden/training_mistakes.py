@@ -17,8 +17,8 @@ from torch.nn.parallel import DistributedDataParallel
 from transformers import PreTrainedModel
 
 import pefc
-from pefc.compiler.checkpoints import write_checkpoint
-from pefc.runtime.progress import STEPS
+from pefc.compiler.state.trainer_checkpoint import write_checkpoint
+from pefc.runtime.training.progress import STEPS
 
 from ..models import llama, words
 from ..training.trained import trainer

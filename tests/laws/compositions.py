@@ -6,8 +6,9 @@ from hypothesis import assume, reject
 from hypothesis import strategies as st
 
 import pefc
-from pefc.compiler.lower import LinearFacts
-from pefc.dsl import library, syntax
+from pefc.compiler.lower.method.signatures import LinearFacts
+from pefc.dsl import syntax
+from pefc.dsl.parsing import library
 
 from .formulas import Case, case, has_lowering
 

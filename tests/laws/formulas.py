@@ -12,9 +12,12 @@ from torch.fx import Graph  # noqa: TID251
 from torch.nn import functional
 
 import pefc
-from pefc.compiler.lower import LinearFacts, Member, Site, elaborate, plain_patch, run
-from pefc.compiler.lower.declared import Declared
-from pefc.compiler.passes.rewrite import copied
+from pefc.compiler.lower.method.declarations import Declared
+from pefc.compiler.lower.method.elaborate import elaborate
+from pefc.compiler.lower.method.environment import Member
+from pefc.compiler.lower.method.signatures import LinearFacts
+from pefc.compiler.lower.patch import Site, plain_patch, run
+from pefc.compiler.passes.rewriter import copied
 
 
 def examples(few: int) -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from pefc.compiler.lower import LinearFacts
+from pefc.compiler.lower.method.signatures import LinearFacts
 
 from .formulas import Case, case, has_lowering
 

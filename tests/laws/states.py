@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
-from pefc.compiler.plan import Plan
-from pefc.runtime.naming import _NAMED
+from pefc.compiler.plan.plan import Plan
+from pefc.runtime.tasks.named_rows import _NAMED
 
 _DEEPEST = 8
 

@@ -4,9 +4,13 @@ from collections import Counter
 
 import pytest
 
-from pefc.compiler.lower import LinearFacts, Member, plain_patch
-from pefc.compiler.passes import cost, optimized, rewrite
-from pefc.dsl import library
+from pefc.compiler.lower.method.environment import Member
+from pefc.compiler.lower.method.signatures import LinearFacts
+from pefc.compiler.lower.patch import plain_patch
+from pefc.compiler.passes import matmul_cost as cost
+from pefc.compiler.passes import optimized
+from pefc.compiler.passes import rewriter as rewrite
+from pefc.dsl.parsing import library
 
 from .compositions import linear_methods
 from .formulas import case

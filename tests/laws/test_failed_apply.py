@@ -7,9 +7,10 @@ import torch
 from torch import nn
 
 import pefc
-from pefc.compiler import program
-from pefc.compiler.link import live, patching
-from pefc.runtime.tensors import Tensors
+from pefc.compiler.link import program
+from pefc.compiler.link.live import install as live
+from pefc.compiler.link.live import patcher as patching
+from pefc.runtime.patched.tensors import Tensors
 
 from ..models import gpt2, llama, output, plain
 from .snapshots import Snapshot

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 import pefc
 from pefc.cli.app import app
-from pefc.runtime.state import fingerprint, hashing, tensor_facts
+from pefc.runtime.files import hashing
+from pefc.runtime.files.fingerprint import fingerprint, tensor_facts
 
 from ..models import BUILDERS, llama, output, perturb
 

@@ -17,9 +17,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import pefc
-from pefc.compiler.manifest import validated
-from pefc.compiler.reading import read
-from pefc.runtime.state import contents, folder, read_folder, write_folder
+from pefc.compiler.state.manifest import validated
+from pefc.compiler.state.read import read
+from pefc.runtime.files import adapter_folder as folder
+from pefc.runtime.files.adapter_folder import contents, read_folder, write_folder
 
 from ..models import llama, output, perturb, plain
 

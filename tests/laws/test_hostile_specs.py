@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import pefc
-from pefc.compiler.globs import matches
+from pefc.compiler.select.globs import matches
 
 from ..models import plain
 

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 import pefc
-from pefc.compiler import planning
-from pefc.compiler.prove import Identity
-from pefc.dsl import library
+from pefc.compiler.plan import planner as planning
+from pefc.compiler.prove.identity import Identity
+from pefc.dsl.parsing import library
 
 from ..blocks.models import computed, vit
 from ..models import BUILDERS, bert, gpt2, llama, output, plain, sdpa

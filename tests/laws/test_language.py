@@ -5,11 +5,12 @@ from contextlib import suppress
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pefc.dsl.diagnostics import SpecError
-from pefc.dsl.format import format
-from pefc.dsl.parser import parse
-from pefc.dsl.source import Source
-from pefc.dsl.syntax import Spec, walk
+from pefc.dsl.diagnostics.report import SpecError
+from pefc.dsl.format.page import format
+from pefc.dsl.parsing.parser import parse
+from pefc.dsl.syntax.source import Source
+from pefc.dsl.syntax.statement import Spec
+from pefc.dsl.syntax.walk import walk
 
 from .specs import specs
 

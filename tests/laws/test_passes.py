@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 from torch.fx import Graph  # noqa: TID251
 
 import pefc
-from pefc.compiler.lower import LinearFacts, merged_parameters, plain_patch
-from pefc.compiler.lower.functions import FUNCTIONS
+from pefc.compiler.lower.method.signatures import LinearFacts
+from pefc.compiler.lower.patch import plain_patch
+from pefc.compiler.lower.sites.linear import merged_parameters
+from pefc.compiler.ops.functions import FUNCTIONS
 from pefc.compiler.passes import LAST, PASSES, optimized, thinned
-from pefc.compiler.passes.rewrite import copied
-from pefc.compiler.passes.thin_norm import root
+from pefc.compiler.passes.low_rank_norm import root
+from pefc.compiler.passes.rewriter import copied
 
 from . import grown
 from .compositions import compositions

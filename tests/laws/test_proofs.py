@@ -3,12 +3,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from pefc.compiler.lower import initial_value, merged_parameters, plain_patch
+from pefc.compiler.lower.patch import initial_value, plain_patch
+from pefc.compiler.lower.sites.linear import merged_parameters
 from pefc.compiler.passes import optimized
-from pefc.compiler.prove import Identity, is_affine
-from pefc.compiler.verdict import judge
+from pefc.compiler.prove.affine import is_affine
+from pefc.compiler.prove.identity import Identity
+from pefc.compiler.prove.verdict import judge
 from pefc.dsl import syntax
-from pefc.runtime.initial import draw
+from pefc.runtime.patched.initial_values import draw
 
 from .formulas import Case, Values, cases
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 import pefc
-from pefc.compiler import planning
-from pefc.dsl import library
+from pefc.compiler.plan import planner as planning
+from pefc.dsl.parsing import library
 
 from ..models import output, perturb, plain
 from .odd import CASES, Attending, BiasTwice, Both, Case, Experts, Hooked, Tied

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 import pefc
-from pefc.compiler import planning
-from pefc.compiler.lower import LinearFacts
-from pefc.compiler.prove import Identity
-from pefc.compiler.site import SiteTable
+from pefc.compiler.lower.method.signatures import LinearFacts
+from pefc.compiler.model.sites import SiteTable
+from pefc.compiler.plan import planner as planning
+from pefc.compiler.prove.identity import Identity
 
 from ..models import perturb, words
 from .compositions import compositions

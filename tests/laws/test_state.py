@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import pefc
-from pefc.runtime.state import folder as folders
+from pefc.runtime.files import adapter_folder as folders
 
 from ..models import BUILDERS, gpt2, llama, output, perturb, plain
 from .snapshots import Snapshot

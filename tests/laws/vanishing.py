@@ -5,7 +5,7 @@ import re
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from pefc.compiler.lower import LinearFacts
+from pefc.compiler.lower.method.signatures import LinearFacts
 
 from .formulas import Case, case, has_lowering
 from .grown import Grower, declared

@@ -9,7 +9,7 @@ from torch import nn
 from transformers import MixtralConfig, MixtralForCausalLM
 
 import pefc
-from pefc.dsl.diagnostics import Diagnostic
+from pefc.dsl.diagnostics.report import Diagnostic
 
 from ..laws.snapshots import Snapshot
 from ..models import Pair, llama, output, pair, perturb, plain

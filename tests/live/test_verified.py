@@ -8,11 +8,12 @@ import pytest
 from torch import nn
 
 import pefc
-from pefc.compiler import planning, verify
-from pefc.compiler.exercise import digests
-from pefc.compiler.site import SiteTable
-from pefc.compiler.verify import Measured
-from pefc.dsl import library
+from pefc.compiler.measure import verify
+from pefc.compiler.measure.verify import Measured
+from pefc.compiler.model.probe import digests
+from pefc.compiler.model.sites import SiteTable
+from pefc.compiler.plan import planner as planning
+from pefc.dsl.parsing import library
 
 from ..models import gpt2, llama
 

@@ -16,7 +16,7 @@ from transformers import (
 )
 
 import pefc
-from pefc.compiler.attached import is_attached
+from pefc.compiler.plan.installed import is_attached
 
 REVIEWS = Path(__file__).parents[2] / "examples" / "data" / "movies.tsv"
 NEW = 5

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 import pefc
-from pefc.runtime.state.fingerprint import Facts, facts_of, tensor_facts
+from pefc.runtime.files.fingerprint import Facts, facts_of, tensor_facts
 
 SIZES = (
     2**24 - 1,

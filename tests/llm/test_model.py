@@ -10,10 +10,11 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 import pefc
-from pefc.compiler.memory import estimate, setup
-from pefc.compiler.shards import merge_folder
-from pefc.compiler.wishes import Wish
-from pefc.runtime.quantized import is_packed
+from pefc.compiler.measure.memory.estimate import estimate
+from pefc.compiler.measure.memory.setup import setup
+from pefc.compiler.merge.folder.merge_folder import merge_folder
+from pefc.compiler.merge.options import Wish
+from pefc.runtime.quantized.form import is_packed
 
 from ..memory.measuring import measured
 from .smollm import Batch, answer, logits, questions

@@ -5,7 +5,8 @@ import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedModel
 
 import pefc
-from pefc.compiler.memory import estimate, setup
+from pefc.compiler.measure.memory.estimate import estimate
+from pefc.compiler.measure.memory.setup import setup
 from tests.work import calls
 
 LAYERS, WORDS = 200, 256_000

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 
 import pefc
-from pefc.compiler.attached import attached
-from pefc.compiler.memory import Live, Setup
-from pefc.runtime.installed import copies
+from pefc.compiler.measure.memory.meta_step import Live
+from pefc.compiler.measure.memory.setup import Setup
+from pefc.compiler.plan.installed import attached
+from pefc.runtime.patched.installed import copies
 
 
 def measured(spec: str, model: nn.Module, setup: Setup) -> tuple[int, int]:

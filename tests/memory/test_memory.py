@@ -9,8 +9,9 @@ from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 import pefc
-from pefc.compiler.memory import Live, estimate, setup
-from pefc.compiler.memory.rehearsal import step
+from pefc.compiler.measure.memory.estimate import estimate
+from pefc.compiler.measure.memory.meta_step import Live, step
+from pefc.compiler.measure.memory.setup import setup
 
 from ..models import BUILDERS, sdpa
 from .measuring import measured

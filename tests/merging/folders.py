@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForCausalLM, BertModel, PreTrainedModel
 
 import pefc
-from pefc.compiler.shards import merge_folder
-from pefc.compiler.wishes import Wish
+from pefc.compiler.merge.folder.merge_folder import merge_folder
+from pefc.compiler.merge.options import Wish
 
 from ..models import output, perturb
 

@@ -12,10 +12,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import pefc
-from pefc.compiler import shards
-from pefc.compiler.shards import merge_folder
-from pefc.compiler.wishes import Wish
-from pefc.runtime.checkpoint import INDEX, files
+from pefc.compiler.merge.folder import merge_folder as shards
+from pefc.compiler.merge.folder.merge_folder import merge_folder
+from pefc.compiler.merge.options import Wish
+from pefc.runtime.files import safetensors_shard as files
+from pefc.runtime.files.model_folder import INDEX
 
 from ..models import gpt2, llama, neox
 from .folders import base, merged, tensors, trained

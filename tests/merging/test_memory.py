@@ -6,9 +6,9 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 import pefc
-from pefc.compiler import rounding
-from pefc.compiler.strips import evaluation
-from pefc.runtime.checkpoint import files
+from pefc.compiler.merge import rounding
+from pefc.compiler.merge.tiles import evaluate as evaluation
+from pefc.runtime.files import safetensors_shard as files
 
 from ..models import perturb
 from .folders import merged

@@ -5,9 +5,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import pefc
-from pefc.compiler.families import is_transposed
-from pefc.runtime.quantized import is_packed
-from pefc.runtime.quantized.reading import values
+from pefc.compiler.model.modules import is_transposed
+from pefc.runtime.quantized.form import is_packed
+from pefc.runtime.quantized.read import values
 
 from ..models import gpt2, llama
 from .folders import Build, assert_same, close, loaded, merged, tensors, trained

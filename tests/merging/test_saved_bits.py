@@ -10,8 +10,8 @@ from torch import nn
 from transformers import BitsAndBytesConfig, LlamaConfig, LlamaForCausalLM
 
 import pefc
-from pefc.runtime.checkpoint import INDEX
-from pefc.runtime.quantized import DTYPES
+from pefc.runtime.files.model_folder import INDEX
+from pefc.runtime.quantized.form import DTYPES
 
 from ..models import gpt2, output, perturb
 from .folders import Build, assert_same, loaded, merged, tensors

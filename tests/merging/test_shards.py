@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import pefc
-from pefc.runtime.checkpoint import INDEX
+from pefc.runtime.files.model_folder import INDEX
 
 from ..models import bert, gpt2, llama, neox
 from .folders import Build, assert_same, base, close, loaded, merged, tensors, trained

@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 
 import pefc
-from pefc.compiler.lower import Site, run
-from pefc.compiler.patches import Patches
-from pefc.compiler.strips import Places, Strips, evaluation, taken
+from pefc.compiler.link.patch.patches import Patches
+from pefc.compiler.lower.patch import Site, run
+from pefc.compiler.merge.tiles import evaluate as evaluation
+from pefc.compiler.merge.tiles.evaluate import Strips
+from pefc.compiler.merge.tiles.tile import Places, taken
 
 from ..models import gpt2, llama, neox
 from .folders import Build

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import pefc
 from pefc.cli.app import app
-from pefc.runtime.state import replace_file
+from pefc.runtime.files.adapter_folder import replace_file
 
 from ..models import llama
 from ..tasks.test_fusion import spec

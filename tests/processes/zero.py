@@ -13,7 +13,7 @@ import torch
 from torch import distributed, nn
 
 import pefc
-from pefc.compiler.checkpoints import write_checkpoint
+from pefc.compiler.state.trainer_checkpoint import write_checkpoint
 
 from .trained import STEPS, adapted, batch, optimizer, save, stepped
 from .worker import expect, mean, mine

@@ -9,9 +9,10 @@ import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from pefc.compiler.families import is_transposed
-from pefc.runtime.quantized import is_packed, packing
-from pefc.runtime.quantized.reading import values
+from pefc.compiler.model.modules import is_transposed
+from pefc.runtime.quantized import pack as packing
+from pefc.runtime.quantized.form import is_packed
+from pefc.runtime.quantized.read import values
 
 from ..models import bert, gpt2, llama
 

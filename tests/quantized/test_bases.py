@@ -12,7 +12,8 @@ from torch import nn
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, GPT2Config, GPT2LMHeadModel
 
 import pefc
-from pefc.runtime.quantized import is_packed, reading
+from pefc.runtime.quantized import read as reading
+from pefc.runtime.quantized.form import is_packed
 
 from ..models import llama, output, perturb, plain
 from .bases import BUILDERS, FORMS, FOUR_BITS, plain_twin

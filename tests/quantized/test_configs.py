@@ -19,7 +19,7 @@ from transformers import (
 )
 
 import pefc
-from pefc.compiler.link import live
+from pefc.compiler.link.live import install as live
 
 from ..models import bert, gpt2, llama, output, perturb, words
 from .bases import assert_same, packed_paths, read, says_so

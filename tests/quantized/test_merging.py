@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import pefc
-from pefc.runtime.quantized import form, is_packed
+from pefc.runtime.quantized.form import form, is_packed
 
 from ..models import gpt2, llama, output, perturb
 from .bases import BUILDERS

@@ -7,8 +7,8 @@ from rich.console import Console
 from torch import nn
 
 import pefc
-from pefc.cli.plan_view import plan_view
-from pefc.compiler.report import report
+from pefc.cli.views.plan import plan_view
+from pefc.compiler.plan.as_json import report
 
 from ..models import bert, gpt2, llama
 

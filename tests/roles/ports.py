@@ -1,7 +1,14 @@
 """Where the values of architectures pass, stated by hand, in the second layer of each stack."""
 
-from pefc.compiler.ports import AttentionPorts, BlockPorts, Entry, Exit, Projection, TokenPorts
-from pefc.compiler.site import Site, SiteTable
+from pefc.compiler.model.ports import (
+    AttentionPorts,
+    BlockPorts,
+    Entry,
+    Exit,
+    Projection,
+    TokenPorts,
+)
+from pefc.compiler.model.sites import Site, SiteTable
 
 
 def block_site(table: SiteTable, path: str) -> Site:

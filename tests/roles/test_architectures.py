@@ -5,8 +5,8 @@ from functools import cache
 
 import pytest
 
-from pefc.compiler.roles import find_sites
-from pefc.compiler.site import SiteTable
+from pefc.compiler.model.sites import SiteTable
+from pefc.compiler.roles.find_sites import find_sites
 
 from .architectures import ARCHITECTURES, Architecture, Truth
 

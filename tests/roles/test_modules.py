@@ -6,8 +6,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from pefc.compiler.roles import find_sites
-from pefc.compiler.site import SiteTable
+from pefc.compiler.model.sites import SiteTable
+from pefc.compiler.roles.find_sites import find_sites
 from tests.work import calls
 
 WIDTH, HEADS = 16, 2

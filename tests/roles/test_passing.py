@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AlbertConfig, AlbertModel, T5Config, T5ForConditionalGeneration
 
-from pefc.compiler.ports import BlockPorts, Entry, Exit, TokenPorts
-from pefc.compiler.roles import find_sites
-from pefc.compiler.site import Site, SiteTable
+from pefc.compiler.model.ports import BlockPorts, Entry, Exit, TokenPorts
+from pefc.compiler.model.sites import Site, SiteTable
+from pefc.compiler.roles.find_sites import find_sites
 
 from .. import models
 from .ports import attention, block

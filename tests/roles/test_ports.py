@@ -12,9 +12,16 @@ from transformers import (
 )
 from transformers.modeling_utils import AttentionInterface
 
-from pefc.compiler.ports import AttentionPorts, BlockPorts, Entry, Exit, Projection, TokenPorts
-from pefc.compiler.roles import find_sites
-from pefc.compiler.site import SiteTable
+from pefc.compiler.model.ports import (
+    AttentionPorts,
+    BlockPorts,
+    Entry,
+    Exit,
+    Projection,
+    TokenPorts,
+)
+from pefc.compiler.model.sites import SiteTable
+from pefc.compiler.roles.find_sites import find_sites
 
 from .. import models
 from ..work import calls

@@ -27,7 +27,7 @@ from transformers import (
 )
 from transformers.masking_utils import eager_mask
 
-from pefc.runtime.attention import Call, attention_forward, extended
+from pefc.runtime.attention.forward import Call, attention_forward, extended
 
 Model = TypeVar("Model", bound=nn.Module)
 LENGTH = 3

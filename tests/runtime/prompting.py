@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from pefc.runtime.generating import generating_names
-from pefc.runtime.prompts import OnePrompt
-from pefc.runtime.stem import Stem, stem_names
+from pefc.runtime.prompts.backbone import Stem, stem_names
+from pefc.runtime.prompts.generate import generating_names
+from pefc.runtime.prompts.prompts import OnePrompt
 
 LENGTH = 4
 PROMPTS = OnePrompt(lambda stem: stem.added, LENGTH)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from pefc.runtime.attention import Call, attended, extended
+from pefc.runtime.attention.forward import Call, attended, extended
 
 from .prefixed import (
     LENGTH,

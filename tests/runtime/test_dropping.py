@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pefc.runtime.dropping import Drop, drawing_names
+from pefc.runtime.calls.adapterdrop import Drop, drawing_names
 
 from .prompting import change
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pefc.runtime.embedding import embedding_names, trimmed_names
+from pefc.runtime.prompts.embedding import embedding_names, trimmed_names
 from tests.models import WIDTH, Plain, plain, words
 
 from .prompting import LENGTH, PROMPTS, change

@@ -8,7 +8,7 @@ import torch
 from peft import PromptTuningConfig, get_peft_model
 from transformers import DynamicCache, PreTrainedModel
 
-from pefc.runtime.stem import Stem, stem_names
+from pefc.runtime.prompts.backbone import Stem, stem_names
 from tests.models import gpt2, llama, words
 
 from .prompt_models import bert, gemma, mistral, mixtral, roberta

@@ -10,7 +10,7 @@ from transformers import CompileConfig, PreTrainedModel, StaticCache
 from transformers.exporters.configs import DynamoConfig
 from transformers.exporters.exporter_dynamo import DynamoExporter
 
-from pefc.runtime.stem import Stem, stem_names
+from pefc.runtime.prompts.backbone import Stem, stem_names
 from tests.models import gpt2, llama, words
 
 from .prompt_models import bert, gemma, mistral

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel, StaticCache
 
-from pefc.runtime.stem import memory_names
+from pefc.runtime.prompts.backbone import memory_names
 from tests.models import gpt2, llama, words
 
 from .prompt_models import bart, gemma, marian, mistral, t5

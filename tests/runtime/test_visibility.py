@@ -5,7 +5,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import repeat_kv
 from transformers.masking_utils import flash_attention_mask
 
-from pefc.runtime.visibility import visible, widened
+from pefc.runtime.attention.masks import visible, widened
 
 from .prefixed import LENGTH, WINDOW, llama, mistral, patched, referring, seeded, t5
 

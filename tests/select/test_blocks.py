@@ -5,14 +5,14 @@ straight in a layer.
 import pytest
 from torch import nn
 
-from pefc.compiler.ports import Entry, Exit
-from pefc.compiler.roles import find_sites
-from pefc.compiler.select import select
-from pefc.compiler.site import Site, SiteTable
-from pefc.dsl.diagnostics.core import SpecError
-from pefc.dsl.parser import parse
-from pefc.dsl.source import Source
-from pefc.dsl.syntax import Attach
+from pefc.compiler.model.ports import Entry, Exit
+from pefc.compiler.model.sites import Site, SiteTable
+from pefc.compiler.roles.find_sites import find_sites
+from pefc.compiler.select.select import select
+from pefc.dsl.diagnostics.report import SpecError
+from pefc.dsl.parsing.parser import parse
+from pefc.dsl.syntax.source import Source
+from pefc.dsl.syntax.statement import Attach
 
 from .. import models
 from ..roles.architectures import ARCHITECTURES

@@ -4,14 +4,14 @@ from functools import cache
 
 import pytest
 
-from pefc.compiler.globs import alternatives, matches
-from pefc.compiler.roles import find_sites
-from pefc.compiler.select import Selected, select
-from pefc.compiler.site import SiteTable
-from pefc.dsl.diagnostics.core import Diagnostic, SpecError
-from pefc.dsl.parser import parse
-from pefc.dsl.source import Source
-from pefc.dsl.syntax import Attach
+from pefc.compiler.model.sites import SiteTable
+from pefc.compiler.roles.find_sites import find_sites
+from pefc.compiler.select.globs import alternatives, matches
+from pefc.compiler.select.select import Selected, select
+from pefc.dsl.diagnostics.report import Diagnostic, SpecError
+from pefc.dsl.parsing.parser import parse
+from pefc.dsl.syntax.source import Source
+from pefc.dsl.syntax.statement import Attach
 
 from ..roles.architectures import ARCHITECTURES
 

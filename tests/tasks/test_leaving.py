@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import pefc
-from pefc.compiler.link.patching import Patching
+from pefc.compiler.link.live.patcher import Patching
 
 from ..laws.snapshots import Snapshot
 from ..models import llama, perturb, words

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import pefc
-from pefc.compiler.link.patching import Patching
+from pefc.compiler.link.live.patcher import Patching
 
 from .living import MIXED, PLAIN, SPEC, untouched
 from .models import tasked

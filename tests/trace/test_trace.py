@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from pefc.compiler.trace import Traced, trace
+from pefc.compiler.trace.trace import trace
+from pefc.compiler.trace.traced import Traced
 
 from ..roles.architectures import ARCHITECTURES
 from ..roles.test_modules import WIDTH, Block, Network

@@ -11,8 +11,8 @@ from torch import nn
 from transformers import ResNetConfig, ResNetForImageClassification
 
 import pefc
-from pefc.compiler.folds import Wish
-from pefc.compiler.shards import merge_folder
+from pefc.compiler.merge.folder.merge_folder import merge_folder
+from pefc.compiler.merge.merged_module import Wish
 
 from ..laws.snapshots import Snapshot
 from ..models import Buffered, pictures

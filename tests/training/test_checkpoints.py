@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from transformers import PreTrainedModel, Trainer, TrainerCallback
 
 import pefc
-from pefc.runtime.checkpoints import ORIGIN
+from pefc.runtime.training.trainer import ORIGIN
 
 from ..golden.training_mistakes import TIGHT
 from ..models import Plain, llama, output, plain

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import pefc
-from pefc.cli.totals import _bytes
+from pefc.cli.views.totals import _bytes
 
 from ..laws.test_identity import AROUND_CHANGES, AROUND_EXACT, AROUND_ROUNDING, calls, compiled
 from ..models import gpt2, llama, output, perturb, words

@@ -10,7 +10,7 @@ from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 import pefc
-from pefc.runtime.progress import STEPS
+from pefc.runtime.training.progress import STEPS
 
 from ..laws.test_identity import calls, compiled
 from ..models import llama, words

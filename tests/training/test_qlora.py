@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import BitsAndBytesConfig, LlamaForCausalLM, Trainer
 
 import pefc
-from pefc.runtime.quantized import is_packed
+from pefc.runtime.quantized.form import is_packed
 
 from ..models import llama, output
 from .trained import STATE, logged, losses, trainer

@@ -1,5 +1,3 @@
-"""Several adapters become one."""
+"""Several saved adapters become one."""
 
-from .asking import WAYS as WAYS
-from .combining import Combined as Combined
-from .combining import combine as combine
+from .combine import combine as combine

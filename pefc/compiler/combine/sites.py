@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import torch
 
 from ...dsl.checked import Attachment
-from .adapters import Adapter, Placed
-from .formulas import Form, dims, form
-from .products import Product, Unlike, product
+from .adapter import Adapter, Placed
+from .low_rank_form import Product, Unlike, product
+from .method_form import Form, dims, form
 
 
 @dataclass(frozen=True, slots=True)

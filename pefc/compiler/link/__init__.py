@@ -1,1 +1,38 @@
-"""One patch, two linkers: into the living modules, and into the traced graph."""
+"""Patches into a model: into the living modules, and into the traced graph."""
+
+from .live import Patching as Patching
+from .live import check_forwards as check_forwards
+from .live import check_unattached as check_unattached
+from .live import installing as installing
+from .live import module_paths as module_paths
+from .live import parameter_groups as parameter_groups
+from .live import progress as progress
+from .live import rates as rates
+from .live import regularizer as regularizer
+from .live import train as train
+from .live import uninstall as uninstall
+from .live import unpatch as unpatch
+from .live import wires as wires
+from .patch import NO_TASK as NO_TASK
+from .patch import Form as Form
+from .patch import Patches as Patches
+from .patch import Tokenize as Tokenize
+from .patch import beside as beside
+from .patch import form as form
+from .patch import forms as forms
+from .patch import materialize as materialize
+from .patch import members as members
+from .patch import tasks_of as tasks_of
+from .patch import tokenize_as as tokenize_as
+from .patch import tokenize_with as tokenize_with
+from .program import Program as Program
+from .program import compiled as compiled
+from .quantized import Modules as Modules
+from .quantized import base as base
+from .quantized import packed_modules as packed_modules
+from .quantized import plain as plain
+from .quantized import plain_modules as plain_modules
+from .quantized import put as put
+from .quantized import requantized as requantized
+from .quantized import retract as retract
+from .quantized import with_modules as with_modules

@@ -1,26 +1,54 @@
 """The graph linker: the traced whole-model graph with every patch inlined at its site."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from torch import nn
+from torch import Tensor, nn
 from torch.fx import Graph, GraphModule, Node
 from torch.fx.node import map_arg
 
-from ...dsl.diagnostics.attaching import NotTraced
-from ...dsl.diagnostics.core import SpecError
+from ...dsl.diagnostics.attach_merge import NotTraced
+from ...dsl.diagnostics.report import SpecError
 from ...runtime.patched import frozen_twin
 from ..lower import LinearFacts, TokenFacts
-from ..lower.nodes import BASE
-from ..patches import Patches
+from ..model import linear_width
+from ..ops import BASE
 from ..plan import Patched, Plan
 from ..trace import original_path, trace
-from .casts import with_casts
-from .materialize import Materials
-from .packing import Reading, readings
-from .patching import Patching
-from .stand_in import stand_ins
-from .wiring import dropping, wires
+from .live import Patching, dropping, wires
+from .patch import Materials, Patches, with_casts
+from .quantized import Reading, readings
+
+
+class StandIn(nn.Module):
+    """A module with the linear map as its child, under a name that is no label's."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.pefc_map = inner
+        self.training = inner.training
+
+    @property
+    def weight(self) -> object:
+        """For a patch of the map that stands here."""
+        return self.pefc_map.weight
+
+    @property
+    def bias(self) -> object:
+        return self.pefc_map.bias
+
+    def forward(self, *args: Tensor, **kwargs: Tensor) -> Tensor:
+        """What the map gives."""
+        return self.pefc_map(*args, **kwargs)
+
+
+def stand_ins(model: nn.Module, paths: Iterable[str]) -> None:
+    """Put a stand-in, under the same name, around each of these modules that is a linear map."""
+    for path in paths:
+        module = model.get_submodule(path)
+        if linear_width(module) is not None:
+            owner, _, name = path.rpartition(".")
+            model.get_submodule(owner)._modules[name] = StandIn(module)
 
 
 def linked_graph(

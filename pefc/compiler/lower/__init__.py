@@ -1,21 +1,30 @@
-"""From a method's formula and a site's dims to patch graphs."""
+"""From a method's formula, and the sizes of a site, to a patch graph."""
 
-from .attached import Member as Member
-from .declared import Declared as Declared
-from .elaborate import elaborate as elaborate
-from .elaborated import Elaborated as Elaborated
-from .facts import AttentionFacts as AttentionFacts
-from .facts import BlockFacts as BlockFacts
-from .facts import Facts as Facts
-from .facts import LeafFacts as LeafFacts
-from .facts import LinearFacts as LinearFacts
-from .facts import MapFacts as MapFacts
-from .facts import Rows as Rows
-from .facts import TokenFacts as TokenFacts
-from .linear import merged_parameters as merged_parameters
+from .method import GATES as GATES
+from .method import TASK as TASK
+from .method import VOCABULARY as VOCABULARY
+from .method import AttentionFacts as AttentionFacts
+from .method import BlockFacts as BlockFacts
+from .method import Declared as Declared
+from .method import Elaborated as Elaborated
+from .method import Facts as Facts
+from .method import LeafFacts as LeafFacts
+from .method import LinearFacts as LinearFacts
+from .method import MapFacts as MapFacts
+from .method import Member as Member
+from .method import Shrinking as Shrinking
+from .method import TokenFacts as TokenFacts
+from .method import elaborate as elaborate
+from .method import gate_tensors as gate_tensors
+from .method import started as started
 from .patch import Site as Site
 from .patch import extension_values as extension_values
 from .patch import initial_value as initial_value
 from .patch import loss_value as loss_value
 from .patch import plain_patch as plain_patch
 from .patch import run as run
+from .sites import EMBED as EMBED
+from .sites import NORM as NORM
+from .sites import PRESENT as PRESENT
+from .sites import merged_parameters as merged_parameters
+from .sites import projection as projection

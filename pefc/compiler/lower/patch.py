@@ -7,14 +7,31 @@ from typing import assert_never
 from torch.fx import Graph, Node
 from torch.fx.node import map_arg
 
-from .attached import Attached, Member
-from .attention import attention_extension, attention_initial, attention_patch
-from .block import block_initial, block_patch
-from .declared import Declared
-from .facts import AttentionFacts, BlockFacts, Facts, LeafFacts, LinearFacts, TokenFacts
-from .leaf import leaf_initial, leaf_patch
-from .linear import linear_initial, linear_patch
-from .tokens import token_extension, token_initial, token_patch
+from .method import (
+    Attached,
+    AttentionFacts,
+    BlockFacts,
+    Declared,
+    Facts,
+    LeafFacts,
+    LinearFacts,
+    Member,
+    TokenFacts,
+)
+from .sites import (
+    attention_extension,
+    attention_initial,
+    attention_patch,
+    block_initial,
+    block_patch,
+    leaf_initial,
+    leaf_patch,
+    linear_initial,
+    linear_patch,
+    token_extension,
+    token_initial,
+    token_patch,
+)
 
 
 def plain_patch(facts: Facts, members: tuple[Member, ...], *, initial: bool = False) -> Graph:

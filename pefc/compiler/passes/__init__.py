@@ -4,22 +4,22 @@ run.
 
 from torch.fx import Graph
 
-from .associate import Associate
-from .base import CallBase, RowsOfBase
-from .blocks import Blocks
-from .cancel import Cancel
+from .call_base import CallBase, RowsOfBase
+from .cancel_sums import Cancel
+from .common_subexpressions import Share
 from .diagonal import Diagonal, Rescale
-from .distribute import Distribute
-from .dtype import KeepDtype
-from .fuse import FuseAdd
-from .packed import ReadPacked
-from .reassociate import Reassociate
-from .rewrite import Pass, copied, renamed
-from .scalars import Scalars
-from .share import Share
-from .structured import Structured
-from .thin_norm import ThinNorm
-from .units import Units
+from .distribute_linear import Distribute
+from .fuse_addmm import FuseAdd
+from .hoist_scalars import Scalars
+from .keep_dtype import KeepDtype
+from .low_rank_norm import ThinNorm
+from .merge_block_diagonal import Blocks
+from .merge_identity import Units
+from .merge_matmul_order import Associate
+from .quantized_reads import ReadPacked
+from .reassociate_linear import Reassociate
+from .rewriter import Pass, copied, renamed
+from .structured_products import Structured
 
 PASSES: tuple[Pass, ...] = (
     Share(),

@@ -6,8 +6,8 @@ import torch
 from torch.fx import Graph, Node
 from torch.nn import functional
 
-from ..lower.nodes import axes, call
-from .rewrite import everywhere, is_call
+from ..ops import axes, call
+from .rewriter import everywhere, is_call
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,8 @@
-"""What can be said of a patch without running it: is the output unchanged at first, is it affine,
-what of W is read.
-"""
+"""What is known of a patch without running it: identity, affine, weight reads, costs."""
 
-from .affine import is_affine as is_affine
-from .constants import adds_constant as adds_constant
+from .costs import Costs as Costs
 from .identity import Identity as Identity
-from .identity import identity as identity
-from .needs import Need as Need
-from .needs import need as need
+from .verdict import Verdict as Verdict
+from .verdict import folded_parameters as folded_parameters
+from .verdict import judge as judge
+from .weight_reads import Need as Need

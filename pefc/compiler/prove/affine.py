@@ -10,9 +10,7 @@ import torch
 from torch.fx import Graph, Node
 from torch.nn import functional
 
-from ..lower.features import rotated_halves
-from ..lower.matrices import CREATORS
-from ..lower.nodes import BASE
+from ..ops import BASE, CREATORS, rotated_halves
 
 
 class _Degree(IntEnum):

@@ -2,7 +2,7 @@
 
 from torch.fx import Graph
 
-from .reading import read
+from .identity import read
 from .terms import ZERO
 
 

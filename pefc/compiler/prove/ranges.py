@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 import torch
 from torch.nn import functional
 
-from ..lower.decompositions import thin_svd
-from ..lower.matrices import solve
-from ..passes.thin_norm import root, row_products
+from ..ops import solve, thin_svd
+from ..passes.low_rank_norm import root, row_products
 from .terms import Applied, Atom, Constant, Eye, Sum, Term
 
 _LARGEST = 65504.0

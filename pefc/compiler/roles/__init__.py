@@ -1,3 +1,3 @@
-"""Roles: what is where in a model, read from the flow of its data and never from names."""
+"""Which module plays which role, read from the flow of data and never from names."""
 
-from .sites import find_sites as find_sites
+from .find_sites import find_sites as find_sites

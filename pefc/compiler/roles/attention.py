@@ -1,95 +1,82 @@
-"""Attention products: where a tape mixes positions by a softmax over the products of queries and
-keys.
+"""Roles around an attention product: q, k, v are the maps whose features reach its operands, o what
+takes its result.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 
-import torch
+from torch import Tensor
 
-from .maps import Map
-from .tape import Node, Tape
-
-_PRODUCTS = frozenset({"bmm", "mm", "baddbmm"})
-_FUSED = frozenset(
-    "attention _scaled_dot_product_flash_attention_for_cpu _scaled_dot_product_flash_attention "
-    "_scaled_dot_product_efficient_attention _scaled_dot_product_cudnn_attention "
-    "_scaled_dot_product_fused_attention_overrideable _flash_attention_forward".split()
-)
-"""Attention in one operation: as it is recorded, and what it becomes inside other composites."""
-_SOFTMAX = frozenset({"_softmax", "_safe_softmax", "softmax"})
-_QUIET = frozenset(
-    "view _unsafe_view reshape _to_copy clone expand unsqueeze squeeze slice transpose permute cat "
-    "masked_fill where dropout native_dropout alias detach copy".split()
-)
-"""Besides the pointwise operations, what may stand between the products and the softmax."""
+from .dataflow import Attention, Finding, Flow, demand, whole
+from .tape import Tape, common_scope, is_inside
 
 
-@dataclass(frozen=True, slots=True)
-class Attention:
-    """The nodes of an attention product's operands and of its result."""
-
-    query: int
-    key: int
-    value: int
-    context: int
-    scope: str
-
-
-def find_attentions(tape: Tape, maps: Mapping[int, Map]) -> tuple[Attention, ...]:
-    """Every attention product, fused or written out."""
-    users = _users(tape)
-    found = []
-    for node in tape.nodes:
-        if node.kind in _FUSED and node.result == 0:
-            query, key, value = node.inputs[:3]
-            found.append(Attention(query, key, value, node.index, node.scope))
-        elif (
-            node.kind in _SOFTMAX and (written := _written_out(tape, node, maps, users)) is not None
-        ):
-            found.append(written)
-    return tuple(found)
+def attention_roles(flow: Flow) -> Iterator[Finding]:
+    """The roles of every map around every attention product."""
+    families = {attention.context: _family(flow, attention) for attention in flow.attentions}
+    inputs: set[int] = set()
+    for attention in flow.attentions:
+        for node, role, mask in _operand_roles(flow, attention):
+            inputs.add(node)
+            yield Finding(node, f"{families[attention.context]}.{role}", mask, attention.context)
+    for map in flow.maps.values():
+        if map.node in inputs:
+            continue
+        for context in sorted(flow.frontier(map.data).contexts):
+            yield Finding(map.node, f"{families[context]}.o", None, context)
 
 
-def _written_out(
-    tape: Tape, softmax: Node, maps: Mapping[int, Map], users: Mapping[int, tuple[int, ...]]
-) -> Attention | None:
-    scores = next(_products(tape, softmax.inputs[0], maps, lambda node: node.inputs), None)
-    context = next(_products(tape, softmax.index, maps, lambda node: users[node.index]), None)
-    if scores is None or context is None:
-        return None
-    query, key = scores.inputs[-2:]
-    left, right = context.inputs[-2:]
-    value = right if tape.reaches(softmax.index, left) else left
-    return Attention(query, key, value, context.index, context.scope)
+def _operand_roles(flow: Flow, attention: Attention) -> Iterator[tuple[int, str, Tensor]]:
+    operands = {"q": attention.query, "k": attention.key, "v": attention.value}
+    reached = {role: _reaching(flow, node) for role, node in operands.items()}
+    scopes = [flow.maps[node].scope for masks in reached.values() for node in masks]
+    inside = common_scope([attention.scope, *scopes])
+    for role, masks in reached.items():
+        yield from ((node, role, mask) for node, mask in _with_latents(flow, masks, inside).items())
 
 
-def _products(
-    tape: Tape, start: int, maps: Mapping[int, Map], step: Callable[[Node], tuple[int, ...]]
-) -> Iterator[Node]:
-    """The products of two activations next to a node, in one direction, with nothing but quiet
-    operations between.
+def _reaching(flow: Flow, start: int) -> dict[int, Tensor]:
+    """The maps whose results reach a node, with what of them does."""
+    masks = demand(flow.tape, {start: whole(flow.tape.nodes[start])}, flow.is_border)
+    return {node: mask for node, mask in masks.items() if node in flow.maps and bool(mask.any())}
+
+
+def _with_latents(flow: Flow, masks: dict[int, Tensor], inside: str) -> dict[int, Tensor]:
+    """The maps before these in the same attention carry the role too: the latents of low-rank
+    projections.
     """
+    found = dict(masks)
+    pending = list(masks)
+    while pending:
+        data = flow.maps[pending.pop()].data
+        if data in flow.stream:
+            continue
+        for node, mask in _reaching(flow, data).items():
+            if not is_inside(flow.maps[node].scope, inside):
+                continue
+            if node not in found:
+                pending.append(node)
+            found[node] = found[node] | mask if node in found else mask
+    return found
+
+
+def _family(flow: Flow, attention: Attention) -> str:
+    """Attention over another sequence than that of the queries is cross-attention."""
+    queries, keys = _sources(flow, attention.query), _sources(flow, attention.key)
+    return "xattn" if keys and not keys & queries else "attn"
+
+
+def _sources(flow: Flow, start: int) -> frozenset[int]:
+    """The places of the stream, and the model's inputs, that a node comes from."""
     pending, seen = [start], {start}
     while pending:
-        node = tape.nodes[pending.pop()]
-        if node.kind in _PRODUCTS and node.index not in maps:
-            yield node
-        elif node.index == start or _is_quiet(node):
-            fresh = [index for index in step(node) if index not in seen]
-            seen.update(fresh)
-            pending.extend(fresh)
+        index = pending.pop()
+        if index in flow.stream:
+            continue
+        fresh = [source for source in flow.tape.nodes[index].inputs if source not in seen]
+        seen.update(fresh)
+        pending.extend(fresh)
+    return frozenset(index for index in seen if index in flow.stream or _is_data(flow.tape, index))
 
 
-def _is_quiet(node: Node) -> bool:
-    if node.kind in _QUIET:
-        return True
-    return not isinstance(node.operation, str) and torch.Tag.pointwise in node.operation.tags
-
-
-def _users(tape: Tape) -> dict[int, tuple[int, ...]]:
-    users: dict[int, list[int]] = {node.index: [] for node in tape.nodes}
-    for node in tape.nodes:
-        for source in node.inputs:
-            users[source].append(node.index)
-    return {index: tuple(found) for index, found in users.items()}
+def _is_data(tape: Tape, index: int) -> bool:
+    return tape.nodes[index].kind == "input"

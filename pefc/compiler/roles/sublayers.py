@@ -5,12 +5,10 @@ values pass.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ..ports import BlockPorts, Entry, Exit
-from .ends import NORMS
-from .finding import Finding
-from .flow import Flow, Join
-from .passing import Frame, Passing
-from .tape import Call, Tape
+from ..model import BlockPorts, Entry, Exit
+from .dataflow import Finding, Flow, Join
+from .embeddings_heads import NORMS
+from .tape import Call, Frame, Passing, Tape
 
 _FIRST = ({"q"}, {"k", "v"}, {"gate", "up"})
 """The roles of the maps that read x; what comes earlier here is asked first."""

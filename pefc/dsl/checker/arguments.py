@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 from .. import diagnostics
 from ..checked import Value
-from ..diagnostics import Diagnostic, SpecError
-from ..evaluate import describe, evaluate
-from ..nearest import nearest
-from ..source import Span
-from ..syntax import Argument, Expression, Name, Use
+from ..diagnostics.report import Diagnostic, SpecError
+from ..diagnostics.suggestions import nearest
+from ..evaluation import describe, evaluate
+from ..syntax.expression import Argument, Expression, Name
+from ..syntax.method import Use
+from ..syntax.source import Span
 from .parameters import Table, Type, words
 
 

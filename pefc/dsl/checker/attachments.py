@@ -5,30 +5,21 @@ from dataclasses import replace
 
 from .. import diagnostics
 from ..checked import Attachment, Fusion, Quantization, Tuning
-from ..diagnostics import Diagnostic, SpecError
-from ..evaluate import describe, evaluate
-from ..nearest import nearest
-from ..source import Span
-from ..syntax import (
-    Affine,
-    Argument,
-    Attach,
-    Factor,
-    Module,
-    Name,
-    Number,
-    Selection,
-    Setting,
-    Tensor,
-    TuneStatement,
-    walk,
-)
-from ..vocabulary import DTYPES, SETTINGS, SITES, SYNONYMS
+from ..diagnostics.report import Diagnostic, SpecError
+from ..diagnostics.suggestions import nearest
+from ..evaluation import describe, evaluate
+from ..syntax.expression import Argument, Factor, Name, Number
+from ..syntax.method import Affine, Module, Tensor
+from ..syntax.selector import Selection
+from ..syntax.source import Span
+from ..syntax.statement import Attach, Setting, TuneStatement
+from ..syntax.vocabulary import DTYPES, SETTINGS, SITES, SYNONYMS
+from ..syntax.walk import walk
 from .arguments import bind
 from .parameters import builtin_table
 from .scope import Constants, Run, Scope, Usable
-from .selections import resolved
-from .substitute import literal
+from .selectors import resolved
+from .substitution import literal
 
 _LEAST = 2
 """Members of a fusion."""

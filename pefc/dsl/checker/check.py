@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import NoneType
 
-from .. import diagnostics, library
-from ..checked import Checked, Value
-from ..diagnostics import Diagnostic, SpecError
-from ..given import check_type, check_values
-from ..source import Span
-from ..syntax import Recipe, Spec, Task
+from .. import diagnostics
+from ..checked import Checked, Value, check_type, check_values
+from ..diagnostics.report import Diagnostic, SpecError
+from ..parsing import library
+from ..syntax.source import Span
+from ..syntax.statement import Recipe, Spec, Task
 from .constants import own_constants
 from .definitions import check_definition, check_definitions, gather
 from .imports import folder

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from .. import diagnostics
 from ..checked import Value
-from ..diagnostics import SpecError
-from ..evaluate import describe, evaluate
-from ..syntax import Constant, Spec
+from ..diagnostics.report import SpecError
+from ..evaluation import describe, evaluate
+from ..syntax.statement import Constant, Spec
 from .scope import Run, Scope
 
 

@@ -2,23 +2,14 @@
 
 from pathlib import Path
 
-from .. import diagnostics, library
-from ..source import Span
-from ..syntax import (
-    Alias,
-    Attach,
-    Constant,
-    Import,
-    Method,
-    Modify,
-    Name,
-    Recipe,
-    Spec,
-    Task,
-    TuneStatement,
-    walk,
-)
-from ..vocabulary import RESERVED
+from .. import diagnostics
+from ..parsing import library
+from ..syntax.expression import Name
+from ..syntax.method import Alias, Method
+from ..syntax.source import Span
+from ..syntax.statement import Attach, Constant, Import, Modify, Recipe, Spec, Task, TuneStatement
+from ..syntax.vocabulary import RESERVED
+from ..syntax.walk import walk
 from .constants import define
 from .imports import locate, read
 from .methods import check_method, check_parameters

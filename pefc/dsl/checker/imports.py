@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from .. import diagnostics
-from ..diagnostics import Diagnostic, SpecError
-from ..nearest import nearest
-from ..parser import parse
-from ..source import Source
-from ..syntax import Import, Spec
+from ..diagnostics.report import Diagnostic, SpecError
+from ..diagnostics.suggestions import nearest
+from ..parsing import parse
+from ..syntax.source import Source
+from ..syntax.statement import Import, Spec
 from .scope import Run, Scope
 
 LARGEST = 4_000_000

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from typing import Literal
 
 from .. import diagnostics
-from ..diagnostics import Diagnostic, SpecError
-from ..evaluate import evaluate
-from ..source import Span
-from ..syntax import (
+from ..diagnostics.report import Diagnostic, SpecError
+from ..evaluation import evaluate
+from ..syntax.expression import Name, Text
+from ..syntax.method import (
     Affine,
     Enumeration,
     Extend,
@@ -17,22 +17,20 @@ from ..syntax import (
     Method,
     MethodItem,
     Module,
-    Name,
     NamedType,
     Parameter,
     Rebase,
     Rule,
     Tensor,
-    Text,
     Tune,
     When,
-    walk,
 )
-from ..vocabulary import CONTEXT, FUNCTIONS, SITES, TYPES
+from ..syntax.source import Span
+from ..syntax.vocabulary import CONTEXT, FUNCTIONS, SITES, TYPES
+from ..syntax.walk import walk
 from .arguments import misfit
-from .formulas import look
-from .frame import Frame, Known, Place, Stage
-from .items import read
+from .declarations import read
+from .formulas import Frame, Known, Place, Stage, look
 from .parameters import takes_text, type_of
 
 

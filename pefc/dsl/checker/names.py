@@ -3,10 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
-from .. import diagnostics, library
-from ..source import Span
-from ..syntax import Affine, Alias, Method, MethodItem, Module, Recipe, Tensor, Tune, When
-from ..vocabulary import RESERVED
+from .. import diagnostics
+from ..parsing import library
+from ..syntax.method import Affine, Alias, Method, MethodItem, Module, Tensor, Tune, When
+from ..syntax.source import Span
+from ..syntax.statement import Recipe
+from ..syntax.vocabulary import RESERVED
 from .arguments import bind
 from .parameters import alias_table, method_table
 from .scope import Definition, Run, Scope, Usable

@@ -5,31 +5,23 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from ..checked import Value
-from ..nearest import listing
-from ..syntax import (
+from ..diagnostics.suggestions import listing
+from ..syntax.expression import Binary, Bool, Call, Expression, Name, Number, Range, Sequence, Text
+from ..syntax.method import (
     Affine,
     Alias,
-    Binary,
-    Bool,
-    Call,
     Enumeration,
-    Expression,
     Indices,
     Method,
     MethodItem,
-    Name,
     NamedType,
-    Number,
     Parameter,
-    Range,
-    Recipe,
-    Sequence,
     Shrink,
     Tensor,
-    Text,
     When,
 )
-from ..vocabulary import BUILTINS, MEANINGS, POLICIES
+from ..syntax.statement import Recipe
+from ..syntax.vocabulary import BUILTINS, MEANINGS, POLICIES
 
 Type = str | tuple[str, ...]
 """The name of a type, or the members of an enumeration."""

@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 
 from ..checked import Value
-from ..diagnostics import SpecError
-from ..evaluate import evaluate
-from ..syntax import Recipe, Statement, Use
+from ..diagnostics.report import SpecError
+from ..evaluation import evaluate
+from ..syntax.method import Use
+from ..syntax.statement import Recipe, Statement
 from .arguments import bind
 from .names import defined
 from .parameters import Table, recipe_table
 from .scope import Run, Scope
-from .substitute import substitute
+from .substitution import substitute
 
 
 def expanded(

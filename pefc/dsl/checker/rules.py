@@ -1,11 +1,11 @@
 """The rules of a method definition: what they assign, extend or shift, and with what."""
 
 from .. import diagnostics
-from ..source import Span
-from ..syntax import Bool, Expression, Extend, Name, Number, Rule, Text, Unary
-from ..vocabulary import SITES
-from .formulas import look, look_positions
-from .frame import Frame, Place, Stage
+from ..syntax.expression import Bool, Expression, Name, Number, Text, Unary
+from ..syntax.method import Extend, Rule
+from ..syntax.source import Span
+from ..syntax.vocabulary import SITES
+from .formulas import Frame, Place, Stage, look, look_positions
 
 WEIGHT = Place(Stage.TENSOR, "a rule on the site's own parameters")
 FORMULA = Place(Stage.FORWARD, "a formula")

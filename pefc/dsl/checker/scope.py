@@ -5,9 +5,10 @@ from pathlib import Path
 
 from .. import diagnostics
 from ..checked import Value
-from ..diagnostics import Diagnostic
-from ..source import Span
-from ..syntax import Alias, Attach, Method, Recipe, Task
+from ..diagnostics.report import Diagnostic
+from ..syntax.method import Alias, Method
+from ..syntax.source import Span
+from ..syntax.statement import Attach, Recipe, Task
 from .parameters import Table
 
 Definition = Method | Alias | Recipe

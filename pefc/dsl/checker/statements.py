@@ -5,22 +5,20 @@ from dataclasses import dataclass, field, replace
 
 from .. import diagnostics
 from ..checked import Attachment, Modified, Step, Tuning, Value
-from ..diagnostics import Diagnostic
-from ..source import Span
-from ..syntax import (
-    Alias,
+from ..diagnostics.report import Diagnostic
+from ..syntax.method import Alias, Method, Use
+from ..syntax.source import Span
+from ..syntax.statement import (
     Attach,
     Constant,
     Import,
-    Method,
     Modify,
     Recipe,
     Statement,
     Task,
     TuneStatement,
-    Use,
 )
-from ..vocabulary import FUSION, MODIFIERS
+from ..syntax.vocabulary import FUSION, MODIFIERS
 from .arguments import bind, uncounted
 from .attachments import attachment, fusion, quantization, tuning, unwanted
 from .constants import define

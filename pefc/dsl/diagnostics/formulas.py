@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from ..nearest import listing, suggestion
-from ..source import Span
-from .core import Diagnostic, Label
+from ..syntax.source import Span
+from .report import Diagnostic, Label
+from .suggestions import listing, suggestion
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from ..source import Span
-from .core import Diagnostic, Label
+from ..syntax.source import Span
+from .report import Diagnostic, Label
 
 
 @dataclass(frozen=True, slots=True)

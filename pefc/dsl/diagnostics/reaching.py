@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from ..source import Span
-from .core import Diagnostic, Label
+from ..syntax.source import Span
+from .report import Diagnostic, Label
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from ..dialect import meant
-from ..nearest import listing, nearest
-from ..source import Span
-from ..vocabulary import ROLES
-from .core import Diagnostic, Fix, Label
+from ..syntax.source import Span
+from ..syntax.vocabulary import ROLES
+from .report import Diagnostic, Fix, Label
+from .suggestions import listing, nearest
+from .synonyms import meant
 
 
 @dataclass(frozen=True)

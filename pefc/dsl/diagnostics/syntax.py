@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from ..source import Span
-from .core import Diagnostic, Fix, Label
+from ..syntax.source import Span
+from .report import Diagnostic, Fix, Label
 
 
 @dataclass(frozen=True)

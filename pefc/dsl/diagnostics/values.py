@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from ..nearest import listing, nearest, suggestion
-from ..source import Span
-from .core import Diagnostic, Fix, Label
+from ..syntax.source import Span
+from .report import Diagnostic, Fix, Label
+from .suggestions import listing, nearest, suggestion
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import re
 from typing import assert_never
 
-from ..syntax import (
+from ..syntax.expression import (
     Argument,
     Attribute,
     Binary,

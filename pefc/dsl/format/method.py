@@ -2,10 +2,10 @@
 
 from typing import assert_never
 
-from ..syntax import (
+from ..syntax.expression import Expression
+from ..syntax.method import (
     Affine,
     Enumeration,
-    Expression,
     Extend,
     Indices,
     Init,
@@ -17,7 +17,6 @@ from ..syntax import (
     NamedType,
     Parameter,
     Rebase,
-    Recipe,
     Require,
     Rule,
     Shrink,
@@ -25,6 +24,7 @@ from ..syntax import (
     Tune,
     When,
 )
+from ..syntax.statement import Recipe
 from .expression import COMMA, SUM, expression, expressions
 
 

@@ -2,8 +2,10 @@
 
 import re
 
-from ..source import Source
-from ..syntax import Comment, Method, MethodItem, Modify, Recipe, Spec, Statement, Task, Text, When
+from ..syntax.expression import Text
+from ..syntax.method import Method, MethodItem, When
+from ..syntax.source import Source
+from ..syntax.statement import Comment, Modify, Recipe, Spec, Statement, Task
 from .expression import COMMA, text
 from .method import item
 from .statement import statement

@@ -2,14 +2,14 @@
 
 from typing import assert_never
 
-from ..syntax import (
+from ..syntax.expression import Range
+from ..syntax.selector import (
     AnyOf,
     Both,
     ClassTerm,
     Except,
     Layers,
     Quoted,
-    Range,
     Selection,
     Selector,
     Term,

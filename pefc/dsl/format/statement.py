@@ -2,19 +2,17 @@
 
 from typing import assert_never
 
-from ..syntax import (
-    Alias,
+from ..syntax.method import Alias, Method, Use
+from ..syntax.statement import (
     Attach,
     Constant,
     Import,
-    Method,
     Modify,
     Recipe,
     Setting,
     Statement,
     Task,
     TuneStatement,
-    Use,
 )
 from .expression import COMMA, arguments, expression, text
 from .method import header

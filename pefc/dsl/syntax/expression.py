@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from ..source import Span
+from .source import Span
 
 
 @dataclass(frozen=True, slots=True)

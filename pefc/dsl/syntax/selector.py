@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from ..source import Span
 from .expression import Expression, Range
+from .source import Span
 
 
 @dataclass(frozen=True, slots=True)

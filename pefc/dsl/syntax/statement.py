@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from ..source import Span
 from .expression import Expression, Text
 from .method import Alias, Method, Parameter, Use
 from .selector import Selection
+from .source import Span
 
 
 @dataclass(frozen=True, slots=True)

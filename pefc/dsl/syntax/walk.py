@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 
-from ..source import Span
+from .source import Span
 
 
 def children(node: object) -> Iterator[object]:

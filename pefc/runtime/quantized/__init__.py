@@ -1,5 +1,5 @@
-"""Base weights in few bits, as bitsandbytes keeps them. What needs that library is in `packing`,
-`reading`, `saved` and `hollow`, which are imported when they are first used.
+"""Base weights in few bits, as bitsandbytes keeps them. What needs that library is in `pack`,
+`read`, `saved` and `meta`, which are imported when they are first used.
 """
 
 import importlib.util
@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from .forms import BLOCK as BLOCK
-from .forms import DTYPES as DTYPES
-from .forms import Form as Form
-from .forms import dtype as dtype
-from .forms import form as form
-from .forms import is_packed as is_packed
-from .forms import lacks_bits as lacks_bits
-from .forms import size as size
+from .form import BLOCK as BLOCK
+from .form import DTYPES as DTYPES
+from .form import Form as Form
+from .form import dtype as dtype
+from .form import form as form
+from .form import is_packed as is_packed
+from .form import lacks_bits as lacks_bits
+from .form import size as size
 from .rows import readable_names as readable_names
 
 if TYPE_CHECKING:
-    from . import hollow as hollow
-    from . import packing as packing
-    from . import reading as reading
+    from . import meta as meta
+    from . import pack as pack
+    from . import read as read
     from . import saved as saved
 
 
@@ -44,7 +44,7 @@ def library(part: str = "bitsandbytes") -> ModuleType:
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  (a module, of whatever content)
-    if name in {"hollow", "packing", "reading", "saved"}:
+    if name in {"meta", "pack", "read", "saved"}:
         library()
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -54,4 +54,4 @@ def floating_weight(module: nn.Module) -> Tensor:
     """The weight of a linear map as it stores it, or as floating point where it is quantized."""
     if not is_packed(module):
         return module.get_parameter("weight")
-    return __getattr__("reading").values(module)
+    return __getattr__("read").values(module)

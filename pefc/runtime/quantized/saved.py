@@ -10,8 +10,8 @@ import torch
 from bitsandbytes.nn.modules import Int8Params, Params4bit
 from torch import Tensor, nn
 
-from .forms import Form
-from .packing import empty, rows_of
+from .form import Form
+from .pack import empty, rows_of
 
 _STATE = ".quant_state.bitsandbytes__"
 _SCALES, _LAYOUT = "SCB", "weight_format"

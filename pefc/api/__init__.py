@@ -1,0 +1,1 @@
+"""What users call. Arguments are checked here."""

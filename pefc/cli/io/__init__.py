@@ -1,0 +1,1 @@
+"""Read what a command is given, and write what it answers."""

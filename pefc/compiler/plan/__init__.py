@@ -1,0 +1,30 @@
+"""What a spec does to a model, site by site."""
+
+from .as_json import report as report
+from .dtypes import tensor_dtype as tensor_dtype
+from .installed import attached as attached
+from .installed import by_statement as by_statement
+from .installed import check_alone as check_alone
+from .installed import check_own as check_own
+from .installed import is_attached as is_attached
+from .plan import Packing as Packing
+from .plan import Patched as Patched
+from .plan import Plan as Plan
+from .plan import Planned as Planned
+from .plan import Tuned as Tuned
+from .plan import setting as setting
+from .planner import plan as plan
+from .port_access import port_entries as port_entries
+from .port_access import read_ports as read_ports
+from .quantization import kept_bytes as kept_bytes
+from .quantization import plain_bytes as plain_bytes
+from .ranks import place_name as place_name
+from .ranks import shrinking_statements as shrinking_statements
+from .ranks import unheard as unheard
+from .ranks import with_known as with_known
+from .replaced_modules import check_kept as check_kept
+from .replaced_modules import keep_embeddings as keep_embeddings
+from .trainable import parameter_names as parameter_names
+from .unproven_sites import read_elsewhere as read_elsewhere
+from .unproven_sites import remarks as remarks
+from .unproven_sites import unproven as unproven

@@ -1,0 +1,3 @@
+"""From text to the syntax tree."""
+
+from .parser import parse as parse
