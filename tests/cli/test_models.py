@@ -260,7 +260,7 @@ def test_verify_tells_of_a_task(
     run: Run, spec: Spec, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A task that is chosen, and does not run."""
-    monkeypatch.setattr(sys.modules["pefc.compiler.tasking"], "running", lambda *_: {})
+    monkeypatch.setattr(sys.modules["pefc.runtime.tasks.tasks"], "running", lambda *_: {})
     result = run("verify", spec("task a { lora(r=2) on attn.q }\n"), model)
     assert result.exit_code == 1
     assert result.stderr.endswith("does not hold on LlamaForCausalLM: effect of a\n")
@@ -270,7 +270,7 @@ def test_verify_tells_what_does_not_hold(
     run: Run, spec: Spec, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A merge that forgets its weights."""
-    monkeypatch.setattr(sys.modules["pefc.compiler.merge"], "_store", lambda *_: None)
+    monkeypatch.setattr(sys.modules["pefc.compiler.merge.in_memory"], "_store", lambda *_: None)
     result = run("verify", spec("lora(r=2) on attn.q\n"), model)
     assert result.exit_code == 1
     assert "fails  merge" in result.stdout

@@ -143,7 +143,7 @@ def test_a_failed_apply_leaves_the_plain_model(monkeypatch: pytest.MonkeyPatch) 
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("no space")
 
-    monkeypatch.setattr("pefc.compiler.link.patching.Patching.patch", fail)
+    monkeypatch.setattr("pefc.compiler.link.live.patcher.Patching.patch", fail)
     with pytest.raises(RuntimeError, match="no space"):
         pefc.apply(spec, model)
     assert dict(model.named_modules()) == modules

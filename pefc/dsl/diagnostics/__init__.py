@@ -130,19 +130,14 @@ if TYPE_CHECKING:
 
 _MODULES = (
     "arguments",
-    "blocks",
-    "declarations",
-    "embedding",
+    "config",
     "formulas",
-    "fusion",
-    "imports",
     "methods",
-    "modifiers",
     "names",
-    "packing",
-    "settings",
+    "quantization",
     "statements",
     "syntax",
+    "tasks",
     "values",
 )
 
