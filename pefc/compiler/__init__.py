@@ -1,4 +1,23 @@
-"""From a spec and a model to a plan, to patches, and into the model."""
+"""From a checked spec and a model to a changed model, by packages in the order of the pipeline:
+
+    model      what a model is: loading it, example inputs, kinds of module, sites and ports
+    ops        the operations of a patch graph, and what is known of each
+    trace      a model as a hierarchy of fx graphs
+    roles      which module plays which role
+    select     from a selector to sites
+    lower      from a method's formula to a patch graph
+    passes     rewrites of patch graphs, one file each
+    prove      what is known of a patch without running it
+    plan       what a spec does to a model, site by site
+    state      the saved adapter
+    link       patches into a model
+    combine    several saved adapters become one
+    adapted    operations on a model that carries a spec
+    merge      adapters into weights
+    measure    verify, and the memory of training
+
+Each may import those above it, through their `__init__`.
+"""
 
 from .adapted import add as add
 from .adapted import drop as drop
