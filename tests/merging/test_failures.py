@@ -12,8 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import pefc
-from pefc.compiler.merge.folder import merge_folder as shards
-from pefc.compiler.merge.folder.merge_folder import merge_folder
+from pefc.compiler.merge.folder import merge_folder
 from pefc.compiler.merge.options import Wish
 from pefc.runtime.files import safetensors_shard as files
 from pefc.runtime.files.model_folder import INDEX
@@ -25,14 +24,14 @@ LORA = "lora(r=2) on attn.q"
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from pefc.compiler import shards
-from pefc.compiler.wishes import Wish
+from pefc.compiler.merge import Wish
+from pefc.compiler.merge.folder import merge_folder
 
 def sync_and_die(path):
     os.kill(os.getpid(), signal.SIGKILL)
 
-shards.sync_file = sync_and_die
-shards.merge_folder(*map(Path, sys.argv[1:]), Wish())
+sys.modules[merge_folder.__module__].sync_file = sync_and_die
+merge_folder(*map(Path, sys.argv[1:]), Wish())
 """
 
 
@@ -81,7 +80,7 @@ def test_a_run_that_fails_in_the_middle_leaves_nothing(
         if len(written) == 3:
             raise error
 
-    monkeypatch.setattr(shards, "sync_file", fail)
+    monkeypatch.setattr(sys.modules[merge_folder.__module__], "sync_file", fail)
     with pytest.raises((KeyboardInterrupt, pefc.SpecError)) as caught:
         merged(folder)
     if isinstance(caught.value, pefc.SpecError):
