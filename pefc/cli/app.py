@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from .io.errors import Style, reported
-from .io.startup import loading
+from .io.torch_import import loading
 
 try:
     from .io.startup import QuickCommand, QuickGroup

@@ -4,41 +4,12 @@ Typer converts each value with pydantic, whose import takes as long as checking 
 to the values that have to be converted.
 """
 
-import os
-import sys
-import warnings
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from typer._click import Context
 from typer._click.core import Parameter
 from typer._coercion import RuntimeParam, build_runtime_param
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption, _TyperParameter
-
-_QUIET = {
-    "TRANSFORMERS_VERBOSITY": "error",
-    "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "HF_HUB_VERBOSITY": "error",
-    "TOKENIZERS_PARALLELISM": "false",
-}
-
-
-@contextmanager
-def loading() -> Generator[None]:
-    """Modules are imported inside, quietly, with a sign of life on a terminal."""
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
-    warnings.simplefilter("ignore")
-    if not sys.stderr.isatty():
-        yield
-        return
-    from .console import working
-
-    with working("loading torch"):
-        yield
-
 
 # Typer has no public place for this; the versions that are tested stand in constraints.txt.
 # ruff: noqa: SLF001
