@@ -9,23 +9,10 @@ from .files import name, tracked
 
 MODULE, FUNCTION = 400, 40
 
-_PHASE = "all that a phase may say; it is to shrink when diagnostics become functions"
 TABLES = {
     "tests/roles/architectures.py": "the truth about each architecture, by hand: data",
-    **{
-        f"pefc/dsl/diagnostics/{phase}.py": _PHASE
-        for phase in (
-            "compiling",
-            "methods",
-            "names",
-            "quantization",
-            "statements",
-            "tasks",
-            "training",
-        )
-    },
 }
-"""Beyond MODULE, with the reason."""
+"""Beyond MODULE, since they hold no code."""
 
 MODULES = tracked("*.py")
 OURS = tracked("pefc/*.py")

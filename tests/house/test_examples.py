@@ -33,9 +33,12 @@ def beside(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("beside")
 @pytest.mark.parametrize("example", EXAMPLES, ids=name)
-def test_examples_run(example: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_examples_run(
+    example: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(sys, "argv", [str(example), "--rows", str(ROWS.get(example.name, 8))])
     runpy.run_path(str(example), run_name="__main__")
+    assert capsys.readouterr().out
 
 
 def test_every_example_reads_a_spec() -> None:

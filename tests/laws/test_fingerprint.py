@@ -1,6 +1,7 @@
 """A base is known by all of its numbers: one that has changed is seen, and hashing is done once."""
 
 import json
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -147,7 +148,8 @@ def test_folders_of_earlier_versions_load(saved: Path) -> None:
 
 def test_a_base_in_another_dtype_is_known_by_its_samples(saved: Path) -> None:
     for dtype in (torch.bfloat16, torch.float64):
-        pefc.load(llama().to(dtype), saved)
+        model = llama().to(dtype)
+        assert pefc.load(model, saved) is model
 
 
 def test_whoever_means_another_base_is_told_how_far_it_is(saved: Path) -> None:
@@ -165,7 +167,13 @@ def test_whoever_means_another_base_is_told_how_far_it_is(saved: Path) -> None:
 
 
 def test_the_right_base_warns_of_nothing(saved: Path) -> None:
-    pefc.load(llama(), saved, other_base=True)
+    model = llama()
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        pefc.load(model, saved, other_base=True)
+    assert told == []
+    expected = output(trained("lora(r=2) on attn.{q,v}", llama()))
+    assert torch.equal(output(model), expected)
 
 
 def test_a_folder_is_hashed_as_a_model_is(saved: Path, tmp_path: Path) -> None:

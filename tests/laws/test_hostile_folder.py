@@ -166,6 +166,7 @@ def test_numbers_that_are_not_finite_are_told(saved: Path, value: float, name: s
     with_tensors(saved, lambda tensors: tensors[name].view(-1)[1].fill_(value))
     with pytest.warns(pefc.SpecWarning, match=f"(?s)not-finite-adapter.*{name}"):
         model = pefc.load(plain(), saved)
+    assert not model.state_dict()[name].isfinite().all()
     with pytest.warns(pefc.SpecWarning, match=f"(?s)not-finite-adapter.*{name}"):
         pefc.save(model, saved)
 

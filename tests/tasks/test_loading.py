@@ -26,6 +26,7 @@ def test_one_by_one_beside_what_belongs_to_no_task(tmp_path: Path) -> None:
     for task in pefc.task_names(model):
         pefc.save(model, tmp_path / task, task=task)
         pefc.load(fresh, tmp_path / task, task=task)
+    assert pefc.task_names(fresh) == pefc.task_names(model)
     same(all_alone(fresh), all_alone(model))
 
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 from torch import nn
 
 from ...dsl.checked import Checked, Quantization, leaves, task_of, without
+from ...dsl.diagnostics.fusion import StillFused
 from ...dsl.diagnostics.report import SpecError
-from ...dsl.diagnostics.tasks import NoSuchTask, StillFused, TaskTaken
+from ...dsl.diagnostics.tasks import NoSuchTask, TaskTaken
 from ...dsl.syntax.vocabulary import FUSION
 from ...runtime.calls import Drop
 from ...runtime.change import Change

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from ...dsl.checked import Fusion, Step
 from ...dsl.checker.check import check
+from ...dsl.diagnostics.fusion import NoBatches, NoFusion, TooFewKept, TooManyKept, UnfitBatch
 from ...dsl.diagnostics.report import SpecError
-from ...dsl.diagnostics.tasks import NoBatches, NoFusion, TooFewKept, TooManyKept, UnfitBatch
 from ...dsl.parsing import parse
 from ...dsl.syntax.source import Source
 from ...dsl.syntax.vocabulary import FUSION

@@ -11,8 +11,8 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from ...dsl.checked import Checked, check_text, check_type, wrong_type
+from ...dsl.diagnostics.processes import FlattenedModel
 from ...dsl.diagnostics.report import SpecError
-from ...dsl.diagnostics.training import FlattenedModel
 from ...dsl.syntax.statement import Spec
 from ...runtime.distributed import unwrapped
 from ...runtime.patched import inside, is_flattened

@@ -6,9 +6,10 @@ from keyword import iskeyword
 
 from torch import nn
 
-from ...dsl.diagnostics.compiling import LabelTaken, NoWeight, UnequalShare
+from ...dsl.diagnostics.compiling import LabelTaken, NoWeight
+from ...dsl.diagnostics.fusion import FusedTwice
+from ...dsl.diagnostics.placement import UnequalShare
 from ...dsl.diagnostics.report import SpecError
-from ...dsl.diagnostics.tasks import FusedTwice
 from ..lower import TASK
 from .plan import Planned, shared_path
 

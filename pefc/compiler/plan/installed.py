@@ -13,10 +13,11 @@ from ...dsl.diagnostics.attach_merge import (
     NotFinite,
     NothingAttached,
 )
-from ...dsl.diagnostics.quantization import NotFiniteWeight, QuantizedMerge
+from ...dsl.diagnostics.processes import ModelInProcesses
+from ...dsl.diagnostics.quantization import QuantizedMerge
+from ...dsl.diagnostics.quantize_statement import NotFiniteWeight
 from ...dsl.diagnostics.reaching import ReadElsewhere, UnprovenMerge
 from ...dsl.diagnostics.report import Diagnostic, SpecError
-from ...dsl.diagnostics.training import ModelInProcesses
 from ...dsl.diagnostics.wrapping import AdapterOfPeft, OffloadedModel, WrappedModel
 from ...runtime.distributed import is_spread, unwrapped
 from ...runtime.patched import Installed, adapter_of_peft, inside, offloaded, place_in, record

@@ -12,9 +12,9 @@ from ...dsl.diagnostics.compiling import (
     NoBias,
     NotCompiled,
     NotLowered,
-    UnreachablePort,
     WrongSize,
 )
+from ...dsl.diagnostics.placement import UnreachablePort
 from ...dsl.diagnostics.report import Diagnostic, SpecError
 from ...dsl.diagnostics.selection import ExpectMismatch
 from ...dsl.syntax.vocabulary import SITES

@@ -6,8 +6,8 @@ from itertools import count
 from ...dsl.checked import Attachment, Fusion, Modified, leaves, task_of
 from ...dsl.diagnostics.adapterdrop import TooManyDropped
 from ...dsl.diagnostics.compiling import NotCompiled
+from ...dsl.diagnostics.fusion import FusionWithout
 from ...dsl.diagnostics.report import SpecError
-from ...dsl.diagnostics.tasks import FusionWithout
 from ...dsl.parsing import library
 from ...dsl.syntax.vocabulary import FUSION
 from ..lower import BlockFacts, Member

@@ -8,8 +8,8 @@ from typing import Literal
 from torch import nn
 from transformers import PreTrainedModel
 
-from ...dsl.diagnostics.compiling import ClosedAttention, NoPorts, NoTokens, OwnForward
-from ...dsl.diagnostics.quantization import NotQuantizedYet
+from ...dsl.diagnostics.placement import ClosedAttention, NoPorts, NoTokens, OwnForward
+from ...dsl.diagnostics.quantize_statement import NotQuantizedYet
 from ...dsl.diagnostics.report import SpecError
 from ...dsl.syntax.source import Span
 from ...runtime.patched import base_class

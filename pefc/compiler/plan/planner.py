@@ -18,7 +18,8 @@ from ...dsl.checked import (
     in_turn,
 )
 from ...dsl.diagnostics.adapterdrop import OutsideLayers
-from ...dsl.diagnostics.compiling import NoSites, NotCompiled
+from ...dsl.diagnostics.compiling import NotCompiled
+from ...dsl.diagnostics.placement import NoSites
 from ...dsl.diagnostics.report import Diagnostic, SpecError
 from ..lower import TASK, Elaborated, Member
 from ..model import Site, SiteTable

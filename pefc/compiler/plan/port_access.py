@@ -4,7 +4,7 @@ from torch import nn
 from torch.fx import Graph
 from transformers import PreTrainedModel
 
-from ...dsl.diagnostics.compiling import NoPositions, UnreachablePort
+from ...dsl.diagnostics.placement import NoPositions, UnreachablePort
 from ...dsl.diagnostics.report import SpecError
 from ...dsl.syntax.source import Span
 from ..lower import plain_patch

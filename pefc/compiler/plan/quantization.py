@@ -10,14 +10,13 @@ from torch import nn
 
 from ...dsl.checked import Quantization
 from ...dsl.diagnostics.quantization import (
-    ComputeInt8,
     DoubleInt8,
-    KeptFloating,
     NoQuantizer,
     OtherForm,
     QuantizedTwice,
     SharedQuantize,
 )
+from ...dsl.diagnostics.quantize_statement import ComputeInt8, KeptFloating
 from ...dsl.diagnostics.report import Diagnostic, SpecError
 from ...dsl.syntax.source import Span
 from ...runtime.quantized import missing

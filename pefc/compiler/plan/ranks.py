@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from ...dsl import syntax
 from ...dsl.checked import Attachment, Lengths, Modified, Step
+from ...dsl.diagnostics.processes import UnheardGradients
 from ...dsl.diagnostics.ranks import WrongSchedule
 from ...dsl.diagnostics.report import SpecError
-from ...dsl.diagnostics.training import UnheardGradients
 from ..model import Site
 from .plan import Planned
 

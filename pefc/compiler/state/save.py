@@ -11,9 +11,10 @@ from torch import nn
 from ...dsl.checked import Attachment, Checked, canonical, leaves, only
 from ...dsl.diagnostics.adapters import NotFiniteAdapter, NoValues
 from ...dsl.diagnostics.commands import UnwritableFile
+from ...dsl.diagnostics.fusion import FusionAlone
 from ...dsl.diagnostics.model_files import OutputExists
 from ...dsl.diagnostics.report import Diagnostic, SpecError
-from ...dsl.diagnostics.tasks import FusionAlone, NoSuchTask
+from ...dsl.diagnostics.tasks import NoSuchTask
 from ...dsl.diagnostics.training import UnnamedTraining
 from ...dsl.format.page import format as format_spec
 from ...dsl.parsing import library

@@ -10,8 +10,9 @@ from torch import nn
 
 from ...dsl.checker.check import check
 from ...dsl.diagnostics.adapters import DamagedAdapter, OtherBase
+from ...dsl.diagnostics.processes import ValuesAway
 from ...dsl.diagnostics.report import SpecError
-from ...dsl.diagnostics.training import OtherCheckpoint, ValuesAway
+from ...dsl.diagnostics.training import OtherCheckpoint
 from ...dsl.diagnostics.warn import warn
 from ...dsl.parsing import parse
 from ...dsl.syntax.source import Source

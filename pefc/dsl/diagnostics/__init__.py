@@ -24,6 +24,17 @@ if TYPE_CHECKING:
     from .arguments import UnknownArgument as UnknownArgument
     from .arguments import UnknownMember as UnknownMember
     from .arguments import WrongType as WrongType
+    from .blocks import DuplicateTask as DuplicateTask
+    from .blocks import EmptyBlock as EmptyBlock
+    from .blocks import FewMembers as FewMembers
+    from .blocks import NeedsBlock as NeedsBlock
+    from .blocks import NestedDefinition as NestedDefinition
+    from .blocks import NestedTask as NestedTask
+    from .blocks import NotACount as NotACount
+    from .blocks import NothingToModify as NothingToModify
+    from .blocks import NotModifier as NotModifier
+    from .blocks import TooManySteps as TooManySteps
+    from .blocks import UnknownTask as UnknownTask
     from .config import BadConfig as BadConfig
     from .config import DuplicateKey as DuplicateKey
     from .config import LooseText as LooseText
@@ -36,6 +47,12 @@ if TYPE_CHECKING:
     from .config import TooLargeFile as TooLargeFile
     from .config import UnknownKey as UnknownKey
     from .config import UnreadableFile as UnreadableFile
+    from .declarations import Rebound as Rebound
+    from .declarations import UnfitDistribution as UnfitDistribution
+    from .declarations import UnknownDistribution as UnknownDistribution
+    from .declarations import UnusedTensor as UnusedTensor
+    from .declarations import UnusedValue as UnusedValue
+    from .declarations import WrongShape as WrongShape
     from .formulas import IllegalOver as IllegalOver
     from .formulas import MisplacedDistribution as MisplacedDistribution
     from .formulas import MisplacedMethod as MisplacedMethod
@@ -45,61 +62,47 @@ if TYPE_CHECKING:
     from .formulas import TooLate as TooLate
     from .formulas import UnknownAttribute as UnknownAttribute
     from .formulas import WrongUnpacking as WrongUnpacking
+    from .fusion import FusionInTask as FusionInTask
+    from .fusion import RepeatedMember as RepeatedMember
+    from .fusion import TakenByFusion as TakenByFusion
+    from .imports import CircularImport as CircularImport
+    from .imports import ImportOutside as ImportOutside
+    from .imports import MissingImport as MissingImport
+    from .imports import StatementInImport as StatementInImport
+    from .imports import UnreadableImport as UnreadableImport
     from .methods import DuplicateParameter as DuplicateParameter
     from .methods import IllegalShift as IllegalShift
     from .methods import IllegalTarget as IllegalTarget
     from .methods import NoEffect as NoEffect
-    from .methods import Rebound as Rebound
     from .methods import StringMember as StringMember
-    from .methods import UnfitDistribution as UnfitDistribution
-    from .methods import UnknownDistribution as UnknownDistribution
     from .methods import UnknownPolicy as UnknownPolicy
     from .methods import UnknownSite as UnknownSite
     from .methods import UnknownType as UnknownType
     from .methods import UnusedParameter as UnusedParameter
-    from .methods import UnusedTensor as UnusedTensor
-    from .methods import UnusedValue as UnusedValue
-    from .methods import WrongShape as WrongShape
     from .names import AliasOfRecipe as AliasOfRecipe
     from .names import CircularDefinition as CircularDefinition
-    from .names import CircularImport as CircularImport
     from .names import DuplicateDefinition as DuplicateDefinition
-    from .names import ImportOutside as ImportOutside
-    from .names import MissingImport as MissingImport
     from .names import ReservedName as ReservedName
-    from .names import StatementInImport as StatementInImport
     from .names import UnknownMethod as UnknownMethod
     from .names import UnknownName as UnknownName
     from .names import UnknownOverride as UnknownOverride
-    from .names import UnreadableImport as UnreadableImport
     from .names import UnusedConstant as UnusedConstant
     from .names import UsedBeforeDefinition as UsedBeforeDefinition
     from .names import WrongOverride as WrongOverride
-    from .quantization import InnerQuantize as InnerQuantize
-    from .statements import DtypeOfBase as DtypeOfBase
-    from .statements import DtypeOfTensor as DtypeOfTensor
+    from .quantize_statement import InnerQuantize as InnerQuantize
+    from .settings import DtypeOfBase as DtypeOfBase
+    from .settings import DtypeOfTensor as DtypeOfTensor
+    from .settings import NegativeSetting as NegativeSetting
+    from .settings import RepeatedSetting as RepeatedSetting
+    from .settings import UnknownSetting as UnknownSetting
+    from .settings import UnknownTensor as UnknownTensor
     from .statements import DuplicateLabel as DuplicateLabel
-    from .statements import DuplicateTask as DuplicateTask
-    from .statements import EmptyBlock as EmptyBlock
-    from .statements import FewMembers as FewMembers
     from .statements import MissingTarget as MissingTarget
-    from .statements import NeedsBlock as NeedsBlock
-    from .statements import NegativeSetting as NegativeSetting
-    from .statements import NestedDefinition as NestedDefinition
     from .statements import NestedGate as NestedGate
-    from .statements import NestedTask as NestedTask
     from .statements import NestedTooDeep as NestedTooDeep
-    from .statements import NotACount as NotACount
     from .statements import NotCondition as NotCondition
-    from .statements import NothingToModify as NothingToModify
     from .statements import NotModified as NotModified
-    from .statements import NotModifier as NotModifier
-    from .statements import RepeatedSetting as RepeatedSetting
-    from .statements import TooManySteps as TooManySteps
     from .statements import UnknownFact as UnknownFact
-    from .statements import UnknownSetting as UnknownSetting
-    from .statements import UnknownTask as UnknownTask
-    from .statements import UnknownTensor as UnknownTensor
     from .statements import UnwantedClause as UnwantedClause
     from .statements import UnwantedTarget as UnwantedTarget
     from .syntax import FractionalLayer as FractionalLayer
@@ -115,9 +118,6 @@ if TYPE_CHECKING:
     from .syntax import UnknownCharacter as UnknownCharacter
     from .syntax import UnknownEscape as UnknownEscape
     from .syntax import UnmatchedBracket as UnmatchedBracket
-    from .tasks import FusionInTask as FusionInTask
-    from .tasks import RepeatedMember as RepeatedMember
-    from .tasks import TakenByFusion as TakenByFusion
     from .values import DivisionByZero as DivisionByZero
     from .values import EmptyRange as EmptyRange
     from .values import NotConstant as NotConstant
@@ -130,14 +130,18 @@ if TYPE_CHECKING:
 
 _MODULES = (
     "arguments",
+    "blocks",
     "config",
+    "declarations",
     "formulas",
+    "fusion",
+    "imports",
     "methods",
     "names",
-    "quantization",
+    "quantize_statement",
+    "settings",
     "statements",
     "syntax",
-    "tasks",
     "values",
 )
 

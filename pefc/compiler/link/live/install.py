@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ....dsl.diagnostics.attach_merge import AlreadyAttached, ForwardReplaced
-from ....dsl.diagnostics.compiling import InferenceWeights
+from ....dsl.diagnostics.placement import InferenceWeights
 from ....dsl.diagnostics.report import Diagnostic, SpecError
 from ....runtime.change import Change
 from ....runtime.patched import Installed, base_class, is_patched, is_wire, noted, record, remember

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.fx import Graph
 
+from ....dsl.diagnostics.processes import TermsAway
 from ....dsl.diagnostics.report import SpecError
-from ....dsl.diagnostics.training import HeadPassedBy, MissingTerms, TermsAway
+from ....dsl.diagnostics.training import HeadPassedBy, MissingTerms
 from ....dsl.diagnostics.warn import warn
 from ....runtime.distributed import is_away, whole
 from ....runtime.training import Owed, Term, Terms, summed

@@ -7,7 +7,7 @@ from torch import nn
 
 from ....dsl.checked import Checked, Quantization
 from ....dsl.diagnostics.model_files import NotAReference
-from ....dsl.diagnostics.quantization import NotFiniteWeight
+from ....dsl.diagnostics.quantize_statement import NotFiniteWeight
 from ....dsl.diagnostics.report import SpecError
 from ....runtime import quantized
 from ....runtime.change import Change

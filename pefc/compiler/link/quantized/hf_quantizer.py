@@ -12,7 +12,7 @@ from transformers.quantizers.auto import AutoHfQuantizer
 from transformers.quantizers.base import HfQuantizer
 from transformers.quantizers.quantizers_utils import should_convert_module
 
-from ....dsl.diagnostics.quantization import NoQuantizationConfig
+from ....dsl.diagnostics.quantize_statement import NoQuantizationConfig
 from ....dsl.diagnostics.report import SpecError
 from ....runtime.change import Change
 from ....runtime.quantized.form import Form, form, is_packed

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from ....dsl.diagnostics.adapters import NoValues
-from ....dsl.diagnostics.quantization import DistortedWeights, NotFiniteWeight
+from ....dsl.diagnostics.quantization import DistortedWeights
+from ....dsl.diagnostics.quantize_statement import NotFiniteWeight
 from ....dsl.diagnostics.report import SpecError
 from ....dsl.diagnostics.warn import warn
 from ....runtime import quantized

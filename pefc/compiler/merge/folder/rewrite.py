@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
-from ....dsl.diagnostics.quantization import NotFiniteWeight
+from ....dsl.diagnostics.quantize_statement import NotFiniteWeight
 from ....dsl.diagnostics.report import SpecError
 from ....runtime import quantized
 from ....runtime.files import Entry, New, Shard, as_given, copied, of_numbers
