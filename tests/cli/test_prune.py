@@ -31,6 +31,7 @@ def fused(run: Run, tmp_path: Path) -> Iterator[str]:
     pefc.save(weighing(pefc.apply(spec(), llama())), tmp_path / "fused")
     (tmp_path / "my_data.py").write_text(MODULE)
     path = list(sys.path)
+    sys.modules.pop("my_data", None)  # of another test
     yield "fused"
     sys.path[:] = path
     sys.modules.pop("my_data", None)
